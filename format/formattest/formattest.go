@@ -1,0 +1,47 @@
+// Package formattest makes small models for the tests of other packages.
+package formattest
+
+import (
+	"math/rand/v2"
+
+	"github.com/quarterturn/quarterturn/format"
+)
+
+// Tiny gives a model with all three heads, both kinds of shortcut layer and
+// random weights: 3 classes, 4 rotations, an input of channels x 8 x 8.
+func Tiny(channels int) *format.Model {
+	identity := []int{0, 1, 2}[:channels]
+	m := &format.Model{Manifest: format.Manifest{
+		Name:   "tiny",
+		Labels: []string{"cat", "dog", "été"},
+		Transforms: []format.Transform{
+			{Turns: 0, Channels: identity}, {Turns: 1, Channels: identity},
+			{Turns: 2, Channels: identity}, {Turns: 3, Channels: identity},
+		},
+		Input: format.Input{Channels: channels, Height: 8, Width: 8,
+			Mean: []float32{.5, .5, .5}[:channels], Std: []float32{.25, .5, .5}[:channels]},
+		Layers: []format.Layer{
+			{Name: "stem", Op: format.OpConv, Input: 0, Out: 4, Kernel: 3, Stride: 1, ReLU: true},
+			{Name: "a", Op: format.OpConv, Input: 1, Out: 6, Kernel: 3, Stride: 2, ReLU: true},
+			{Name: "skip", Op: format.OpShortcut, Input: 1, Out: 6, Stride: 2},
+			{Name: "b", Op: format.OpConv, Input: 2, Residual: 3, Out: 6, Kernel: 3, Stride: 1, ReLU: true},
+			{Name: "proj", Op: format.OpConv, Input: 4, Out: 5, Kernel: 1, Stride: 1},
+			{Name: "mean", Op: format.OpMean, Input: 5},
+		},
+		Heads: []format.Head{{Kind: format.HeadClass}, {Kind: format.HeadJoint}, {Kind: format.HeadDistilled}},
+
+		Recommended: format.ModeDistilled,
+		Metrics:     []format.Metric{{Mode: format.ModeDistilled, Split: "validation", N: 300, Accuracy: .5, NLL: 1.25, ECE: .0625}},
+		Provenance:  format.Provenance{Tool: "formattest", Data: "none", Method: "random", Net: "tiny", Seed: 70000, Images: 7},
+		SelfTest:    format.SelfTest{Seed: 300, Digest: make([]byte, 32)},
+	}}
+	rng := rand.New(rand.NewPCG(1, 2))
+	for _, t := range m.TensorShapes() {
+		w := make([]float32, t.Elements())
+		for i := range w {
+			w[i] = float32(rng.NormFloat64()) / 4
+		}
+		m.Weights = append(m.Weights, w)
+	}
+	return m
+}

@@ -1,0 +1,308 @@
+package format_test
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/binary"
+	"errors"
+	"math"
+	"reflect"
+	"runtime"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/vmihailenco/msgpack/v5"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/formattest"
+	"github.com/quarterturn/quarterturn/format/pack"
+)
+
+func tinySlab(t testing.TB) []byte {
+	t.Helper()
+	slab, err := pack.Encode(formattest.Tiny(3))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slab
+}
+
+// split takes a slab apart; join puts it together with lengths and hash right.
+func split(slab []byte) (manifest, data []byte) {
+	n := int(binary.LittleEndian.Uint32(slab[12:]))
+	start := (format.PrefixSize + n + 63) / 64 * 64
+	return slab[format.PrefixSize : format.PrefixSize+n], slab[start:]
+}
+
+func join(manifest, data []byte) []byte {
+	slab := append([]byte(format.Magic), make([]byte, format.PrefixSize-8)...)
+	binary.LittleEndian.PutUint32(slab[8:], format.Version)
+	binary.LittleEndian.PutUint32(slab[12:], uint32(len(manifest)))
+	binary.LittleEndian.PutUint64(slab[16:], uint64(len(data)))
+	sum := sha256.Sum256(append(slab[:32:32], manifest...))
+	copy(slab[32:], sum[:])
+	slab = append(slab, manifest...)
+	slab = append(slab, make([]byte, (64-len(slab)%64)%64)...)
+	return append(slab, data...)
+}
+
+func TestRoundTrip(t *testing.T) {
+	want := formattest.Tiny(3)
+	slab, err := pack.Encode(want)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := format.Decode(slab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Fatalf("read\n%+v\nwrote\n%+v", got, want)
+	}
+	again, err := pack.Encode(got)
+	if err != nil || !bytes.Equal(again, slab) {
+		t.Fatalf("the slab's second encoding differs from its first (%v)", err)
+	}
+	if m, d := split(slab); !bytes.Equal(join(m, d), slab) {
+		t.Fatal("the test's own join does not give the writer's slab")
+	}
+}
+
+// The hand-written reader and the MessagePack library agree on the manifest.
+func TestManifestIsPlainMessagePack(t *testing.T) {
+	slab := tinySlab(t)
+	manifest, _ := split(slab)
+	var want format.Manifest
+	if err := msgpack.Unmarshal(manifest, &want); err != nil {
+		t.Fatal(err)
+	}
+	got, err := format.Decode(slab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got.Manifest, want) {
+		t.Fatalf("reader %+v\nlibrary %+v", got.Manifest, want)
+	}
+}
+
+func TestReadsFromAnyReader(t *testing.T) {
+	slab := tinySlab(t)
+	if _, err := format.Read(iotest.OneByteReader(bytes.NewReader(slab)), int64(len(slab))); err != nil {
+		t.Fatal(err)
+	}
+	broken := errors.New("disk on fire")
+	for _, n := range []int{0, 10, 64, 100, len(slab) - 1} {
+		_, err := format.Read(&failing{slab[:n], broken}, int64(len(slab)))
+		if !errors.Is(err, broken) {
+			t.Errorf("after %d bytes: %v, want the reader's own error", n, err)
+		}
+	}
+}
+
+type failing struct {
+	b   []byte
+	err error
+}
+
+func (f *failing) Read(p []byte) (int, error) {
+	if len(f.b) == 0 {
+		return 0, f.err
+	}
+	n := copy(p, f.b)
+	f.b = f.b[n:]
+	return n, nil
+}
+
+// decodeBounded decodes and fails the test if that allocates more than the
+// slab's size plus a constant.
+func decodeBounded(t *testing.T, slab []byte) (*format.Model, error) {
+	t.Helper()
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	m, err := format.Decode(slab)
+	runtime.ReadMemStats(&after)
+	if got, max := after.TotalAlloc-before.TotalAlloc, uint64(len(slab)+256<<10); got > max {
+		t.Fatalf("decoding %d bytes allocated %d", len(slab), got)
+	}
+	return m, err
+}
+
+func TestTruncation(t *testing.T) {
+	slab := tinySlab(t)
+	for n := range slab {
+		if _, err := decodeBounded(t, slab[:n]); err == nil {
+			t.Fatalf("a slab cut to %d of %d bytes was read", n, len(slab))
+		}
+		// The same when the announced size is right and the bytes run out.
+		if _, err := format.Read(bytes.NewReader(slab[:n]), int64(len(slab))); err == nil {
+			t.Fatalf("a slab whose input ends after %d of %d bytes was read", n, len(slab))
+		}
+	}
+	if _, err := format.Decode(append(slab[:len(slab):len(slab)], 0)); !errors.Is(err, format.ErrCorrupt) {
+		t.Fatalf("with a trailing byte: %v", err)
+	}
+}
+
+func TestEveryFlippedByteIsAnError(t *testing.T) {
+	slab := tinySlab(t)
+	bad := make([]byte, len(slab))
+	for i := range slab {
+		for _, x := range []byte{0x01, 0x20, 0x80, 0xff} {
+			copy(bad, slab)
+			bad[i] ^= x
+			if _, err := decodeBounded(t, bad); err == nil {
+				t.Fatalf("byte %d ^ %#x was not noticed", i, x)
+			}
+		}
+	}
+}
+
+func TestBadSlabs(t *testing.T) {
+	slab := tinySlab(t)
+	manifest, data := split(slab)
+	replace := func(old, new string) []byte {
+		if bytes.Count(manifest, []byte(old)) == 0 {
+			t.Fatalf("the manifest does not hold %q", old)
+		}
+		return join(bytes.Replace(manifest, []byte(old), []byte(new), 1), data)
+	}
+	patch := func(off int, b ...byte) []byte {
+		s := bytes.Clone(slab)
+		copy(s[off:], b)
+		return s
+	}
+	encode := func(change func(m *format.Model)) []byte {
+		m := formattest.Tiny(3)
+		pack.Encode(m)
+		change(m)
+		var b bytes.Buffer
+		enc := msgpack.NewEncoder(&b)
+		enc.UseCompactInts(true)
+		if err := enc.Encode(&m.Manifest); err != nil {
+			t.Fatal(err)
+		}
+		return join(b.Bytes(), data)
+	}
+	nan := math.Float32bits(float32(math.NaN()))
+	nanData := bytes.Clone(data)
+	binary.LittleEndian.PutUint32(nanData[64:], nan)
+	huge := bytes.Clone(manifest)
+	i := bytes.Index(huge, []byte("labels"))
+	huge = append(append(huge[:i+6:i+6], 0xdd, 0x7f, 0xff, 0xff, 0xff), huge[i+7:]...)
+
+	for _, c := range []struct {
+		name  string
+		slab  []byte
+		kind  error
+		wants string // in the message
+	}{
+		{"empty", nil, format.ErrNotSlab, "empty"},
+		{"html", []byte("<!DOCTYPE html><html>"), format.ErrNotSlab, "HTML"},
+		{"gzip", []byte("\x1f\x8b\x08"), format.ErrNotSlab, "gzip"},
+		{"text mode", bytes.Replace(slab, []byte("\r\n"), []byte("\n"), 1), format.ErrNotSlab, "text-mode"},
+		{"newer", patch(8, 2), format.ErrVersion, "update quarterturn"},
+		{"older", patch(8, 0), format.ErrVersion, "this is version 0"},
+		{"reserved", patch(24, 1), format.ErrCorrupt, "reserved"},
+		{"manifest length", patch(12, 0xff, 0xff, 0xff, 0x7f), format.ErrCorrupt, "manifest length"},
+		{"data length", patch(16, 0xff), format.ErrCorrupt, "data length"},
+		{"unknown key", replace("labels", "lobels"), format.ErrCorrupt, "want the field labels here"},
+		{"duplicate key", replace("\xa3std", "\xa4mean"), format.ErrCorrupt, "want the field std here"},
+		{"extra field", replace("\x82\xa5turns\x00", "\x83\xa1x\x00\xa5turns\x00"), format.ErrCorrupt, "transforms[0]"},
+		{"missing field", replace("\x82\xa5turns\x00", "\x81"), format.ErrCorrupt, "has 1 fields, want 2"},
+		{"long integer", replace("\xa5turns\x00", "\xa5turns\xcc\x00"), format.ErrCorrupt, "transforms[0].turns at byte"},
+		{"long string", replace("\xa4tiny", "\xd9\x04tiny"), format.ErrCorrupt, "shortest"},
+		{"negative", replace("\xa5turns\x00", "\xa5turns\xff"), format.ErrCorrupt, "non-negative"},
+		{"wrong type", replace("\xa4relu\xc3", "\xa4relu\x01"), format.ErrCorrupt, "layers[0].relu"},
+		{"not utf-8", replace("tiny", "t\xffny"), format.ErrCorrupt, "UTF-8"},
+		{"huge array", join(huge, data), format.ErrCorrupt, "labels"},
+		{"non-finite mean", replace("\xca\x3f\x00\x00\x00", "\xca\x7f\x80\x00\x00"), format.ErrCorrupt, "input.mean[0]"},
+		{"trailing in manifest", join(append(bytes.Clone(manifest), 0), data), format.ErrCorrupt, "trailing"},
+		{"short manifest", join(manifest[:len(manifest)-40], data), format.ErrCorrupt, "tensors["},
+		{"unknown op", replace("\xa4conv", "\xa4canv"), format.ErrUnsupported, "layers[0].op"},
+		{"four channels", encode(func(m *format.Model) { m.Input.Channels = 4 }), format.ErrUnsupported, "1 (grey) or 3 (RGB)"},
+		{"two labels alike", encode(func(m *format.Model) { m.Labels[1] = "cat" }), format.ErrUnsupported, "labels[1]"},
+		{"no identity", encode(func(m *format.Model) { m.Transforms[0].Turns = 2 }), format.ErrUnsupported, "transforms[0]"},
+		{"not a permutation", encode(func(m *format.Model) { m.Transforms[1].Channels = []int{0, 0, 1} }), format.ErrUnsupported, "permutation"},
+		{"odd turn of an oblong", encode(func(m *format.Model) { m.Input.Height = 6 }), format.ErrUnsupported, "square"},
+		{"layer reads ahead", encode(func(m *format.Model) { m.Layers[0].Input = 2 }), format.ErrUnsupported, "layers[0].input"},
+		{"residual shape", encode(func(m *format.Model) { m.Layers[3].Residual = 1 }), format.ErrUnsupported, "layers[3].residual"},
+		{"even kernel", encode(func(m *format.Model) { m.Layers[0].Kernel = 2 }), format.ErrUnsupported, "layers[0].kernel"},
+		{"no stride", encode(func(m *format.Model) { m.Layers[0].Stride = 0 }), format.ErrUnsupported, "layers[0].stride"},
+		{"heads out of order", encode(func(m *format.Model) { m.Heads[0], m.Heads[1] = m.Heads[1], m.Heads[0] }), format.ErrUnsupported, "heads[1]"},
+		{"unknown head", encode(func(m *format.Model) { m.Heads[0].Kind = "third" }), format.ErrUnsupported, "heads[0]"},
+		{"recommends what it has not", encode(func(m *format.Model) { m.Recommended = "adaptive" }), format.ErrUnsupported, "recommended"},
+		{"tensor name", encode(func(m *format.Model) { m.Tensors[0].Name = "stem.w" }), format.ErrCorrupt, "tensors[0].name"},
+		{"tensor shape", encode(func(m *format.Model) { m.Tensors[0].Shape[0] = 5 }), format.ErrCorrupt, "tensors[0].shape"},
+		{"gap", encode(func(m *format.Model) { m.Tensors[1].Offset += 64 }), format.ErrCorrupt, "tensors[1].offset"},
+		{"tensor missing", encode(func(m *format.Model) { m.Tensors = m.Tensors[:3] }), format.ErrCorrupt, "tensors"},
+		{"checksum", encode(func(m *format.Model) { m.Tensors[2].SHA256[5]++ }), format.ErrCorrupt, "a.weight does not match its checksum"},
+		{"too little data", join(manifest, data[:len(data)-4]), format.ErrCorrupt, "data length"},
+		{"too much data", join(manifest, append(bytes.Clone(data), 0, 0, 0, 0)), format.ErrCorrupt, "data length"},
+		{"NaN weight", join(manifest, nanData), format.ErrCorrupt, "not finite"},
+	} {
+		_, err := decodeBounded(t, c.slab)
+		var e *format.Error
+		if !errors.Is(err, c.kind) || !errors.As(err, &e) || !strings.Contains(err.Error(), c.wants) {
+			t.Errorf("%s: got %v; want %v with %q", c.name, err, c.kind, c.wants)
+		}
+	}
+}
+
+func TestWriterRefuses(t *testing.T) {
+	for name, change := range map[string]func(*format.Model){
+		"a tensor too few": func(m *format.Model) { m.Weights = m.Weights[1:] },
+		"a short tensor":   func(m *format.Model) { m.Weights[0] = m.Weights[0][1:] },
+		"infinity":         func(m *format.Model) { m.Weights[3][0] = float32(math.Inf(1)) },
+		"no labels":        func(m *format.Model) { m.Labels = nil },
+		"negative seed":    func(m *format.Model) { m.Provenance.Seed = -1 },
+	} {
+		m := formattest.Tiny(1)
+		change(m)
+		if _, err := pack.Encode(m); err == nil {
+			t.Errorf("%s was written", name)
+		}
+	}
+}
+
+func TestSHA256(t *testing.T) {
+	b := make([]byte, 300)
+	for i := range b {
+		b[i] = byte(i * 7)
+	}
+	for n := range b {
+		if format.SumSHA256(b[:n]) != sha256.Sum256(b[:n]) {
+			t.Fatalf("the digest of %d bytes is wrong", n)
+		}
+		s := format.NewSHA256()
+		s.Write(b[:n/3])
+		s.Write(b[n/3 : n])
+		if s.Sum() != sha256.Sum256(b[:n]) {
+			t.Fatalf("the digest of %d bytes in two writes is wrong", n)
+		}
+	}
+}
+
+// Whatever manifest and data are sealed into a slab, the reader gives an error
+// or a model that encodes to the very same bytes.
+func FuzzDecode(f *testing.F) {
+	for _, channels := range []int{1, 3} {
+		slab, err := pack.Encode(formattest.Tiny(channels))
+		if err != nil {
+			f.Fatal(err)
+		}
+		manifest, data := split(slab)
+		f.Add(manifest, data)
+	}
+	f.Fuzz(func(t *testing.T, manifest, data []byte) {
+		slab := join(manifest, data)
+		m, err := format.Decode(slab)
+		if err != nil {
+			return
+		}
+		again, err := pack.Encode(m)
+		if err != nil || !bytes.Equal(again, slab) {
+			t.Fatalf("a slab that was read does not encode to itself (%v)", err)
+		}
+	})
+}
