@@ -1,0 +1,204 @@
+package sla
+
+import (
+	"errors"
+
+	"github.com/quarterturn/quarterturn/format"
+)
+
+// MaxSide is the longest side, in pixels, of an image that can be classified.
+const MaxSide = 1 << 15
+
+// A resampler holds, for one axis, which source samples each output sample
+// takes and with what weights: a triangle filter, stretched when shrinking, as
+// in Pillow's BILINEAR with antialiasing. Weights are integers that add up to
+// exactly 1<<16, so that resampling has no rounding that could differ.
+type resampler struct {
+	first  []int    // per output sample, the first source sample
+	start  []int    // per output sample, where its weights begin; one extra at the end
+	weight []uint32 // the weights, one after the other
+}
+
+// newResampler resamples n source samples, from offset on, to m.
+func newResampler(offset, n, m int) resampler {
+	r := resampler{first: make([]int, m), start: make([]int, 1, m+1)}
+	// With distances in units of 1/(2m) source samples, sample i lies at (2i+1)m
+	// and output o at (2o+1)n; the filter falls to zero at twice max(n, m).
+	reach := 2 * max(n, m)
+	for o := range m {
+		centre := (2*o + 1) * n
+		lo := max(0, (centre-reach)/(2*m)-1)
+		hi := min(n, (centre+reach)/(2*m)+2)
+		tent := func(i int) int { return max(0, reach-abs((2*i+1)*m-centre)) }
+		for tent(lo) == 0 {
+			lo++
+		}
+		for tent(hi-1) == 0 {
+			hi--
+		}
+		total := 0
+		for i := lo; i < hi; i++ {
+			total += tent(i)
+		}
+		// Rounding the running sum, not each weight, keeps the total exact.
+		r.first[o] = offset + lo
+		sum, before := 0, 0
+		for i := lo; i < hi; i++ {
+			sum += tent(i)
+			upTo := (sum<<17 + total) / (2 * total)
+			r.weight = append(r.weight, uint32(upTo-before))
+			before = upTo
+		}
+		r.start = append(r.start, len(r.weight))
+	}
+	return r
+}
+
+func abs(v int) int {
+	if v < 0 {
+		return -v
+	}
+	return v
+}
+
+// end is the source sample after the last one that output o takes.
+func (r *resampler) end(o int) int { return r.first[o] + r.start[o+1] - r.start[o] }
+
+// A preprocessor turns RGBA rows into the net's input. It cuts the centred
+// window with the input's aspect ratio, resizes it, and normalises. The rows
+// stream through, so its memory does not depend on the size of the image.
+type preprocessor struct {
+	in            format.Input
+	norm          [][256]float32 // per channel, (v/255 - mean) / std
+	width, height int            // of the announced image
+	y             int            // rows that have come
+	across, down  resampler
+	samples       []uint8  // one row of the window, C samples a pixel
+	line          []uint16 // one row resized across: (width, C), 8 fraction bits
+	sums          []uint32 // (height, width, C): weighted sums of lines
+	live          int      // the first output row that is not complete yet
+}
+
+func newPreprocessor(in format.Input) *preprocessor {
+	p := &preprocessor{in: in, norm: make([][256]float32, in.Channels)}
+	for c := range p.norm {
+		for v := range 256 {
+			p.norm[c][v] = (float32(v)/255 - in.Mean[c]) / in.Std[c]
+		}
+	}
+	p.line = make([]uint16, in.Width*in.Channels)
+	p.sums = make([]uint32, in.Height*in.Width*in.Channels)
+	return p
+}
+
+// begin announces an image of that many pixels.
+func (p *preprocessor) begin(width, height int) error {
+	if width < 1 || height < 1 || width > MaxSide || height > MaxSide {
+		return errors.New("an image must have sides of 1 to 32768 pixels")
+	}
+	if width != p.width || height != p.height {
+		p.width, p.height = width, height
+		w, h := window(width, height, p.in.Width, p.in.Height)
+		p.across = newResampler((width-w)/2, w, p.in.Width)
+		p.down = newResampler((height-h)/2, h, p.in.Height)
+		p.samples = make([]uint8, w*p.in.Channels)
+	}
+	p.y, p.live = 0, 0
+	clear(p.sums)
+	return nil
+}
+
+// window is the size of the largest part of a width x height image that has the
+// aspect ratio w:h.
+func window(width, height, w, h int) (int, int) {
+	if width*h >= height*w {
+		return max(1, (2*height*w+h)/(2*h)), height
+	}
+	return width, max(1, (2*width*h+w)/(2*w))
+}
+
+// rows takes the next whole rows, 4 bytes a pixel: R, G, B and straight alpha.
+func (p *preprocessor) rows(rgba []byte) error {
+	stride := 4 * p.width
+	if stride == 0 || len(rgba)%stride != 0 || p.y+len(rgba)/stride > p.height {
+		return errors.New("the rows given are not whole rows of the announced image")
+	}
+	for ; len(rgba) > 0; rgba = rgba[stride:] {
+		p.row(rgba[:stride])
+		p.y++
+	}
+	return nil
+}
+
+func (p *preprocessor) row(rgba []byte) {
+	if p.y < p.down.first[0] || p.live == p.in.Height {
+		return // outside the window
+	}
+	x0 := p.across.first[0]
+	p.sample(rgba[4*x0:])
+	p.resizeAcross(x0)
+	n := len(p.line)
+	for o := p.live; o < p.in.Height && p.down.first[o] <= p.y; o++ {
+		if p.down.end(o) <= p.y {
+			p.live = o + 1
+			continue
+		}
+		weight := p.down.weight[p.down.start[o]+p.y-p.down.first[o]]
+		sums := p.sums[o*n : (o+1)*n]
+		for i, v := range p.line {
+			sums[i] += weight * uint32(v)
+		}
+	}
+}
+
+// sample composes the window's part of a row over black and, for a grey net,
+// takes the luma (ITU-R 601, the integer weights of image/color and Pillow).
+func (p *preprocessor) sample(rgba []byte) {
+	grey := p.in.Channels == 1
+	for i, k := 0, 0; k < len(p.samples); i += 4 {
+		px := rgba[i : i+4 : i+4]
+		r, g, b, a := uint32(px[0]), uint32(px[1]), uint32(px[2]), uint32(px[3])
+		if a != 255 {
+			r, g, b = (r*a+127)/255, (g*a+127)/255, (b*a+127)/255
+		}
+		if grey {
+			p.samples[k] = uint8((19595*r + 38470*g + 7471*b + 1<<15) >> 16)
+			k++
+		} else {
+			p.samples[k], p.samples[k+1], p.samples[k+2] = uint8(r), uint8(g), uint8(b)
+			k += 3
+		}
+	}
+}
+
+func (p *preprocessor) resizeAcross(x0 int) {
+	channels := p.in.Channels
+	for o := range p.in.Width {
+		weights := p.across.weight[p.across.start[o]:p.across.start[o+1]]
+		from := (p.across.first[o] - x0) * channels
+		for c := range channels {
+			sum, k := uint32(1<<7), from+c
+			for _, w := range weights {
+				sum += w * uint32(p.samples[k])
+				k += channels
+			}
+			p.line[o*channels+c] = uint16(sum >> 8)
+		}
+	}
+}
+
+// finish writes the net's input, dense (C, H, W), once all rows have come.
+func (p *preprocessor) finish(x []float32) error {
+	if p.width == 0 || p.y != p.height {
+		return errors.New("the image is not complete: not all of its rows were given")
+	}
+	channels := p.in.Channels
+	plane := p.in.Height * p.in.Width
+	for i := range plane {
+		for c := range channels {
+			v := (p.sums[i*channels+c] + 1<<23) >> 24
+			x[c*plane+i] = p.norm[c][v]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,543 @@
+package sla
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/formattest"
+)
+
+// fixture reads a file that testdata/fixtures.py wrote.
+func fixture(t testing.TB, name string, into any) {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name)
+	if err == nil {
+		err = json.Unmarshal(b, into)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+// lcg is the generator of the fixtures: n numbers in [-1, 1).
+func lcg(seed uint32, n int) []float32 {
+	out := make([]float32, n)
+	for i := range out {
+		seed = seed*1664525 + 1013904223
+		out[i] = float32(int32(seed>>16)-32768) / 32768
+	}
+	return out
+}
+
+func TestJointLabelsAreClassMajor(t *testing.T) {
+	s := Joint{Classes: 10, Views: 4}
+	if s.Size() != 40 || s.Index(3, 2) != 14 {
+		t.Fatalf("size %d, index of (3, 2) %d; want 40 and 14", s.Size(), s.Index(3, 2))
+	}
+	for k := range s.Size() {
+		if y, j := s.Split(k); s.Index(y, j) != k || y != k/4 || j != k%4 {
+			t.Fatalf("label %d splits into %d, %d", k, y, j)
+		}
+	}
+}
+
+func TestTransformsAgainstPyTorch(t *testing.T) {
+	var want map[string][][]float32
+	fixture(t, "transforms.json", &want)
+	image := make([]float32, 48)
+	for i := range image {
+		image[i] = float32(i)
+	}
+	for spec, views := range want {
+		list, err := ParseTransforms(spec, 3)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(list) != len(views) {
+			t.Fatalf("%s lists %d transformations, want %d", spec, len(list), len(views))
+		}
+		dst := newValue(format.Shape{Channels: 3, Height: 4, Width: 4}, 1)
+		for j, tr := range list {
+			transformInto(dst, image, tr)
+			var got []float32
+			for c := range 3 {
+				for y := range 4 {
+					got = append(got, dst.row(c, y)...)
+				}
+			}
+			if !slices.Equal(got, views[j]) {
+				t.Errorf("%s, transformation %d:\n got %v\nwant %v", spec, j, got, views[j])
+			}
+		}
+	}
+}
+
+func TestParseTransforms(t *testing.T) {
+	for spec, want := range map[string][]int{ // turns*1000 + the permutation as a number
+		"rotation[0,1]":             {12, 1012},
+		"color[0,3]":                {12, 120},
+		"rotation2[0]xcolor3[0,2]":  {12, 201},
+		"color[0,5]xrotation[0,3]":  {12, 3012, 210, 3210},
+		"nonexrotation2":            {12, 2012},
+		"rotation[0,2]xrotation[0]": {12, 2012},
+	} {
+		list, err := ParseTransforms(spec, 3)
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		var got []int
+		for _, x := range list {
+			got = append(got, x.Turns*1000+x.Channels[0]*100+x.Channels[1]*10+x.Channels[2])
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s: got %v, want %v", spec, got, want)
+		}
+	}
+	for spec, want := range map[string]string{
+		"spin":              "is unknown",
+		"":                  "is unknown",
+		"rotation[4]":       "not an index",
+		"rotation[0":        "closing bracket",
+		"rotation[1,0]":     "identity",
+		"rotationxrotation": "same",
+		"rotation[0,1,1]":   "same",
+		"color":             "grey",
+		"rotationxcolor3":   "grey",
+	} {
+		channels := 3
+		if want == "grey" {
+			channels = 1
+		}
+		if _, err := ParseTransforms(spec, channels); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: got %v, want an error with %q", spec, err, want)
+		}
+	}
+}
+
+// preprocess runs an image, given as planes of samples, through a preprocessor
+// without normalisation and gives 8-bit levels.
+func preprocess(t *testing.T, p *preprocessor, planes []float32, w, h int) []float32 {
+	t.Helper()
+	rgba := make([]byte, 0, 4*w*h)
+	for i := range w * h {
+		px := [4]byte{0, 0, 0, 255}
+		for c := range 3 {
+			px[c] = byte(planes[min(c, len(planes)/(w*h)-1)*w*h+i])
+		}
+		rgba = append(rgba, px[:]...)
+	}
+	if err := p.begin(w, h); err != nil {
+		t.Fatal(err)
+	}
+	for y := range h {
+		if err := p.rows(rgba[4*w*y : 4*w*(y+1)]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x := make([]float32, p.in.Channels*p.in.Width*p.in.Height)
+	if err := p.finish(x); err != nil {
+		t.Fatal(err)
+	}
+	for i := range x {
+		x[i] *= 255
+	}
+	return x
+}
+
+func TestResizeAgainstPyTorch(t *testing.T) {
+	var cases []struct {
+		Channels, Width, Height int
+		ToWidth                 int `json:"to_width"`
+		ToHeight                int `json:"to_height"`
+		Seed                    uint32
+		Out                     []float32
+	}
+	fixture(t, "resize.json", &cases)
+	for _, c := range cases {
+		samples := lcg(c.Seed, c.Channels*c.Width*c.Height)
+		for i, v := range samples {
+			samples[i] = float32(math.Floor(float64((v + 1) * 128)))
+		}
+		p := newPreprocessor(format.Input{Channels: c.Channels, Height: c.ToHeight, Width: c.ToWidth,
+			Mean: []float32{0, 0, 0}, Std: []float32{1, 1, 1}})
+		got := preprocess(t, p, samples, c.Width, c.Height)
+		for i := range got {
+			// Half a level of rounding to 8 bits, and a little for 16-bit weights.
+			if d := math.Abs(float64(got[i] - c.Out[i])); d > 0.52 {
+				t.Errorf("%dx%d to %dx%d: sample %d is %v, PyTorch says %v", c.Width, c.Height, c.ToWidth, c.ToHeight, i, got[i], c.Out[i])
+				break
+			}
+		}
+	}
+}
+
+func TestResizeKeepsConstantImages(t *testing.T) {
+	p := newPreprocessor(format.Input{Channels: 1, Height: 9, Width: 7, Mean: []float32{0}, Std: []float32{1}})
+	for _, size := range [][2]int{{1, 1}, {7, 9}, {1000, 3}, {3, 1000}, {641, 480}} {
+		for _, level := range []float32{0, 1, 127, 255} {
+			planes := make([]float32, size[0]*size[1])
+			for i := range planes {
+				planes[i] = level
+			}
+			for i, v := range preprocess(t, p, planes, size[0], size[1]) {
+				if math.Round(float64(v)) != float64(level) {
+					t.Fatalf("%v of level %v: sample %d became %v", size, level, i, v)
+				}
+			}
+		}
+	}
+}
+
+func TestPreprocessColours(t *testing.T) {
+	rgba := []byte{200, 100, 50, 255, 200, 100, 50, 128, 9, 9, 9, 0, 255, 255, 255, 255}
+	for _, c := range []struct {
+		channels int
+		want     []float32 // (v - 0.5) / 0.25 of these levels over 255
+	}{
+		{3, []float32{200, 100, 0, 255, 100, 50, 0, 255, 50, 25, 0, 255}},
+		{1, []float32{124, 62, 0, 255}}, // 0.299 R + 0.587 G + 0.114 B
+	} {
+		p := newPreprocessor(format.Input{Channels: c.channels, Height: 2, Width: 2,
+			Mean: []float32{.5, .5, .5}, Std: []float32{.25, .25, .25}})
+		x := make([]float32, 4*c.channels)
+		if err := errors.Join(p.begin(2, 2), p.rows(rgba), p.finish(x)); err != nil {
+			t.Fatal(err)
+		}
+		for i, level := range c.want {
+			if got := float64(x[i])*0.25*255 + 127.5; math.Abs(got-float64(level)) > 1e-3 {
+				t.Errorf("%d channels, sample %d is level %v, want %v", c.channels, i, got, level)
+			}
+		}
+	}
+}
+
+func TestImageProtocol(t *testing.T) {
+	c := New(formattest.Tiny(3))
+	if _, err := c.Run(Single); err == nil {
+		t.Error("ran without an image")
+	}
+	for _, size := range [][2]int{{0, 4}, {4, 0}, {-1, 4}, {MaxSide + 1, 1}} {
+		if err := c.Begin(size[0], size[1]); err == nil {
+			t.Errorf("took an image of %v", size)
+		}
+	}
+	if err := c.Begin(5, 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Rows(make([]byte, 19)); err == nil {
+		t.Error("took a part of a row")
+	}
+	if err := c.Rows(make([]byte, 3*20)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Run(Single); err == nil {
+		t.Error("ran with a row missing")
+	}
+	if err := c.Rows(make([]byte, 2*20)); err == nil {
+		t.Error("took a row too many")
+	}
+	if err := c.Rows(make([]byte, 20)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Run(Single); err != nil {
+		t.Error(err)
+	}
+}
+
+// naive is a convolution as the textbook has it, in the documented order of
+// sums and without any layout.
+func naive(x []float32, in format.Shape, w, b []float32, residual []float32, l *format.Layer) []float32 {
+	k, pad := l.Kernel, l.Kernel/2
+	oh, ow := (in.Height+l.Stride-1)/l.Stride, (in.Width+l.Stride-1)/l.Stride
+	out := make([]float32, l.Out*oh*ow)
+	for o := range out {
+		oc, oy, ox := o/(oh*ow), o/ow%oh, o%ow
+		sum := b[oc]
+		for c := range in.Channels {
+			for ky := range k {
+				for kx := range k {
+					y, xx := oy*l.Stride+ky-pad, ox*l.Stride+kx-pad
+					v := float32(0)
+					if y >= 0 && y < in.Height && xx >= 0 && xx < in.Width {
+						v = x[(c*in.Height+y)*in.Width+xx]
+					}
+					sum += float32(w[((oc*in.Channels+c)*k+ky)*k+kx] * v)
+				}
+			}
+		}
+		if residual != nil {
+			sum += residual[o]
+		}
+		if l.ReLU {
+			sum = max(sum, 0)
+		}
+		out[o] = sum
+	}
+	return out
+}
+
+func load(v *value, x []float32) {
+	for c := range v.shape.Channels {
+		for y := range v.shape.Height {
+			copy(v.row(c, y), x[(c*v.shape.Height+y)*v.shape.Width:])
+		}
+	}
+}
+
+func dense(v *value) (x []float32) {
+	for c := range v.shape.Channels {
+		for y := range v.shape.Height {
+			x = append(x, v.row(c, y)...)
+		}
+	}
+	return x
+}
+
+func TestConvolutionKernels(t *testing.T) {
+	for _, k := range []int{1, 3, 5, 7} {
+		for _, stride := range []int{1, 2} {
+			for _, size := range [][4]int{{1, 1, 1, 1}, {2, 3, 5, 3}, {3, 5, 8, 8}, {4, 4, 7, 9}, {1, 6, 6, 13}, {5, 2, 2, 4}} {
+				in := format.Shape{Channels: size[0], Height: size[2], Width: size[3]}
+				l := &format.Layer{Op: format.OpConv, Out: size[1], Kernel: k, Stride: stride, ReLU: size[0]%2 == 1}
+				x := lcg(1, in.Elements())
+				w, b := lcg(2, l.Out*in.Channels*k*k), lcg(3, l.Out)
+				src := newValue(in, max(1, k/2))
+				load(src, x)
+				dst := newValue(format.Shape{Channels: l.Out, Height: (in.Height + stride - 1) / stride, Width: (in.Width + stride - 1) / stride}, 2)
+				res := newValue(dst.shape, 1)
+				r := lcg(4, res.shape.Elements())
+				load(res, r)
+				packed := packConv(w, l.Out, in.Channels, k)
+				for _, residual := range []*value{nil, res} {
+					var rr []float32
+					if residual != nil {
+						rr = r
+					}
+					conv(dst, src, residual, l, packed, b)
+					if want := naive(x, in, w, b, rr, l); !slices.Equal(dense(dst), want) {
+						t.Errorf("kernel %d, stride %d, size %v, residual %v: not the bits of the naive convolution", k, stride, size, rr != nil)
+					}
+				}
+			}
+		}
+	}
+}
+
+// resnet8 is the net of testdata/fixtures.py, with what PyTorch computes in
+// float64.
+func resnet8(t testing.TB) (m *format.Model, want map[string][]float64) {
+	var f struct {
+		Layers                                         []format.Layer
+		Classes                                        int
+		Scales                                         []float32
+		Baseline, Single, Views, Aggregated, Distilled []float64
+		Probabilities                                  []float64
+	}
+	fixture(t, "resnet8.json", &f)
+	m = &format.Model{Manifest: format.Manifest{
+		Layers: f.Layers,
+		Input:  format.Input{Channels: 3, Height: 32, Width: 32, Mean: []float32{.5, .5, .5}, Std: []float32{.5, .5, .5}},
+		Heads:  []format.Head{{Kind: format.HeadClass}, {Kind: format.HeadJoint}, {Kind: format.HeadDistilled}},
+
+		Recommended: format.ModeAggregated, SelfTest: format.SelfTest{Digest: make([]byte, 32)},
+	}}
+	for i := range f.Classes {
+		m.Labels = append(m.Labels, itoa(i))
+	}
+	var err error
+	if m.Transforms, err = ParseTransforms("rotation", 3); err != nil {
+		t.Fatal(err)
+	}
+	if err := m.Validate(); err != nil {
+		t.Fatal(err)
+	}
+	for i, tensor := range m.TensorShapes() {
+		w := lcg(uint32(100+i), tensor.Elements())
+		for k := range w {
+			w[k] *= f.Scales[i]
+		}
+		m.Weights = append(m.Weights, w)
+	}
+	return m, map[string][]float64{"baseline": f.Baseline, "single": f.Single, "views": f.Views,
+		"aggregated": f.Aggregated, "distilled": f.Distilled, "probabilities": f.Probabilities}
+}
+
+// setInput puts a ready input in place of an image.
+func (c *Classifier) setInput(x []float32) {
+	copy(c.input, x)
+	clear(c.done)
+	c.haveInput = true
+}
+
+func maxError(got []float32, want []float64) float64 {
+	if len(got) != len(want) {
+		return math.Inf(1)
+	}
+	var worst float64
+	for i := range got {
+		worst = max(worst, math.Abs(float64(got[i])-want[i]))
+	}
+	return worst
+}
+
+func TestResNetForwardAgainstPyTorch(t *testing.T) {
+	m, want := resnet8(t)
+	c := New(m)
+	c.setInput(lcg(7, 3*32*32))
+	const tolerance = 2e-6 // measured: 4.4e-7, on logits up to 0.6
+	for _, mode := range []Mode{Baseline, Single, Aggregated, Distilled} {
+		r, err := c.Run(mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e := maxError(r.Logits, want[mode.String()])
+		t.Logf("%s: max abs error against float64 %.2g", mode, e)
+		if e > tolerance {
+			t.Errorf("%s: logits differ from PyTorch's by %g", mode, e)
+		}
+		if mode == Aggregated {
+			if e := maxError(r.Views, want["views"]); e > tolerance || r.Passes != 4 {
+				t.Errorf("%d views' logits differ from PyTorch's by %g", r.Passes, e)
+			}
+			if e := maxError(r.Probabilities, want["probabilities"]); e > 1e-7 {
+				t.Errorf("probabilities differ from PyTorch's by %g", e)
+			}
+		}
+	}
+	// Auto is what the slab recommends.
+	if r, _ := c.Run(Auto); r.Mode != Aggregated {
+		t.Errorf("auto ran %s", r.Mode)
+	}
+}
+
+func TestRunsDoNotDependOnEachOther(t *testing.T) {
+	m, _ := resnet8(t)
+	c := New(m)
+	x, other := lcg(7, 3*32*32), lcg(8, 3*32*32)
+	logits := func(x []float32, modes ...Mode) []float32 {
+		c.setInput(x)
+		var out []float32
+		for _, mode := range modes {
+			r, err := c.Run(mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out = slices.Clone(r.Logits)
+		}
+		return out
+	}
+	want := logits(x, Aggregated)
+	logits(other, Distilled)
+	for _, modes := range [][]Mode{{Aggregated}, {Distilled, Single, Aggregated}, {Aggregated, Aggregated}} {
+		if !slices.Equal(logits(x, modes...), want) {
+			t.Errorf("%v: the aggregated logits changed", modes)
+		}
+	}
+	if n := testing.AllocsPerRun(3, func() { logitsOnly(c, x) }); n != 0 {
+		t.Errorf("a run allocates %v times", n)
+	}
+}
+
+func logitsOnly(c *Classifier, x []float32) {
+	c.setInput(x)
+	if _, err := c.Run(Aggregated); err != nil {
+		panic(err)
+	}
+}
+
+func TestModeErrors(t *testing.T) {
+	m := formattest.Tiny(1)
+	m.Heads = m.Heads[:1]
+	m.Weights = m.Weights[:len(m.Weights)-4]
+	m.Recommended = format.ModeBaseline
+	m.Metrics = nil
+	c := New(m)
+	c.setInput(make([]float32, 64))
+	if _, err := c.Run(Aggregated); !errors.Is(err, ErrMode) || !strings.Contains(err.Error(), "it has baseline") {
+		t.Errorf("a mode without a head: %v", err)
+	}
+	if _, err := ParseMode("fastest"); !errors.Is(err, ErrMode) || !strings.Contains(err.Error(), "distilled") {
+		t.Errorf("an unknown mode: %v", err)
+	}
+}
+
+func TestSoftmax(t *testing.T) {
+	for x := -699.0; x <= 0; x += 0.37 {
+		if got, want := expNeg(x), math.Exp(x); math.Abs(got-want) > 4e-16*want {
+			t.Fatalf("exp(%v) = %v, want %v", x, got, want)
+		}
+	}
+	if expNeg(0) != 1 || expNeg(-1e6) != 0 || expNeg(math.Inf(-1)) != 0 {
+		t.Error("exp is wrong at its ends")
+	}
+	p := make([]float32, 3)
+	softmax(p, []float32{1000, 1000, -1000})
+	if p[0] != 0.5 || p[1] != 0.5 || p[2] != 0 {
+		t.Errorf("softmax of large logits: %v", p)
+	}
+	softmax(p, []float32{float32(math.NaN()), 0, 0})
+	if math.Float32bits(p[1]) != 0x7fc00000 {
+		t.Errorf("softmax of NaN: %v", p)
+	}
+}
+
+func TestSelfTestAndTrace(t *testing.T) {
+	m := formattest.Tiny(3)
+	digest, err := New(m).SelfTestDigest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.SelfTest.Digest = digest[:]
+	good := New(m)
+	if err := good.SelfTest(); err != nil {
+		t.Fatal(err)
+	}
+	// The weights of layer b move a little.
+	damaged := formattest.Tiny(3)
+	damaged.SelfTest = m.SelfTest
+	b := slices.IndexFunc(damaged.TensorShapes(), func(t format.Tensor) bool { return t.Name == "b.weight" })
+	for i := range damaged.Weights[b] {
+		damaged.Weights[b][i] += 1. / 1024
+	}
+	bad := New(damaged)
+	if err := bad.SelfTest(); !errors.Is(err, ErrSelfTest) {
+		t.Fatalf("a changed weight: %v", err)
+	}
+	one, err1 := good.Trace(Aggregated)
+	two, err2 := bad.Trace(Aggregated)
+	if err1 != nil || err2 != nil {
+		t.Fatal(err1, err2)
+	}
+	if len(one) != 4*len(m.Layers)+1 {
+		t.Fatalf("the trace has %d entries", len(one))
+	}
+	first := 0
+	for one[first] == two[first] {
+		first++
+	}
+	if name := TraceName(&m.Manifest, Aggregated, first); name != "view 0, layer b" {
+		t.Errorf("the traces part at %q", name)
+	}
+	if TraceName(&m.Manifest, Single, len(m.Layers)) != "logits" {
+		t.Error("the last entry of a trace is the logits")
+	}
+}
+
+func BenchmarkResNet8(b *testing.B) {
+	m, _ := resnet8(b)
+	c := New(m)
+	x := lcg(7, 3*32*32)
+	for b.Loop() {
+		c.setInput(x)
+		if _, err := c.Run(Single); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
