@@ -14,7 +14,14 @@ type cursor struct {
 	off  int    // next byte
 	base int64  // offset of b in the slab
 	path []byte // the field being read, such as "layers[3].kernel"
+	open []frame
 	err  error
+}
+
+// A frame is a map or array being read.
+type frame struct {
+	path  int // length of the path to it
+	index int // of the next element of an array
 }
 
 func (c *cursor) fail(kind error, at int, detail string) {
@@ -97,8 +104,6 @@ func (c *cursor) header(what string, fix byte, fixMax int, tag8, tag16, tag32 by
 	}
 	return int(n)
 }
-
-func (c *cursor) arrayLen() int { return c.header("an array", 0x90, 16, 0, 0xdc, 0xdd) }
 
 func (c *cursor) rawString() string {
 	at := c.off
@@ -185,48 +190,51 @@ func (c *cursor) float64() float64 {
 	return v
 }
 
-// fields reads a map that holds exactly these keys in this order, calling read
-// with each key once the cursor stands on its value.
-func (c *cursor) fields(read func(key string), keys ...string) {
+// object begins a map of exactly n fields; key then comes before each value and
+// end after the last.
+func (c *cursor) object(n int) {
 	at := c.off
-	n := c.header("a map", 0x80, 16, 0, 0xde, 0xdf)
-	if c.err == nil && n != len(keys) {
-		c.corrupt(at, "has "+itoa(n)+" fields, want "+itoa(len(keys)))
+	if have := c.header("a map", 0x80, 16, 0, 0xde, 0xdf); have != n {
+		c.corrupt(at, "has "+itoa(have)+" fields, want "+itoa(n))
 	}
-	parent := len(c.path)
-	for _, key := range keys {
-		at := c.off
-		got := c.rawString()
-		if c.err != nil {
-			return
-		}
-		if got != key {
-			c.corrupt(at, "want the field "+key+" here")
-			return
-		}
-		if parent > 0 {
-			c.path = append(c.path, '.')
-		}
-		c.path = append(c.path, key...)
-		read(key)
-		if c.err != nil {
-			return
-		}
-		c.path = c.path[:parent]
-	}
+	c.open = append(c.open, frame{path: len(c.path)})
 }
 
-// list reads an array, growing the result as elements arrive.
-func list[T any](c *cursor, read func() T) []T {
-	n := c.arrayLen()
-	out := []T{}
-	parent := len(c.path)
-	for i := 0; i < n && c.err == nil; i++ {
-		c.path = append(append(append(c.path, '['), itoa(i)...), ']')
-		out = append(out, read())
-		if c.err == nil {
-			c.path = c.path[:parent]
-		}
+// key reads the key of the next field, which must be this one.
+func (c *cursor) key(k string) {
+	at := c.off
+	c.path = c.path[:c.open[len(c.open)-1].path]
+	if c.rawString() != k {
+		c.corrupt(at, "want the field "+k+" here")
 	}
-	return out
+	if len(c.path) > 0 {
+		c.path = append(c.path, '.')
+	}
+	c.path = append(c.path, k...)
+}
+
+// end closes the innermost map or array.
+func (c *cursor) end() {
+	last := len(c.open) - 1
+	c.path = c.path[:c.open[last].path]
+	c.open = c.open[:last]
+}
+
+// array begins an array and gives its length; more then tells, before each
+// element, whether there is one, and closes the array when there is not.
+func (c *cursor) array() int {
+	n := c.header("an array", 0x90, 16, 0, 0xdc, 0xdd)
+	c.open = append(c.open, frame{path: len(c.path)})
+	return n
+}
+
+func (c *cursor) more(n int) bool {
+	f := &c.open[len(c.open)-1]
+	if f.index >= n || c.err != nil {
+		c.end()
+		return false
+	}
+	c.path = append(append(append(c.path[:f.path], '['), itoa(f.index)...), ']')
+	f.index++
+	return true
 }

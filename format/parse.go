@@ -12,173 +12,183 @@ const (
 	maxCount    = 1 << 53 // of images, steps: exact in JSON
 )
 
-// parse reads the manifest. It checks the encoding; validate checks the meaning.
+// parse reads the manifest. It checks the encoding; Validate checks the meaning.
 func parse(b []byte, base int64) (*Manifest, error) {
 	c := &cursor{b: b, base: base}
-	m := new(Manifest)
-	c.fields(func(key string) {
-		switch key {
-		case "name":
-			m.Name = c.rawString()
-		case "labels":
-			m.Labels = list(c, c.rawString)
-		case "transforms":
-			m.Transforms = list(c, c.transform)
-		case "input":
-			m.Input = c.input()
-		case "layers":
-			m.Layers = list(c, c.layer)
-		case "heads":
-			m.Heads = list(c, c.head)
-		case "recommended":
-			m.Recommended = c.rawString()
-		case "metrics":
-			m.Metrics = list(c, c.metric)
-		case "provenance":
-			m.Provenance = c.provenance()
-		case "selftest":
-			m.SelfTest = c.selfTest()
-		case "tensors":
-			m.Tensors = list(c, c.tensor)
-		}
-	}, "name", "labels", "transforms", "input", "layers", "heads", "recommended",
-		"metrics", "provenance", "selftest", "tensors")
-	if c.err == nil && c.off != len(b) {
+	m := c.manifest()
+	if c.off != len(b) {
 		c.corrupt(c.off, "trailing bytes after the manifest")
 	}
 	if c.err != nil {
 		return nil, c.err
 	}
-	return m, nil
+	return &m, nil
 }
 
-func (c *cursor) transform() (t Transform) {
-	c.fields(func(key string) {
-		switch key {
-		case "turns":
-			t.Turns = c.integer(3)
-		case "channels":
-			t.Channels = list(c, func() int { return c.integer(3) })
-		}
-	}, "turns", "channels")
+func (c *cursor) manifest() (x Manifest) {
+	c.object(11)
+	c.key("name")
+	x.Name = c.rawString()
+	c.key("labels")
+	for n := c.array(); c.more(n); {
+		x.Labels = append(x.Labels, c.rawString())
+	}
+	c.key("transforms")
+	for n := c.array(); c.more(n); {
+		x.Transforms = append(x.Transforms, c.transform())
+	}
+	c.key("input")
+	x.Input = c.input()
+	c.key("layers")
+	for n := c.array(); c.more(n); {
+		x.Layers = append(x.Layers, c.layer())
+	}
+	c.key("heads")
+	for n := c.array(); c.more(n); {
+		x.Heads = append(x.Heads, c.head())
+	}
+	c.key("recommended")
+	x.Recommended = c.rawString()
+	c.key("metrics")
+	for n := c.array(); c.more(n); {
+		x.Metrics = append(x.Metrics, c.metric())
+	}
+	c.key("provenance")
+	x.Provenance = c.provenance()
+	c.key("selftest")
+	x.SelfTest = c.selfTest()
+	c.key("tensors")
+	for n := c.array(); c.more(n); {
+		x.Tensors = append(x.Tensors, c.tensor())
+	}
+	c.end()
 	return
 }
 
-func (c *cursor) input() (in Input) {
-	c.fields(func(key string) {
-		switch key {
-		case "channels":
-			in.Channels = c.integer(maxChannels)
-		case "height":
-			in.Height = c.integer(maxSide)
-		case "width":
-			in.Width = c.integer(maxSide)
-		case "mean":
-			in.Mean = list(c, c.float32)
-		case "std":
-			in.Std = list(c, c.float32)
-		}
-	}, "channels", "height", "width", "mean", "std")
+func (c *cursor) transform() (x Transform) {
+	c.object(2)
+	c.key("turns")
+	x.Turns = c.integer(3)
+	c.key("channels")
+	for n := c.array(); c.more(n); {
+		x.Channels = append(x.Channels, c.integer(3))
+	}
+	c.end()
 	return
 }
 
-func (c *cursor) layer() (l Layer) {
-	c.fields(func(key string) {
-		switch key {
-		case "name":
-			l.Name = c.rawString()
-		case "op":
-			l.Op = c.rawString()
-		case "input":
-			l.Input = c.integer(maxLayers)
-		case "residual":
-			l.Residual = c.integer(maxLayers)
-		case "out":
-			l.Out = c.integer(maxChannels)
-		case "kernel":
-			l.Kernel = c.integer(7)
-		case "stride":
-			l.Stride = c.integer(2)
-		case "relu":
-			l.ReLU = c.boolean()
-		}
-	}, "name", "op", "input", "residual", "out", "kernel", "stride", "relu")
+func (c *cursor) input() (x Input) {
+	c.object(5)
+	c.key("channels")
+	x.Channels = c.integer(maxChannels)
+	c.key("height")
+	x.Height = c.integer(maxSide)
+	c.key("width")
+	x.Width = c.integer(maxSide)
+	c.key("mean")
+	for n := c.array(); c.more(n); {
+		x.Mean = append(x.Mean, c.float32())
+	}
+	c.key("std")
+	for n := c.array(); c.more(n); {
+		x.Std = append(x.Std, c.float32())
+	}
+	c.end()
 	return
 }
 
-func (c *cursor) head() (h Head) {
-	c.fields(func(string) { h.Kind = c.rawString() }, "kind")
+func (c *cursor) layer() (x Layer) {
+	c.object(8)
+	c.key("name")
+	x.Name = c.rawString()
+	c.key("op")
+	x.Op = c.rawString()
+	c.key("input")
+	x.Input = c.integer(maxLayers)
+	c.key("residual")
+	x.Residual = c.integer(maxLayers)
+	c.key("out")
+	x.Out = c.integer(maxChannels)
+	c.key("kernel")
+	x.Kernel = c.integer(7)
+	c.key("stride")
+	x.Stride = c.integer(2)
+	c.key("relu")
+	x.ReLU = c.boolean()
+	c.end()
 	return
 }
 
-func (c *cursor) metric() (m Metric) {
-	c.fields(func(key string) {
-		switch key {
-		case "mode":
-			m.Mode = c.rawString()
-		case "split":
-			m.Split = c.rawString()
-		case "n":
-			m.N = c.integer(maxCount)
-		case "accuracy":
-			m.Accuracy = c.float64()
-		case "nll":
-			m.NLL = c.float64()
-		case "ece":
-			m.ECE = c.float64()
-		}
-	}, "mode", "split", "n", "accuracy", "nll", "ece")
+func (c *cursor) head() (x Head) {
+	c.object(1)
+	c.key("kind")
+	x.Kind = c.rawString()
+	c.end()
 	return
 }
 
-func (c *cursor) provenance() (p Provenance) {
-	c.fields(func(key string) {
-		switch key {
-		case "tool":
-			p.Tool = c.rawString()
-		case "data":
-			p.Data = c.rawString()
-		case "method":
-			p.Method = c.rawString()
-		case "net":
-			p.Net = c.rawString()
-		case "seed":
-			p.Seed = c.integer(maxCount)
-		case "images":
-			p.Images = c.integer(maxCount)
-		case "epochs":
-			p.Epochs = c.integer(maxCount)
-		case "steps":
-			p.Steps = c.integer(maxCount)
-		}
-	}, "tool", "data", "method", "net", "seed", "images", "epochs", "steps")
+func (c *cursor) metric() (x Metric) {
+	c.object(6)
+	c.key("mode")
+	x.Mode = c.rawString()
+	c.key("split")
+	x.Split = c.rawString()
+	c.key("n")
+	x.N = c.integer(maxCount)
+	c.key("accuracy")
+	x.Accuracy = c.float64()
+	c.key("nll")
+	x.NLL = c.float64()
+	c.key("ece")
+	x.ECE = c.float64()
+	c.end()
 	return
 }
 
-func (c *cursor) selfTest() (s SelfTest) {
-	c.fields(func(key string) {
-		switch key {
-		case "seed":
-			s.Seed = c.integer(maxCount)
-		case "digest":
-			s.Digest = c.bytes()
-		}
-	}, "seed", "digest")
+func (c *cursor) provenance() (x Provenance) {
+	c.object(8)
+	c.key("tool")
+	x.Tool = c.rawString()
+	c.key("data")
+	x.Data = c.rawString()
+	c.key("method")
+	x.Method = c.rawString()
+	c.key("net")
+	x.Net = c.rawString()
+	c.key("seed")
+	x.Seed = c.integer(maxCount)
+	c.key("images")
+	x.Images = c.integer(maxCount)
+	c.key("epochs")
+	x.Epochs = c.integer(maxCount)
+	c.key("steps")
+	x.Steps = c.integer(maxCount)
+	c.end()
 	return
 }
 
-func (c *cursor) tensor() (t Tensor) {
-	c.fields(func(key string) {
-		switch key {
-		case "name":
-			t.Name = c.rawString()
-		case "shape":
-			t.Shape = list(c, func() int { return c.integer(maxChannels * maxViews) })
-		case "offset":
-			t.Offset = c.integer(maxCount)
-		case "sha256":
-			t.SHA256 = c.bytes()
-		}
-	}, "name", "shape", "offset", "sha256")
+func (c *cursor) selfTest() (x SelfTest) {
+	c.object(2)
+	c.key("seed")
+	x.Seed = c.integer(maxCount)
+	c.key("digest")
+	x.Digest = c.bytes()
+	c.end()
+	return
+}
+
+func (c *cursor) tensor() (x Tensor) {
+	c.object(4)
+	c.key("name")
+	x.Name = c.rawString()
+	c.key("shape")
+	for n := c.array(); c.more(n); {
+		x.Shape = append(x.Shape, c.integer(maxChannels*maxViews))
+	}
+	c.key("offset")
+	x.Offset = c.integer(maxCount)
+	c.key("sha256")
+	x.SHA256 = c.bytes()
+	c.end()
 	return
 }

@@ -1,7 +1,6 @@
 package format
 
 import (
-	"bytes"
 	"errors"
 	"io"
 	"math"
@@ -29,7 +28,21 @@ const chunk = 1 << 16
 // Decode reads a slab that is already in memory. The weights are copied out, so
 // slab may be reused afterwards.
 func Decode(slab []byte) (*Model, error) {
-	return Read(bytes.NewReader(slab), int64(len(slab)))
+	r := source(slab)
+	return Read(&r, int64(len(slab)))
+}
+
+// A source reads from memory, as bytes.Reader does; package bytes would bring
+// the tables of package unicode into the module.
+type source []byte
+
+func (s *source) Read(p []byte) (int, error) {
+	if len(*s) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, *s)
+	*s = (*s)[n:]
+	return n, nil
 }
 
 // Read reads a slab of exactly size bytes from r. Nothing is allocated on the
@@ -124,7 +137,7 @@ func checkPrefix(b []byte, size int64) (manifestLen, dataLen int64, err error) {
 
 // guess says what the bytes look like instead.
 func guess(b []byte) string {
-	is := func(prefix string) bool { return bytes.HasPrefix(b, []byte(prefix)) }
+	is := func(prefix string) bool { return len(b) >= len(prefix) && string(b[:len(prefix)]) == prefix }
 	switch {
 	case len(b) == 0:
 		return "the input is empty"
@@ -151,7 +164,7 @@ func (m *Model) readData(r io.Reader, end int) error {
 	m.Weights = make([][]float32, 0, len(m.Tensors))
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
-		field := at("tensors", i)
+		field := "tensors[" + itoa(i) + "]"
 		pad := buf[:start+t.Offset-end]
 		if err := fill(r, pad, field, int64(end)); err != nil {
 			return err

@@ -3,7 +3,6 @@ package sla
 import (
 	"errors"
 	"math"
-	"strings"
 
 	"github.com/quarterturn/quarterturn/format"
 )
@@ -42,7 +41,20 @@ func ParseMode(name string) (Mode, error) {
 			return Mode(i), nil
 		}
 	}
-	return 0, modeError("there is no mode " + name + "; use " + strings.Join(modeNames[:], ", "))
+	return 0, modeError("there is no mode " + name + "; use " + join(modeNames[:]))
+}
+
+// join is strings.Join with commas; package strings would bring the tables of
+// package unicode into the module.
+func join(names []string) string {
+	s := ""
+	for i, n := range names {
+		if i > 0 {
+			s += ", "
+		}
+		s += n
+	}
+	return s
 }
 
 type modeError string
@@ -57,7 +69,7 @@ func ResolveMode(m *format.Manifest, mode Mode) (Mode, error) {
 		return ParseMode(m.Recommended)
 	}
 	if mode < 0 || int(mode) >= len(modeHeads) || !m.HasHead(modeHeads[mode]) {
-		return 0, modeError("this slab has no head for the mode " + mode.String() + "; it has " + strings.Join(m.Modes(), ", "))
+		return 0, modeError("this slab has no head for the mode " + mode.String() + "; it has " + join(m.Modes()))
 	}
 	return mode, nil
 }
@@ -108,8 +120,21 @@ func (h *linear) logit(k int, z []float32) float32 {
 	return sum
 }
 
-// New makes a Classifier of a model. The model must not be changed afterwards.
-func New(m *format.Model) *Classifier {
+// maxActivations bounds the floats that the activations of a net may take, so
+// that a small slab cannot claim all memory: 256 MiB.
+const maxActivations = 1 << 26
+
+// New makes a Classifier of a model that format.Decode gave or whose manifest is
+// valid. The model must not be changed afterwards.
+func New(m *format.Model) (*Classifier, error) {
+	floats := 0
+	for _, s := range m.Shapes() {
+		floats += s.Elements()
+	}
+	if floats > maxActivations {
+		return nil, &format.Error{Kind: format.ErrUnsupported, Field: "layers", Offset: -1,
+			Detail: "the activations of one image take " + itoa(floats) + " numbers, more than " + itoa(maxActivations)}
+	}
 	c := &Classifier{
 		manifest: &m.Manifest,
 		joint:    Joint{m.Classes(), m.Manifest.Views()},
@@ -130,7 +155,7 @@ func New(m *format.Model) *Classifier {
 	for range c.done {
 		c.features = append(c.features, make([]float32, width))
 	}
-	return c
+	return c, nil
 }
 
 // Begin announces an image of width x height pixels.

@@ -219,7 +219,7 @@ func TestPreprocessColours(t *testing.T) {
 }
 
 func TestImageProtocol(t *testing.T) {
-	c := New(formattest.Tiny(3))
+	c := open(t, formattest.Tiny(3))
 	if _, err := c.Run(Single); err == nil {
 		t.Error("ran without an image")
 	}
@@ -369,6 +369,23 @@ func resnet8(t testing.TB) (m *format.Model, want map[string][]float64) {
 		"aggregated": f.Aggregated, "distilled": f.Distilled, "probabilities": f.Probabilities}
 }
 
+func open(t testing.TB, m *format.Model) *Classifier {
+	t.Helper()
+	c, err := New(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestHugeActivationsAreRefused(t *testing.T) {
+	m := formattest.Tiny(1)
+	m.Input.Width, m.Input.Height = 4096, 4096
+	if _, err := New(m); !errors.Is(err, format.ErrUnsupported) {
+		t.Errorf("a slab that asks for 0.7 GB: %v", err)
+	}
+}
+
 // setInput puts a ready input in place of an image.
 func (c *Classifier) setInput(x []float32) {
 	copy(c.input, x)
@@ -389,7 +406,7 @@ func maxError(got []float32, want []float64) float64 {
 
 func TestResNetForwardAgainstPyTorch(t *testing.T) {
 	m, want := resnet8(t)
-	c := New(m)
+	c := open(t, m)
 	c.setInput(lcg(7, 3*32*32))
 	const tolerance = 2e-6 // measured: 4.4e-7, on logits up to 0.6
 	for _, mode := range []Mode{Baseline, Single, Aggregated, Distilled} {
@@ -419,7 +436,7 @@ func TestResNetForwardAgainstPyTorch(t *testing.T) {
 
 func TestRunsDoNotDependOnEachOther(t *testing.T) {
 	m, _ := resnet8(t)
-	c := New(m)
+	c := open(t, m)
 	x, other := lcg(7, 3*32*32), lcg(8, 3*32*32)
 	logits := func(x []float32, modes ...Mode) []float32 {
 		c.setInput(x)
@@ -458,7 +475,7 @@ func TestModeErrors(t *testing.T) {
 	m.Weights = m.Weights[:len(m.Weights)-4]
 	m.Recommended = format.ModeBaseline
 	m.Metrics = nil
-	c := New(m)
+	c := open(t, m)
 	c.setInput(make([]float32, 64))
 	if _, err := c.Run(Aggregated); !errors.Is(err, ErrMode) || !strings.Contains(err.Error(), "it has baseline") {
 		t.Errorf("a mode without a head: %v", err)
@@ -490,12 +507,12 @@ func TestSoftmax(t *testing.T) {
 
 func TestSelfTestAndTrace(t *testing.T) {
 	m := formattest.Tiny(3)
-	digest, err := New(m).SelfTestDigest()
+	digest, err := open(t, m).SelfTestDigest()
 	if err != nil {
 		t.Fatal(err)
 	}
 	m.SelfTest.Digest = digest[:]
-	good := New(m)
+	good := open(t, m)
 	if err := good.SelfTest(); err != nil {
 		t.Fatal(err)
 	}
@@ -506,7 +523,7 @@ func TestSelfTestAndTrace(t *testing.T) {
 	for i := range damaged.Weights[b] {
 		damaged.Weights[b][i] += 1. / 1024
 	}
-	bad := New(damaged)
+	bad := open(t, damaged)
 	if err := bad.SelfTest(); !errors.Is(err, ErrSelfTest) {
 		t.Fatalf("a changed weight: %v", err)
 	}
@@ -532,7 +549,7 @@ func TestSelfTestAndTrace(t *testing.T) {
 
 func BenchmarkResNet8(b *testing.B) {
 	m, _ := resnet8(b)
-	c := New(m)
+	c := open(b, m)
 	x := lcg(7, 3*32*32)
 	for b.Loop() {
 		c.setInput(x)

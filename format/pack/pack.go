@@ -42,6 +42,9 @@ func Encode(m *format.Model) ([]byte, error) {
 		t.SHA256 = sum[:]
 	}
 	m.Tensors = table
+	if m.Metrics == nil {
+		m.Metrics = []format.Metric{} // an empty array, where nil would be msgpack's nil
+	}
 
 	var manifest bytes.Buffer
 	enc := msgpack.NewEncoder(&manifest)

@@ -1,0 +1,13 @@
+// Package module holds the inference module built from package wasm for
+// GOOS=wasip1, as it is committed: what host embeds and a page loads. Its test
+// compares it byte for byte with a fresh build and, with -update, renews it.
+package module
+
+import _ "embed"
+
+//go:generate go test . -run Fresh -update
+
+// WASM is the module.
+//
+//go:embed quarterturn.wasm
+var WASM []byte
