@@ -1,0 +1,177 @@
+package host
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"slices"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
+)
+
+// A Classifier classifies images with one slab. It is safe for concurrent use.
+type Classifier struct {
+	model *format.Model
+	pool  *pool
+}
+
+// A Prediction is what Classify gives.
+type Prediction struct {
+	Mode          sla.Mode  // the mode that ran, Auto resolved
+	Passes        int       // passes of the network it took
+	Top           []Label   // the most probable classes, best first
+	Logits        []float32 // one a class
+	Probabilities []float32 // the softmax of Logits
+	Views         []float32 // (Passes, classes): each view's logits; nil for heads without views
+}
+
+// A Label is one entry of Prediction.Top.
+type Label struct {
+	Label       string
+	Index       int
+	Probability float32
+}
+
+// Open reads a slab and makes a Classifier of it. Errors in the slab are those
+// of package format, such as format.ErrCorrupt. The slab must not be changed
+// before Close.
+func Open(ctx context.Context, slab []byte, opts ...Option) (*Classifier, error) {
+	c := newConfig(opts)
+	model, err := format.Decode(slab)
+	if err != nil {
+		return nil, err
+	}
+	e, err := newEngine(ctx, slab, model, c)
+	if err != nil {
+		return nil, err
+	}
+	h := &Classifier{model, newPool(e, c.pool)}
+	if c.engine != Native {
+		model.Weights = nil // the guest holds its own
+	}
+	// The first instance shows now, not at the first request, whether the slab
+	// fits the engine's limits.
+	i, err := h.pool.acquire(ctx)
+	if err != nil {
+		return nil, errors.Join(err, h.Close(ctx))
+	}
+	h.pool.release(ctx, i, false)
+	return h, nil
+}
+
+// Model describes the slab. It must not be changed.
+func (c *Classifier) Model() *format.Model { return c.model }
+
+// Close waits for the calls under way and frees everything. Calls made
+// afterwards fail with ErrClosed. If ctx ends first, nothing is closed.
+func (c *Classifier) Close(ctx context.Context) error { return c.pool.close(ctx) }
+
+// Classify classifies an image of any size.
+func (c *Classifier) Classify(ctx context.Context, img image.Image, opts ...CallOption) (*Prediction, error) {
+	o := call{topK: 5}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	mode, err := sla.ResolveMode(&c.model.Manifest, o.mode)
+	if err != nil {
+		return nil, err
+	}
+	var p *Prediction
+	err = c.with(ctx, func(i instance) error {
+		if err := feed(ctx, i, img); err != nil {
+			return err
+		}
+		r, err := i.run(ctx, mode)
+		if err != nil {
+			return err
+		}
+		p = &Prediction{
+			Mode: r.Mode, Passes: r.Passes, Logits: slices.Clone(r.Logits),
+			Probabilities: slices.Clone(r.Probabilities), Views: slices.Clone(r.Views),
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	p.Top = c.top(p, o.topK)
+	return p, nil
+}
+
+// Trace fingerprints what every layer makes of an image: for each pass a number
+// a layer, then one for the logits. Where two engines disagree, the first entry
+// that differs, named by sla.TraceName, is where to look.
+func (c *Classifier) Trace(ctx context.Context, img image.Image, mode sla.Mode) (t []uint64, err error) {
+	err = c.with(ctx, func(i instance) error {
+		if err := feed(ctx, i, img); err != nil {
+			return err
+		}
+		r, err := i.trace(ctx, mode)
+		t = slices.Clone(r)
+		return err
+	})
+	return t, err
+}
+
+// Verify runs the slab's self-test in this engine.
+func (c *Classifier) Verify(ctx context.Context) error {
+	return c.with(ctx, func(i instance) error { return i.verify(ctx) })
+}
+
+// with runs f on an instance of the pool, and throws the instance away if it broke.
+func (c *Classifier) with(ctx context.Context, f func(i instance) error) error {
+	i, err := c.pool.acquire(ctx)
+	if err != nil {
+		return err
+	}
+	broken := true // if f panics
+	defer func() { c.pool.release(ctx, i, broken) }()
+	err = f(i)
+	broken = errors.Is(err, ErrEngine)
+	return err
+}
+
+// top lists the k largest logits; equal ones in the order of their index.
+func (c *Classifier) top(p *Prediction, k int) []Label {
+	order := make([]int, len(p.Logits))
+	for i := range order {
+		order[i] = i
+	}
+	slices.SortStableFunc(order, func(a, b int) int {
+		switch {
+		case p.Logits[a] > p.Logits[b]:
+			return -1
+		case p.Logits[a] < p.Logits[b]:
+			return 1
+		}
+		return 0
+	})
+	top := make([]Label, min(k, len(order)))
+	for i := range top {
+		top[i] = Label{c.model.Labels[order[i]], order[i], p.Probabilities[order[i]]}
+	}
+	return top
+}
+
+// feed hands an image to an instance in bands of rows.
+func feed(ctx context.Context, i instance, img image.Image) error {
+	b := img.Bounds()
+	if b.Empty() {
+		return &taggedError{ErrImage, fmt.Sprintf("the image is empty (%dx%d)", b.Dx(), b.Dy())}
+	}
+	if err := i.begin(ctx, b.Dx(), b.Dy()); err != nil {
+		return err
+	}
+	bands := newBands(img)
+	for y := b.Min.Y; y < b.Max.Y; y += bands.height {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := i.rows(ctx, bands.at(y)); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,79 @@
+package host
+
+import (
+	"runtime"
+
+	"github.com/quarterturn/quarterturn/sla"
+)
+
+// An Engine is a way to run a slab. All of them give the same bits.
+type Engine int
+
+const (
+	// Wazero compiles the module to machine code and runs it in a sandbox.
+	Wazero Engine = iota
+	// WazeroInterpreter interprets the module: slow, for checks, and for
+	// platforms for which wazero has no compiler.
+	WazeroInterpreter
+	// Native runs the inference code as a part of this program.
+	Native
+)
+
+func (e Engine) String() string {
+	switch e {
+	case Wazero:
+		return "wazero"
+	case WazeroInterpreter:
+		return "wazero-interpreter"
+	case Native:
+		return "native"
+	}
+	return "unknown"
+}
+
+type config struct {
+	engine      Engine
+	pool        int
+	memoryLimit uint64
+	cacheDir    string
+}
+
+// An Option changes how Open sets a Classifier up.
+type Option func(*config)
+
+// WithEngine chooses the engine; Wazero is the default.
+func WithEngine(e Engine) Option { return func(c *config) { c.engine = e } }
+
+// WithPoolSize bounds how many images are classified at a time; more wait. Each
+// takes an instance with memory of its own. The default is GOMAXPROCS.
+func WithPoolSize(n int) Option { return func(c *config) { c.pool = max(1, n) } }
+
+// WithMemoryLimit bounds the memory of one sandboxed instance, in bytes, rounded
+// up to 64 KiB. The default is 128 MiB. The native engine has no such limit.
+func WithMemoryLimit(bytes uint64) Option { return func(c *config) { c.memoryLimit = bytes } }
+
+// WithCacheDir keeps compiled code in a directory, so that the next process
+// opens in milliseconds. Without it, code is shared within this process only.
+func WithCacheDir(dir string) Option { return func(c *config) { c.cacheDir = dir } }
+
+func newConfig(opts []Option) config {
+	c := config{pool: runtime.GOMAXPROCS(0), memoryLimit: 128 << 20}
+	for _, o := range opts {
+		o(&c)
+	}
+	return c
+}
+
+type call struct {
+	mode sla.Mode
+	topK int
+}
+
+// A CallOption changes one call of Classify.
+type CallOption func(*call)
+
+// Mode chooses the inference mode; the default is the one the slab recommends.
+func Mode(m sla.Mode) CallOption { return func(c *call) { c.mode = m } }
+
+// TopK bounds the entries of Prediction.Top; the default is 5.
+func TopK(k int) CallOption { return func(c *call) { c.topK = max(0, k) } }
