@@ -211,8 +211,6 @@ func TestModuleRefusesDamagedSlabs(t *testing.T) {
 			t.Fatalf("%s %d: %v", what, n, err)
 		}
 	}
-	// One collection cycle's worth of garbage may pile up, whatever the slab.
-	limit := w.mod.Memory().Size() + 8<<20
 	for n := 1; n < len(slab); n++ {
 		try(slab[:n], "cut to", n)
 	}
@@ -222,7 +220,8 @@ func TestModuleRefusesDamagedSlabs(t *testing.T) {
 		bad[n] ^= 0x41
 		try(bad, "changed byte", n)
 	}
-	if size := w.mod.Memory().Size(); size > limit {
+	// Go's collector lets 4 MiB of garbage pile up before it first runs.
+	if size := w.mod.Memory().Size(); size > 16<<20 {
 		t.Errorf("the module's memory grew to %d bytes", size)
 	}
 	if err := w.run2(ctx); !strings.Contains(err.Error(), "no slab is open") {
