@@ -18,3 +18,60 @@ func weightsFor(tile, vectors int) weightsKernel {
 	}
 	return weightsPlain[tile][vectors]
 }
+
+// vector tells whether the elementwise kernels take n floats.
+func vector(n int) bool { return useAVX2 && n%8 == 0 && n > 0 }
+
+func sums(sum, square, x []float32) {
+	if !vector(len(x)) {
+		sumsGo(sum, square, x)
+		return
+	}
+	sumsAVX2(&sum[0], &square[0], &x[0], uintptr(len(x)))
+}
+
+func affine(y, x, scale, shift, residual []float32, relu bool) {
+	n := uintptr(len(x))
+	switch {
+	case !vector(len(x)) || residual != nil && !relu:
+		affineGo(y, x, scale, shift, residual, relu)
+	case residual != nil:
+		affineAddReLUAVX2(&y[0], &x[0], &scale[0], &shift[0], &residual[0], n)
+	case relu:
+		affineReLUAVX2(&y[0], &x[0], &scale[0], &shift[0], n)
+	default:
+		affineAVX2(&y[0], &x[0], &scale[0], &shift[0], n)
+	}
+}
+
+func gradSums(sum, product, x, dy, y []float32, relu bool) {
+	n := uintptr(len(x))
+	switch {
+	case !vector(len(x)):
+		gradSumsGo(sum, product, x, dy, y, relu)
+	case relu:
+		gradSumsReLUAVX2(&sum[0], &product[0], &x[0], &dy[0], &y[0], n)
+	default:
+		gradSumsAVX2(&sum[0], &product[0], &x[0], &dy[0], n)
+	}
+}
+
+func gradApply(dx, x, dy, k1, k2, k3, y []float32, relu bool) {
+	n := uintptr(len(x))
+	switch {
+	case !vector(len(x)):
+		gradApplyGo(dx, x, dy, k1, k2, k3, y, relu)
+	case relu:
+		gradApplyReLUAVX2(&dx[0], &x[0], &dy[0], &k1[0], &k2[0], &k3[0], &y[0], n)
+	default:
+		gradApplyAVX2(&dx[0], &x[0], &dy[0], &k1[0], &k2[0], &k3[0], n)
+	}
+}
+
+func mask(d, dy, y []float32, relu bool) {
+	if !relu || !vector(len(d)) {
+		maskGo(d, dy, y, relu)
+		return
+	}
+	maskAVX2(&d[0], &dy[0], &y[0], uintptr(len(d)))
+}

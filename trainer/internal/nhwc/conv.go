@@ -70,11 +70,8 @@ func (c *Conv) GradInput(dx, dy, w []float32) {
 			}
 		}
 	}
-	if c.Stride == 2 && c.dilated == nil {
-		c.dilated = make([][]float32, Workers())
-		for i := range c.dilated {
-			c.dilated[i] = make([]float32, Padded(c.Height, c.Width, c.Out))
-		}
+	for c.Stride == 2 && len(c.dilated) < Workers() {
+		c.dilated = append(c.dilated, make([]float32, Padded(c.Height, c.Width, c.Out)))
 	}
 	in, out := c.inSize(), c.outSize()
 	Parallel(c.Images, func(worker, n int) {

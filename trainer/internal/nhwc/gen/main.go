@@ -5,6 +5,9 @@
 // weightsIxV makes I input channels by 8*V output channels of a weight gradient.
 // Twelve accumulators, two weight vectors and two broadcasts fill the sixteen
 // registers, so P and I reach 6 and V reaches 2.
+//
+// The kernels of batch normalisation go element by element over n floats, a
+// multiple of 8; see norm.go for what each computes.
 package main
 
 import (
@@ -12,6 +15,7 @@ import (
 	"fmt"
 	"log"
 	"os"
+	"strings"
 )
 
 const maxTile, maxVectors = 6, 2
@@ -133,6 +137,77 @@ func weights(tile, vectors int) {
 	p("\tVZEROUPPER\n\tRET")
 }
 
+// elementwise writes a kernel that runs body once for each 8 floats; args are
+// its pointers, found in registers by name, and n comes last.
+func elementwise(name string, args []string, body func(reg map[string]string)) {
+	registers := []string{"SI", "DI", "R8", "R9", "R10", "R11", "R12", "R13"}
+	fmt.Fprintf(&decl, "//go:noescape\nfunc %s(%s *float32, n uintptr)\n\n", name, strings.Join(args, ", "))
+	p("\nTEXT ·%s(SB), NOSPLIT, $0-%d", name, 8*len(args)+8)
+	reg := map[string]string{}
+	for i, a := range args {
+		p("\tMOVQ %s+%d(FP), %s", a, 8*i, registers[i])
+		reg[a] = "(" + registers[i] + ")(BX*1)"
+	}
+	p("\tMOVQ n+%d(FP), CX", 8*len(args))
+	p("\tSHLQ $2, CX\n\tXORQ BX, BX\n\tVXORPS Y15, Y15, Y15")
+	p("loop:")
+	body(reg)
+	p("\tADDQ $32, BX\n\tCMPQ BX, CX\n\tJLT loop\n\tVZEROUPPER\n\tRET")
+}
+
+func norms() {
+	elementwise("sumsAVX2", []string{"sum", "square", "x"}, func(r map[string]string) {
+		p("\tVMOVUPS %s, Y0\n\tVADDPS %s, Y0, Y1\n\tVMOVUPS Y1, %s", r["x"], r["sum"], r["sum"])
+		p("\tVMOVUPS %s, Y2\n\tVFMADD231PS Y0, Y0, Y2\n\tVMOVUPS Y2, %s", r["square"], r["square"])
+	})
+	for _, v := range []struct {
+		name           string
+		residual, relu bool
+	}{{"affineAVX2", false, false}, {"affineReLUAVX2", false, true}, {"affineAddReLUAVX2", true, true}} {
+		args := []string{"y", "x", "scale", "shift"}
+		if v.residual {
+			args = append(args, "residual")
+		}
+		elementwise(v.name, args, func(r map[string]string) {
+			p("\tVMOVUPS %s, Y0\n\tVMOVUPS %s, Y1\n\tVFMADD132PS %s, Y1, Y0", r["x"], r["shift"], r["scale"])
+			if v.residual {
+				p("\tVADDPS %s, Y0, Y0", r["residual"])
+			}
+			if v.relu {
+				p("\tVMAXPS Y15, Y0, Y0")
+			}
+			p("\tVMOVUPS Y0, %s", r["y"])
+		})
+	}
+	// masked loads dy, and zero where y is not positive if there is a ReLU.
+	masked := func(r map[string]string, relu bool) {
+		p("\tVMOVUPS %s, Y0", r["dy"])
+		if relu {
+			p("\tVCMPPS $1, %s, Y15, Y1\n\tVANDPS Y1, Y0, Y0", r["y"]) // 0 < y
+		}
+	}
+	for _, relu := range []bool{false, true} {
+		suffix, y := "AVX2", []string{}
+		if relu {
+			suffix, y = "ReLUAVX2", []string{"y"}
+		}
+		elementwise("gradSums"+suffix, append([]string{"sum", "product", "x", "dy"}, y...), func(r map[string]string) {
+			masked(r, relu)
+			p("\tVADDPS %s, Y0, Y1\n\tVMOVUPS Y1, %s", r["sum"], r["sum"])
+			p("\tVMOVUPS %s, Y2\n\tVFMADD231PS %s, Y0, Y2\n\tVMOVUPS Y2, %s", r["product"], r["x"], r["product"])
+		})
+		elementwise("gradApply"+suffix, append([]string{"dx", "x", "dy", "k1", "k2", "k3"}, y...), func(r map[string]string) {
+			masked(r, relu)
+			p("\tVMOVUPS %s, Y2\n\tVMOVUPS %s, Y3\n\tVFMADD132PS %s, Y2, Y3", r["k2"], r["x"], r["k3"])
+			p("\tVFMADD231PS %s, Y0, Y3\n\tVMOVUPS Y3, %s", r["k1"], r["dx"])
+		})
+	}
+	elementwise("maskAVX2", []string{"d", "dy", "y"}, func(r map[string]string) {
+		masked(r, true)
+		p("\tVMOVUPS Y0, %s", r["d"])
+	})
+}
+
 func table(name, kind string) {
 	fmt.Fprintf(&decl, "var %s = [tileMax + 1][vectorMax + 1]%s{\n", name, kind)
 	for tile := 1; tile <= maxTile; tile++ {
@@ -151,6 +226,7 @@ func main() {
 			weights(tile, vectors)
 		}
 	}
+	norms()
 	table("forwardAVX2", "forwardKernel")
 	table("weightsAVX2", "weightsKernel")
 	for file, b := range map[string]*bytes.Buffer{"kernels_amd64.s": &asm, "kernels_amd64.go": &decl} {
