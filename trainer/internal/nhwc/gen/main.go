@@ -174,7 +174,7 @@ func norms() {
 				p("\tVADDPS %s, Y0, Y0", r["residual"])
 			}
 			if v.relu {
-				p("\tVMAXPS Y15, Y0, Y0")
+				p("\tVMAXPS Y0, Y15, Y0") // in this order a NaN stays one
 			}
 			p("\tVMOVUPS Y0, %s", r["y"])
 		})

@@ -1,0 +1,229 @@
+package trainer
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+)
+
+// A graph is a net, its heads and its loss for batches of one size, ready to
+// run: write inputs and targets, call run, then let a solver step on params.
+type graph struct {
+	inputs  []float32 // (images*M, H+2, W+2, C), views of an image next to each other
+	targets []float32 // (images, N), one distribution a row
+	params  []*param
+	convs   []convLayer
+	heads   []headLayer
+
+	g    *G.ExprGraph
+	loss *G.Node
+	vm   G.VM
+}
+
+// A param is a trained tensor.
+type param struct {
+	node  *G.Node
+	value []float32
+}
+
+// A convLayer is a convolution with the batch normalisation behind it.
+type convLayer struct {
+	layer               *format.Layer
+	weight, gamma, beta *param
+	norm                *normOp
+}
+
+// A headLayer is a linear classifier; export as in trainHead.
+type headLayer struct {
+	*linearOp
+	weight, bias *param
+	export       string
+}
+
+// A graphSpec is what a graph is made from.
+type graphSpec struct {
+	layers            []format.Layer
+	input             format.Input
+	joint             sla.Joint // Views is 1 for a method without views
+	images            int       // a batch
+	method            method
+	temperature, beta float64
+	rng               *rand.Rand // for the initial weights
+}
+
+func newGraph(s graphSpec) (*graph, error) {
+	b := &builder{graph: &graph{g: G.NewGraph()}, spec: s, rows: s.images * s.joint.Views}
+	inputs := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(b.rows, s.input.Height+2, s.input.Width+2, s.input.Channels))
+	targets := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(s.images, s.joint.Classes))
+	b.inputs, b.targets = inputs.Data().([]float32), targets.Data().([]float32)
+	x := G.NewTensor(b.g, tensor.Float32, 4, G.WithShape(inputs.Shape()...), G.WithName("inputs"), G.WithValue(inputs))
+	y := G.NewTensor(b.g, tensor.Float32, 2, G.WithShape(targets.Shape()...), G.WithName("targets"), G.WithValue(targets))
+	b.loss = b.objective(b.backbone(x), y)
+	if b.err != nil {
+		return nil, b.err
+	}
+	var nodes G.Nodes
+	for _, p := range b.params {
+		nodes = append(nodes, p.node)
+	}
+	if _, err := G.Grad(b.loss, nodes...); err != nil {
+		return nil, err
+	}
+	b.vm = G.NewTapeMachine(b.g, G.BindDualValues(nodes...))
+	return b.graph, nil
+}
+
+// run computes the loss and the gradients of the params.
+func (g *graph) run() (float64, error) {
+	g.vm.Reset()
+	for _, p := range g.params {
+		// Gorgonia adds to the gradients of the run before; at first there are none.
+		if grad, err := p.node.Grad(); err == nil && grad != nil {
+			clear(floats(grad))
+		}
+	}
+	if err := g.vm.RunAll(); err != nil {
+		return 0, err
+	}
+	return float64(g.loss.Value().Data().(float32)), nil
+}
+
+func (g *graph) close() error { return g.vm.Close() }
+
+// valueGrads gives the params as a Gorgonia solver wants them.
+func (g *graph) valueGrads() []G.ValueGrad {
+	var v []G.ValueGrad
+	for _, p := range g.params {
+		v = append(v, p.node)
+	}
+	return v
+}
+
+// A builder makes the nodes of a graph; the first error sticks.
+type builder struct {
+	*graph
+	spec graphSpec
+	rows int
+	err  error
+}
+
+func (b *builder) apply(o G.Op, inputs ...*G.Node) *G.Node {
+	if b.err != nil {
+		return nil
+	}
+	n, err := G.ApplyOp(o, inputs...)
+	if err != nil {
+		b.err = fmt.Errorf("%v: %w", o, err)
+	}
+	return n
+}
+
+// param makes a trained tensor with initial values from init.
+func (b *builder) param(name string, init func() float32, shape ...int) *param {
+	t := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(shape...))
+	p := &param{value: t.Data().([]float32)}
+	for i := range p.value {
+		p.value[i] = init()
+	}
+	p.node = G.NewTensor(b.g, tensor.Float32, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(t))
+	b.params = append(b.params, p)
+	return p
+}
+
+func constant(v float32) func() float32 { return func() float32 { return v } }
+
+// backbone applies the layers to the images and gives the features (rows, F).
+func (b *builder) backbone(x *G.Node) *G.Node {
+	m := format.Manifest{Input: b.spec.input, Layers: b.spec.layers}
+	shapes := m.Shapes()
+	values := []*G.Node{x}
+	for i := range b.spec.layers {
+		l := &b.spec.layers[i]
+		in, s := values[l.Input], shapes[l.Input]
+		var out *G.Node
+		switch l.Op {
+		case format.OpConv:
+			var residual *G.Node
+			if l.Residual != 0 {
+				residual = values[l.Residual]
+			}
+			out = b.conv(l, in, s, residual)
+		case format.OpShortcut:
+			out = b.apply(newShortcutOp(l.Name, shortcutGeometry{b.rows, s.Height, s.Width, s.Channels, l.Out, l.Stride}), in)
+		case format.OpMean:
+			out = b.apply(newMeanOp(l.Name, b.rows, s.Height, s.Width, s.Channels), in)
+		}
+		values = append(values, out)
+	}
+	return values[len(values)-1]
+}
+
+func (b *builder) conv(l *format.Layer, in *G.Node, s format.Shape, residual *G.Node) *G.Node {
+	c := &nhwc.Conv{Images: b.rows, Height: s.Height, Width: s.Width, In: s.Channels, Out: l.Out, Kernel: l.Kernel, Stride: l.Stride}
+	shape := []int{b.rows, c.OutHeight() + 2, c.OutWidth() + 2, l.Out}
+	std := math.Sqrt(2 / float64(l.Kernel*l.Kernel*l.Out)) // He et al. 2015, over the fan-out
+	layer := convLayer{
+		layer:  l,
+		weight: b.param(l.Name+" weight", func() float32 { return float32(b.spec.rng.NormFloat64() * std) }, l.Kernel, l.Kernel, s.Channels, l.Out),
+		gamma:  b.param(l.Name+" gamma", constant(1), l.Out),
+		beta:   b.param(l.Name+" beta", constant(0), l.Out),
+		norm: newNormOp(l.Name+" norm", &nhwc.Norm{Images: b.rows, Height: c.OutHeight(), Width: c.OutWidth(), Channels: l.Out, ReLU: l.ReLU},
+			residual != nil, shape),
+	}
+	b.convs = append(b.convs, layer)
+	y := b.apply(&convOp{newOp(l.Name, []int{4, 4}, shape...), c, l.Input == 0}, in, layer.weight.node)
+	inputs := []*G.Node{y, layer.gamma.node, layer.beta.node}
+	if residual != nil {
+		inputs = append(inputs, residual)
+	}
+	return b.apply(layer.norm, inputs...)
+}
+
+// objective puts the method's heads on the features and adds up their losses.
+func (b *builder) objective(z, targets *G.Node) *G.Node {
+	var total, joint *G.Node
+	add := func(loss *G.Node) {
+		if total == nil || b.err != nil {
+			total = loss
+			return
+		}
+		var err error
+		if total, err = G.Add(total, loss); err != nil {
+			b.err = err
+		}
+	}
+	for i, h := range b.spec.method.heads {
+		loss := newCrossEntropyOp(fmt.Sprintf("loss%d", i+1), h.labels, b.spec.joint, b.rows)
+		logits := b.head(fmt.Sprintf("head%d", i+1), z, loss.outputs(), 1, h.export)
+		if h.labels == jointLabels {
+			joint = logits
+		}
+		add(b.apply(loss, logits, targets))
+	}
+	if b.spec.method.distils {
+		student := b.head("distilled", z, b.spec.joint.Classes, b.spec.joint.Views, format.HeadDistilled)
+		add(b.apply(newDistilOp("distillation", b.spec.joint, b.spec.images, b.spec.temperature, b.spec.beta), joint, student, targets))
+	}
+	return total
+}
+
+// head is a linear layer over every step-th row, with PyTorch's initial values.
+func (b *builder) head(name string, z *G.Node, outputs, step int, export string) *G.Node {
+	if b.err != nil {
+		return nil
+	}
+	features := z.Shape()[1]
+	bound := 1 / math.Sqrt(float64(features))
+	uniform := func() float32 { return float32((2*b.spec.rng.Float64() - 1) * bound) }
+	h := headLayer{newLinearOp(name, b.rows, features, outputs, step),
+		b.param(name+" weight", uniform, outputs, features), b.param(name+" bias", uniform, outputs), export}
+	b.heads = append(b.heads, h)
+	return b.apply(h.linearOp, z, h.weight.node, h.bias.node)
+}

@@ -1,0 +1,445 @@
+package trainer
+
+import (
+	"encoding/json"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"os"
+	"testing"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+)
+
+// lcg is the generator of testdata/fixtures.py: n numbers in [-1, 1).
+func lcg(seed uint32, n int) []float32 {
+	out := make([]float32, n)
+	for i := range out {
+		seed = seed*1664525 + 1013904223
+		out[i] = float32(int32(seed>>16)-32768) / 32768
+	}
+	return out
+}
+
+// fixtureGraph is the net, batch and objective of testdata/fixtures.py.
+func fixtureGraph(t testing.TB, methodName string) *graph {
+	t.Helper()
+	const images, side, classes = 5, 8, 3
+	layers, err := resNet("resnet8w8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := parseMethod(methodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	joint := sla.Joint{Classes: classes, Views: 4}
+	if !m.views {
+		joint.Views = 1
+	}
+	g, err := newGraph(graphSpec{
+		layers: layers, input: format.Input{Channels: 1, Height: side, Width: side},
+		joint: joint, images: images, method: m, temperature: 2, beta: 0.5, rng: rand.New(rand.NewPCG(1, 2)),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { g.close() })
+	for i, p := range g.params {
+		offset := float32(0)
+		if i%3 == 1 && i < 3*len(g.convs) {
+			offset = 1 // gamma
+		}
+		for k, v := range lcg(uint32(200+i), len(p.value)) {
+			p.value[k] = offset + 0.25*v
+		}
+	}
+	pixels := lcg(1, images*side*side)
+	for b := range images {
+		for j := range joint.Views {
+			row := g.inputs[(b*joint.Views+j)*nhwc.Padded(side, side, 1):]
+			for y := range side {
+				for x := range side {
+					sy, sx := sla.Source(j, y, x, side, side)
+					row[(y+1)*(side+2)+x+1] = pixels[(b*side+sy)*side+sx]
+				}
+			}
+		}
+		p := make([]float64, classes)
+		logits := lcg(2, images*classes)[b*classes : (b+1)*classes]
+		softmax(p, logits, 0.5)
+		for k := range p {
+			g.targets[b*classes+k] = float32(p[k])
+		}
+	}
+	return g
+}
+
+// Two steps of SLA+SD, loss, weights and running statistics, against PyTorch.
+func TestTrainingStepsAgainstPyTorch(t *testing.T) {
+	type probe struct {
+		First     []float64
+		Dot, Norm float64
+	}
+	var want struct {
+		Losses  []float64
+		Params  []probe
+		Running [][2]probe
+	}
+	b, err := os.ReadFile("testdata/step.json")
+	if err == nil {
+		err = json.Unmarshal(b, &want)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare := func(what string, got []float32, want probe) {
+		t.Helper()
+		var dot float64
+		for i, v := range lcg(3, len(got)) {
+			dot += float64(v) * float64(got[i])
+		}
+		for i, v := range want.First {
+			if math.Abs(float64(got[i])-v) > 1e-5*(1+math.Abs(v)) {
+				t.Errorf("%s[%d] is %v, PyTorch says %v", what, i, got[i], v)
+			}
+		}
+		if math.Abs(dot-want.Dot) > 1e-5*(1+want.Norm) {
+			t.Errorf("%s: its dot product is %v, PyTorch says %v", what, dot, want.Dot)
+		}
+	}
+
+	g := fixtureGraph(t, "sla+sd")
+	solver := &sgd{rate: 0.1, momentum: 0.9, decay: 1e-2}
+	for step, w := range want.Losses {
+		loss, err := g.run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(loss-w) > 1e-5*w {
+			t.Errorf("the loss before step %d is %v, PyTorch says %v", step+1, loss, w)
+		}
+		if step < 2 {
+			if err := solver.Step(g.valueGrads()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(want.Params) != len(g.params) {
+		t.Fatalf("%d parameters, PyTorch has %d", len(g.params), len(want.Params))
+	}
+	for i, p := range g.params {
+		compare(p.node.Name(), p.value, want.Params[i])
+	}
+	for i, c := range g.convs {
+		compare(c.layer.Name+" running mean", c.norm.running.mean, want.Running[i][0])
+		compare(c.layer.Name+" running variance", c.norm.running.variance, want.Running[i][1])
+	}
+}
+
+// logSoftmax is the plain formula in float64.
+func logSoftmax(logits []float32, t float64) []float64 {
+	var sum float64
+	for _, v := range logits {
+		sum += math.Exp(float64(v) / t)
+	}
+	out := make([]float64, len(logits))
+	for i, v := range logits {
+		out[i] = float64(v)/t - math.Log(sum)
+	}
+	return out
+}
+
+// plainLoss is an objective written down once more, in float64, from the logits
+// of the last run. teacher holds the aggregated logits; if it is nil they are
+// taken from the run.
+func plainLoss(g *graph, m method, teacher [][]float32) (loss float64, aggregated [][]float32) {
+	const images, classes, temperature, beta = 5, 3, 2, 0.5
+	views := g.heads[0].rows / images
+	target := func(b, y int) float64 { return float64(g.targets[b*classes+y]) }
+	for i, h := range m.heads {
+		logits := g.heads[i].buffer()
+		k := len(logits) / (images * views)
+		for r := range images * views {
+			b, j := r/views, r%views
+			for o, lp := range logSoftmax(logits[r*k:(r+1)*k], 1) {
+				var label float64
+				switch {
+				case h.labels == classLabels:
+					label = target(b, o)
+				case h.labels == viewLabels && o == j, h.labels == jointLabels && o%views == j:
+					if label = 1; h.labels == jointLabels {
+						label = target(b, o/views)
+					}
+				}
+				loss -= label * lp / float64(images*views)
+			}
+		}
+	}
+	if !m.distils {
+		return loss, nil
+	}
+	joint, student := g.heads[0].buffer(), g.heads[1].buffer()
+	for b := range images {
+		s := make([]float32, classes)
+		for y := range s {
+			for j := range views {
+				s[y] += joint[(b*views+j)*classes*views+y*views+j] / float32(views)
+			}
+		}
+		aggregated = append(aggregated, s)
+		if teacher != nil {
+			s = teacher[b]
+		}
+		u := student[b*classes : (b+1)*classes]
+		p, q, hard := logSoftmax(s, temperature), logSoftmax(u, temperature), logSoftmax(u, 1)
+		for y := range p {
+			loss += (temperature*temperature*math.Exp(p[y])*(p[y]-q[y]) - beta*target(b, y)*hard[y]) / images
+		}
+	}
+	return loss, aggregated
+}
+
+// Every objective's loss against the plain formula, and its gradient against
+// central differences of that formula along the gradient. In SLA+SD the teacher
+// is held fixed, which is what its stop-gradient means.
+func TestGradientOfEveryObjective(t *testing.T) {
+	for _, m := range methods {
+		g := fixtureGraph(t, m.name)
+		loss, err := g.run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, teacher := plainLoss(g, m, nil)
+		if math.Abs(loss-want) > 1e-6*want {
+			t.Errorf("%s: the loss is %v, want %v", m.name, loss, want)
+		}
+		var grads [][]float32
+		for _, p := range g.params {
+			grad, err := p.node.Grad()
+			if err != nil {
+				t.Fatal(err)
+			}
+			grads = append(grads, append([]float32(nil), floats(grad)...))
+		}
+		for i, p := range g.params {
+			var square float64
+			for _, v := range grads[i] {
+				square += float64(v) * float64(v)
+			}
+			norm := math.Sqrt(square)
+			if norm < 1e-3 {
+				t.Errorf("%s, %s: the gradient vanishes", m.name, p.node.Name())
+				continue
+			}
+			start := append([]float32(nil), p.value...)
+			best := math.Inf(1)
+			for _, h := range []float64{1e-3, 3e-4, 1e-4} { // large steps meet kinks, small ones rounding
+				var side [2]float64
+				for s, sign := range []float64{h, -h} {
+					for k := range p.value {
+						p.value[k] = start[k] + float32(sign*float64(grads[i][k])/norm)
+					}
+					if _, err := g.run(); err != nil {
+						t.Fatal(err)
+					}
+					side[s], _ = plainLoss(g, m, teacher)
+				}
+				best = min(best, math.Abs((side[0]-side[1])/(2*h)-norm))
+			}
+			copy(p.value, start)
+			if best > 2e-2*norm {
+				t.Errorf("%s, %s: the slope along the gradient is off by %v from the gradient's norm %v", m.name, p.node.Name(), best, norm)
+			}
+		}
+	}
+}
+
+// dotOp is a test's loss: the dot product of its input with fixed weights.
+type dotOp struct {
+	op
+	weights []float32
+}
+
+func (o *dotOp) Do(v ...G.Value) (G.Value, error) {
+	var sum float64
+	for i, x := range floats(v[0]) {
+		sum += float64(x) * float64(o.weights[i])
+	}
+	return G.NewF32(float32(sum)), nil
+}
+
+func (o *dotOp) DiffWRT(int) []bool { return []bool{true} }
+
+func (o *dotOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	d, err := lossGrad(o.name, o.weights, in[0], out, grad)
+	return G.Nodes{d}, err
+}
+
+// The gradient of every Op with respect to every input, by central differences.
+func TestGradientOfEveryOp(t *testing.T) {
+	joint := sla.Joint{Classes: 3, Views: 2}
+	norm := func(residual, relu bool) G.Op {
+		return newNormOp("norm", &nhwc.Norm{Images: 2, Height: 3, Width: 4, Channels: 8, ReLU: relu}, residual, []int{2, 5, 6, 8})
+	}
+	conv := func(kernel, stride int) G.Op {
+		c := &nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: 8, Kernel: kernel, Stride: stride}
+		return &convOp{newOp("conv", []int{4, 4}, 2, c.OutHeight()+2, c.OutWidth()+2, 8), c, false}
+	}
+	image := []int{2, 5, 6, 8}
+	for name, c := range map[string]struct {
+		op     G.Op
+		shapes [][]int
+		fixed  int // so many of the last inputs get no gradient
+	}{
+		"conv 3x3":          {conv(3, 1), [][]int{image, {3, 3, 8, 8}}, 0},
+		"conv 3x3 stride 2": {conv(3, 2), [][]int{image, {3, 3, 8, 8}}, 0},
+		"conv 1x1 stride 2": {conv(1, 2), [][]int{image, {1, 1, 8, 8}}, 0},
+		"norm":              {norm(false, false), [][]int{image, {8}, {8}}, 0},
+		"norm relu":         {norm(false, true), [][]int{image, {8}, {8}}, 0},
+		"norm add relu":     {norm(true, true), [][]int{image, {8}, {8}, image}, 0},
+		"shortcut":          {newShortcutOp("shortcut", shortcutGeometry{2, 3, 4, 8, 16, 2}), [][]int{image}, 0},
+		"mean":              {newMeanOp("mean", 2, 3, 4, 8), [][]int{image}, 0},
+		"linear":            {newLinearOp("linear", 4, 5, 3, 1), [][]int{{4, 5}, {3, 5}, {3}}, 0},
+		"linear, step 2":    {newLinearOp("linear", 4, 5, 3, 2), [][]int{{4, 5}, {3, 5}, {3}}, 0},
+		"class labels":      {newCrossEntropyOp("ce", classLabels, joint, 4), [][]int{{4, 3}, {2, 3}}, 1},
+		"view labels":       {newCrossEntropyOp("ce", viewLabels, joint, 4), [][]int{{4, 2}, {2, 3}}, 1},
+		"joint labels":      {newCrossEntropyOp("ce", jointLabels, joint, 4), [][]int{{4, 6}, {2, 3}}, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(9, 13))
+			g := G.NewGraph()
+			var nodes, wanted G.Nodes
+			var values [][]float32
+			for i, shape := range c.shapes {
+				v := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(shape...))
+				f := floats(v)
+				for k := range f {
+					f[k] = float32(rng.NormFloat64())
+				}
+				if len(shape) == 4 && shape[1] == 5 {
+					clearBorder(f, shape)
+				}
+				if i >= len(c.shapes)-c.fixed { // targets: rows of three that add up to 1
+					for k := range f {
+						f[k] = []float32{0.5, 0.125, 0.375}[k%3]
+					}
+				}
+				n := G.NewTensor(g, tensor.Float32, len(shape), G.WithShape(shape...), G.WithName(fmt.Sprint("input ", i)), G.WithValue(v))
+				nodes, values = append(nodes, n), append(values, f)
+			}
+			wanted = nodes[:len(nodes)-c.fixed]
+			out, err := G.ApplyOp(c.op, nodes...)
+			if err != nil {
+				t.Fatal(err)
+			}
+			loss := out
+			if out.Dims() > 0 {
+				weights := make([]float32, out.Shape().TotalSize())
+				for k := range weights {
+					weights[k] = float32(rng.NormFloat64())
+				}
+				if out.Dims() == 4 {
+					clearBorder(weights, out.Shape())
+				}
+				if loss, err = G.ApplyOp(&dotOp{newOp("dot", []int{out.Dims()}), weights}, out); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if _, err := G.Grad(loss, wanted...); err != nil {
+				t.Fatal(err)
+			}
+			vm := G.NewTapeMachine(g, G.BindDualValues(wanted...))
+			defer vm.Close()
+			run := func() float64 {
+				vm.Reset()
+				if err := vm.RunAll(); err != nil {
+					t.Fatal(err)
+				}
+				return float64(loss.Value().Data().(float32))
+			}
+			run()
+			var grads [][]float32
+			for _, n := range wanted {
+				d, err := n.Grad()
+				if err != nil {
+					t.Fatal(err)
+				}
+				grads = append(grads, append([]float32(nil), floats(d)...))
+			}
+			for i, grad := range grads {
+				for range 40 {
+					k := rng.IntN(len(grad))
+					if len(c.shapes[i]) == 4 && c.shapes[i][1] == 5 && !inside(k, c.shapes[i]) {
+						continue // the border belongs to nobody
+					}
+					const h = 1e-3 // small, for few outputs to come near the kink of a ReLU
+					start := values[i][k]
+					values[i][k] = start + h
+					up := run()
+					values[i][k] = start - h
+					down := run()
+					values[i][k] = start
+					if slope := (up - down) / (2 * h); math.Abs(slope-float64(grad[k])) > 2e-2*(1+math.Abs(slope)) {
+						t.Errorf("input %d, element %d: the slope is %v, the gradient %v", i, k, slope, grad[k])
+					}
+				}
+			}
+		})
+	}
+}
+
+// The gradient of the distillation: in the student by central differences; in
+// the teacher it is stopped.
+func TestDistillation(t *testing.T) {
+	joint := sla.Joint{Classes: 3, Views: 4}
+	const images = 2
+	o := newDistilOp("distil", joint, images, 1.5, 0.7)
+	teacher, student := lcg(5, images*4*12), lcg(6, images*3)
+	targets := []float32{0, 1, 0, 0.5, 0.25, 0.25}
+	value := func() float64 {
+		in := func(v []float32, shape ...int) G.Value {
+			return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(v))
+		}
+		v, err := o.Do(in(teacher, images*4, 12), in(student, images, 3), in(targets, images, 3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return float64(v.Data().(float32))
+	}
+	value()
+	grad := append([]float32(nil), o.grad...)
+	for k := range student {
+		const h = 5e-3
+		start := student[k]
+		student[k] = start + h
+		up := value()
+		student[k] = start - h
+		down := value()
+		student[k] = start
+		if slope := (up - down) / (2 * h); math.Abs(slope-float64(grad[k])) > 1e-3 {
+			t.Errorf("student %d: the slope is %v, the gradient %v", k, slope, grad[k])
+		}
+	}
+	if d := o.DiffWRT(3); d[0] || !d[1] {
+		t.Errorf("differentiable in %v; the teacher must be stopped", d)
+	}
+}
+
+func inside(k int, shape []int) bool {
+	y, x := k/(shape[3]*shape[2])%shape[1], k/shape[3]%shape[2]
+	return y > 0 && y < shape[1]-1 && x > 0 && x < shape[2]-1
+}
+
+func clearBorder(f []float32, shape []int) {
+	for k := range f {
+		if !inside(k, shape) {
+			f[k] = 0
+		}
+	}
+}

@@ -1,0 +1,183 @@
+package trainer
+
+import (
+	"fmt"
+	"math"
+
+	G "gorgonia.org/gorgonia"
+
+	"github.com/quarterturn/quarterturn/sla"
+)
+
+// What the outputs of a head are labels of.
+type labelKind int
+
+const (
+	classLabels labelKind = iota // y: the same for every view
+	viewLabels                   // j, the transformation
+	jointLabels                  // (y, j), class-major
+)
+
+// crossEntropyOp is the mean over the rows of a batch of the cross-entropy
+// between logits (rows, K) and labels made of the targets (images, N), where a
+// target is a distribution over the classes and row r is view r % M of image
+// r / M. With jointLabels it is the SLA objective (SLA paper, eq. 3); with
+// classLabels the baseline's and DA's; class and view labels together are MT's.
+type crossEntropyOp struct {
+	op
+	kind labelKind
+	sla.Joint
+	rows int
+	grad []float32 // of the logits, for a loss gradient of 1
+}
+
+func newCrossEntropyOp(name string, kind labelKind, joint sla.Joint, rows int) *crossEntropyOp {
+	o := &crossEntropyOp{op: newOp(name, []int{2, 2}), kind: kind, Joint: joint, rows: rows}
+	o.grad = make([]float32, rows*o.outputs())
+	return o
+}
+
+// outputs is the number of labels of the kind.
+func (o *crossEntropyOp) outputs() int {
+	switch o.kind {
+	case viewLabels:
+		return o.Views
+	case jointLabels:
+		return o.Size()
+	}
+	return o.Classes
+}
+
+// label is the probability that the label of a row gives output k.
+func (o *crossEntropyOp) label(target []float32, row, k int) float64 {
+	y, j := k, row%o.Views
+	switch o.kind {
+	case viewLabels:
+		if k == j {
+			return 1
+		}
+		return 0
+	case jointLabels:
+		var view int
+		if y, view = o.Split(k); view != j {
+			return 0
+		}
+	}
+	return float64(target[y])
+}
+
+func (o *crossEntropyOp) Do(v ...G.Value) (G.Value, error) {
+	logits, targets, k := floats(v[0]), floats(v[1]), o.outputs()
+	p := make([]float64, k)
+	var loss float64
+	for r := range o.rows {
+		row := logits[r*k : (r+1)*k]
+		target := targets[r/o.Views*o.Classes:][:o.Classes]
+		logSum := softmax(p, row, 1)
+		for i := range row {
+			t := o.label(target, r, i)
+			loss -= t * (float64(row[i]) - logSum)
+			o.grad[r*k+i] = float32((p[i] - t) / float64(o.rows))
+		}
+	}
+	return G.NewF32(float32(loss / float64(o.rows))), nil
+}
+
+func (o *crossEntropyOp) DiffWRT(int) []bool { return []bool{true, false} }
+
+func (o *crossEntropyOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	d, err := lossGrad(o.name, o.grad, in[0], out, grad)
+	return G.Nodes{d, nil}, err
+}
+
+// softmax writes the softmax of logits/t to p and gives the logarithm of the
+// sum of exp(logits/t).
+func softmax[F float32 | float64](p []float64, logits []F, t float64) float64 {
+	top := math.Inf(-1)
+	for _, v := range logits {
+		top = max(top, float64(v)/t)
+	}
+	var sum float64
+	for i, v := range logits {
+		p[i] = math.Exp(float64(v)/t - top)
+		sum += p[i]
+	}
+	for i := range p {
+		p[i] /= sum
+	}
+	return top + math.Log(sum)
+}
+
+// distilOp teaches the distilled head what aggregation says (SLA paper, eq. 5):
+//
+//	T² KL(softmax(s/T) || softmax(u/T)) + β CE(u, target)
+//
+// averaged over the images, with s the mean over the views of the joint head's
+// conditional logits. Its inputs are the joint logits (images*M, N*M), u (images,
+// N) and the targets (images, N). It is differentiable in u alone: the teacher
+// is behind a stop-gradient.
+type distilOp struct {
+	op
+	sla.Joint
+	images            int
+	temperature, beta float64
+	grad              []float32
+}
+
+func newDistilOp(name string, joint sla.Joint, images int, temperature, beta float64) *distilOp {
+	return &distilOp{newOp(name, []int{2, 2, 2}), joint, images, temperature, beta, make([]float32, images*joint.Classes)}
+}
+
+func (o *distilOp) Do(v ...G.Value) (G.Value, error) {
+	logits, student, targets := floats(v[0]), floats(v[1]), floats(v[2])
+	n, t := o.Classes, o.temperature
+	s, teacher, soft, hard := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
+	var loss float64
+	for b := range o.images {
+		for i := range s {
+			s[i] = 0
+			for j := range o.Views {
+				s[i] += float64(logits[(b*o.Views+j)*o.Size()+o.Index(i, j)])
+			}
+			s[i] /= float64(o.Views)
+		}
+		u := student[b*n : (b+1)*n]
+		teacherSum, softSum, hardSum := softmax(teacher, s, t), softmax(soft, u, t), softmax(hard, u, 1)
+		for i := range u {
+			target := float64(targets[b*n+i])
+			kl := teacher[i] * ((s[i]/t - teacherSum) - (float64(u[i])/t - softSum))
+			loss += t*t*kl - o.beta*target*(float64(u[i])-hardSum)
+			o.grad[b*n+i] = float32((t*(soft[i]-teacher[i]) + o.beta*(hard[i]-target)) / float64(o.images))
+		}
+	}
+	return G.NewF32(float32(loss / float64(o.images))), nil
+}
+
+func (o *distilOp) DiffWRT(int) []bool { return []bool{false, true, false} }
+
+func (o *distilOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	d, err := lossGrad(o.name, o.grad, in[1], out, grad)
+	return G.Nodes{nil, d, nil}, err
+}
+
+// lossGrad makes the node of a gradient that the loss computed on its way.
+func lossGrad(name string, unit []float32, logits, out, grad *G.Node) (*G.Node, error) {
+	return G.ApplyOp(&lossGradOp{newOp(name+" dx", []int{0, 0}, logits.Shape()...), unit}, out, grad)
+}
+
+type lossGradOp struct {
+	op
+	unit []float32
+}
+
+func (o *lossGradOp) Do(v ...G.Value) (G.Value, error) {
+	g, ok := v[1].Data().(float32)
+	if !ok {
+		return nil, fmt.Errorf("%s: the loss gradient is a %T", o.name, v[1].Data())
+	}
+	d := o.buffer()
+	for i, u := range o.unit {
+		d[i] = u * g
+	}
+	return o.out, nil
+}
