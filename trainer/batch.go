@@ -1,0 +1,87 @@
+package trainer
+
+import (
+	"math/rand/v2"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+)
+
+// pad is how many pixels an image may be shifted to each side: a crop of the
+// image padded with black, as in the SLA paper.
+const pad = 4
+
+// A batcher fills batches: image -> crop and flip -> normalise -> M views.
+type batcher struct {
+	input      format.Input
+	transforms []format.Transform // of the batch: the identity alone for a method without views
+	classes    int
+	pixels     []byte // of the split, (n, H, W, C)
+	labels     []int
+	norm       [][256]float32 // per channel
+}
+
+func newBatcher(input format.Input, transforms []format.Transform, classes int, s *Split) *batcher {
+	b := &batcher{input: input, transforms: transforms, classes: classes, pixels: s.Pixels, labels: s.Classes}
+	b.norm = make([][256]float32, input.Channels)
+	for c := range b.norm {
+		for v := range 256 {
+			b.norm[c][v] = (float32(v)/255 - input.Mean[c]) / input.Std[c]
+		}
+	}
+	return b
+}
+
+// An augmentation is one draw: a shift by dy, dx pixels and perhaps a flip.
+type augmentation struct {
+	dy, dx int
+	flip   bool
+}
+
+func draw(rng *rand.Rand) augmentation {
+	return augmentation{rng.IntN(2*pad+1) - pad, rng.IntN(2*pad+1) - pad, rng.IntN(2) == 1}
+}
+
+// fill writes the images with the given indices to inputs, (len(indices)*M, H+2,
+// W+2, C), and their labels to targets, (len(indices), N). All draws are made
+// first, in order, so that the work may be shared out.
+func (b *batcher) fill(inputs, targets []float32, indices []int, rng *rand.Rand) {
+	draws := make([]augmentation, len(indices))
+	for i := range draws {
+		draws[i] = draw(rng)
+	}
+	clear(targets)
+	size := nhwc.Padded(b.input.Height, b.input.Width, b.input.Channels)
+	views := len(b.transforms)
+	nhwc.Parallel(len(indices), func(_, i int) {
+		targets[i*b.classes+b.labels[indices[i]]] = 1
+		for j, t := range b.transforms {
+			at := (i*views + j) * size
+			b.view(inputs[at:at+size], indices[i], draws[i], t)
+		}
+	})
+}
+
+// view writes one view of an image into a padded image.
+func (b *batcher) view(dst []float32, index int, a augmentation, t format.Transform) {
+	h, w, channels := b.input.Height, b.input.Width, b.input.Channels
+	src := b.pixels[index*h*w*channels:][:h*w*channels]
+	for y := range h {
+		for x := range w {
+			sy, sx := sla.Source(t.Turns, y, x, h, w)
+			if a.flip {
+				sx = w - 1 - sx
+			}
+			sy, sx = sy+a.dy, sx+a.dx
+			to := dst[((y+1)*(w+2)+x+1)*channels:][:channels]
+			for c, from := range t.Channels {
+				v := byte(0)
+				if sy >= 0 && sy < h && sx >= 0 && sx < w {
+					v = src[(sy*w+sx)*channels+from]
+				}
+				to[c] = b.norm[from][v]
+			}
+		}
+	}
+}

@@ -1,0 +1,277 @@
+package trainer
+
+import (
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/quarterturn/quarterturn/trainer/fashionmini"
+)
+
+// A Dataset is a set of labelled images of one size.
+type Dataset struct {
+	Name                    string
+	Labels                  []string
+	Height, Width, Channels int
+	Train, Test             Split
+}
+
+// A Split is a part of a Dataset.
+type Split struct {
+	Pixels  []byte // (n, Height, Width, Channels)
+	Classes []int  // (n)
+}
+
+// Len is the number of images.
+func (s *Split) Len() int { return len(s.Classes) }
+
+// DataHelp says how data sets are named.
+const DataHelp = "fashion-mini (built in), fashion:DIR (the four IDX files of Fashion-MNIST), cifar10:DIR or cifar100:DIR (the binary files)"
+
+// Load reads a data set; see DataHelp for names.
+func Load(name string) (*Dataset, error) {
+	kind, dir, hasDir := strings.Cut(name, ":")
+	var d *Dataset
+	var err error
+	switch {
+	case name == "fashion-mini":
+		d, err = loadFashion(fashionmini.Files)
+	case !hasDir || dir == "":
+		return nil, fmt.Errorf("data %q: want %s", name, DataHelp)
+	case kind == "fashion":
+		d, err = loadFashion(os.DirFS(dir))
+	case kind == "cifar10":
+		d, err = loadCIFAR(os.DirFS(dir), "data_batch_[0-9]*.bin", "test_batch.bin", 0, cifar10Labels)
+	case kind == "cifar100":
+		d, err = loadCIFAR100(os.DirFS(dir))
+	default:
+		return nil, fmt.Errorf("data %q: want %s", name, DataHelp)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("data %s: %w", name, err)
+	}
+	d.Name = kind
+	return d, nil
+}
+
+// Image gives image i of a split, for people and for Classify.
+func (d *Dataset) Image(s *Split, i int) *image.NRGBA {
+	img := image.NewNRGBA(image.Rect(0, 0, d.Width, d.Height))
+	size := d.Height * d.Width
+	for k := range size {
+		px := s.Pixels[(i*size+k)*d.Channels:][:d.Channels]
+		for c := range 3 {
+			img.Pix[4*k+c] = px[min(c, d.Channels-1)]
+		}
+		img.Pix[4*k+3] = 255
+	}
+	return img
+}
+
+// subset copies the images with the given indices.
+func (d *Dataset) subset(s *Split, indices []int) Split {
+	size := d.Height * d.Width * d.Channels
+	var out Split
+	for _, i := range indices {
+		out.Pixels = append(out.Pixels, s.Pixels[i*size:(i+1)*size]...)
+		out.Classes = append(out.Classes, s.Classes[i])
+	}
+	return out
+}
+
+// limitPerClass keeps n random training images of each class.
+func (d *Dataset) limitPerClass(n int, rng *rand.Rand) error {
+	byClass := make([][]int, len(d.Labels))
+	for i, y := range d.Train.Classes {
+		byClass[y] = append(byClass[y], i)
+	}
+	var keep []int
+	for y, indices := range byClass {
+		if len(indices) < n {
+			return fmt.Errorf("class %s has %d training images, %d are wanted", d.Labels[y], len(indices), n)
+		}
+		rng.Shuffle(len(indices), func(a, b int) { indices[a], indices[b] = indices[b], indices[a] })
+		keep = append(keep, indices[:n]...)
+	}
+	slices.Sort(keep)
+	d.Train = d.subset(&d.Train, keep)
+	return nil
+}
+
+// holdOut splits a tenth of each class, at random, off the training images.
+func (d *Dataset) holdOut(rng *rand.Rand) (train, validation Split) {
+	var keep, held []int
+	for y := range d.Labels {
+		var indices []int
+		for i, c := range d.Train.Classes {
+			if c == y {
+				indices = append(indices, i)
+			}
+		}
+		rng.Shuffle(len(indices), func(a, b int) { indices[a], indices[b] = indices[b], indices[a] })
+		n := len(indices) / 10
+		held, keep = append(held, indices[:n]...), append(keep, indices[n:]...)
+	}
+	slices.Sort(keep)
+	slices.Sort(held)
+	return d.subset(&d.Train, keep), d.subset(&d.Train, held)
+}
+
+var fashionLabels = []string{"T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"}
+
+func loadFashion(dir fs.FS) (*Dataset, error) {
+	d := &Dataset{Labels: fashionLabels, Channels: 1}
+	for _, part := range []struct {
+		name  string
+		split *Split
+	}{{"train", &d.Train}, {"t10k", &d.Test}} {
+		images, err := readFile(dir, part.name+"-images-idx3-ubyte")
+		if err != nil {
+			return nil, err
+		}
+		labels, err := readFile(dir, part.name+"-labels-idx1-ubyte")
+		if err != nil {
+			return nil, err
+		}
+		pixels, shape, err := parseIDX(images, 3)
+		if err != nil {
+			return nil, fmt.Errorf("%s-images: %w", part.name, err)
+		}
+		classes, n, err := parseIDX(labels, 1)
+		if err != nil {
+			return nil, fmt.Errorf("%s-labels: %w", part.name, err)
+		}
+		if n[0] != shape[0] {
+			return nil, fmt.Errorf("%s: %d images but %d labels", part.name, shape[0], n[0])
+		}
+		if d.Height != 0 && (d.Height != shape[1] || d.Width != shape[2]) {
+			return nil, fmt.Errorf("%s: images of %dx%d, the others are %dx%d", part.name, shape[2], shape[1], d.Width, d.Height)
+		}
+		d.Height, d.Width = shape[1], shape[2]
+		part.split.Pixels = pixels
+		if part.split.Classes, err = checkClasses(classes, len(d.Labels)); err != nil {
+			return nil, fmt.Errorf("%s-labels: %w", part.name, err)
+		}
+	}
+	return d, nil
+}
+
+// parseIDX reads an IDX file of bytes (LeCun's format, as of MNIST).
+func parseIDX(b []byte, dims int) (data []byte, shape []int, err error) {
+	head := 4 + 4*dims
+	if len(b) < head || b[0] != 0 || b[1] != 0 || b[2] != 8 || int(b[3]) != dims {
+		return nil, nil, fmt.Errorf("not an IDX file of bytes in %d dimensions", dims)
+	}
+	size := 1
+	for i := range dims {
+		n := int(binary.BigEndian.Uint32(b[4+4*i:]))
+		shape = append(shape, n)
+		if n == 0 || size > len(b)/n {
+			return nil, nil, fmt.Errorf("its header announces the shape %v, but the file has %d bytes", shape, len(b))
+		}
+		size *= n
+	}
+	if len(b)-head != size {
+		return nil, nil, fmt.Errorf("its header announces %d bytes of data, the file has %d", size, len(b)-head)
+	}
+	return b[head:], shape, nil
+}
+
+func checkClasses(labels []byte, n int) ([]int, error) {
+	classes := make([]int, len(labels))
+	for i, y := range labels {
+		if int(y) >= n {
+			return nil, fmt.Errorf("label %d is %d, but there are %d classes", i, y, n)
+		}
+		classes[i] = int(y)
+	}
+	return classes, nil
+}
+
+// readFile reads a file that may be there as it is or gzipped.
+func readFile(dir fs.FS, name string) ([]byte, error) {
+	b, err := fs.ReadFile(dir, name)
+	if err == nil {
+		return b, nil
+	}
+	if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	z, err := fs.ReadFile(dir, name+".gz")
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("neither %s nor %s.gz is there", name, name)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r, err := gzip.NewReader(bytes.NewReader(z))
+	if err == nil {
+		b, err = io.ReadAll(r)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s.gz: %w", name, err)
+	}
+	return b, nil
+}
+
+var cifar10Labels = []string{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
+
+func loadCIFAR100(dir fs.FS) (*Dataset, error) {
+	names, err := fs.ReadFile(dir, "fine_label_names.txt")
+	if err != nil {
+		return nil, err
+	}
+	labels := strings.Fields(string(names))
+	if len(labels) != 100 {
+		return nil, fmt.Errorf("fine_label_names.txt has %d names, want 100", len(labels))
+	}
+	return loadCIFAR(dir, "train.bin", "test.bin", 1, labels)
+}
+
+// loadCIFAR reads the binary layout of CIFAR: records of skip bytes, a label and
+// 3 planes of 32x32.
+func loadCIFAR(dir fs.FS, train, test string, skip int, labels []string) (*Dataset, error) {
+	const side = 32
+	record := skip + 1 + 3*side*side
+	d := &Dataset{Labels: labels, Height: side, Width: side, Channels: 3}
+	for pattern, split := range map[string]*Split{train: &d.Train, test: &d.Test} {
+		files, err := fs.Glob(dir, pattern)
+		if err != nil {
+			return nil, err
+		}
+		if len(files) == 0 {
+			return nil, fmt.Errorf("no %s is there", pattern)
+		}
+		for _, name := range files {
+			b, err := fs.ReadFile(dir, name)
+			if err != nil {
+				return nil, err
+			}
+			if len(b) == 0 || len(b)%record != 0 {
+				return nil, fmt.Errorf("%s has %d bytes, not a multiple of its record's %d", filepath.Base(name), len(b), record)
+			}
+			for ; len(b) > 0; b = b[record:] {
+				y, err := checkClasses(b[skip:skip+1], len(labels))
+				if err != nil {
+					return nil, fmt.Errorf("%s: %w", name, err)
+				}
+				split.Classes = append(split.Classes, y[0])
+				planes := b[skip+1 : record]
+				for i := range side * side {
+					split.Pixels = append(split.Pixels, planes[i], planes[side*side+i], planes[2*side*side+i])
+				}
+			}
+		}
+	}
+	return d, nil
+}

@@ -1,0 +1,219 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"time"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
+)
+
+// A Config says how to train. Start from DefaultConfig.
+type Config struct {
+	Method        string  `json:"method"`    // baseline, da, mt, sla or sla+sd
+	Transform     string  `json:"transform"` // see sla.ParseTransforms
+	Net           string  `json:"net"`       // resnetD or resnetDwW
+	Epochs        int     `json:"epochs"`
+	Batch         int     `json:"batch"` // images a step; a method with views takes M rows an image
+	Rate          float64 `json:"lr"`    // the peak of the one-cycle schedule
+	Momentum      float64 `json:"momentum"`
+	Decay         float64 `json:"weight_decay"`
+	Temperature   float64 `json:"temperature"` // T of the distillation
+	Beta          float64 `json:"beta"`        // weight of its cross-entropy
+	Seed          int     `json:"seed"`
+	TrainPerClass int     `json:"train_per_class,omitempty"` // 0: all images
+}
+
+// DefaultConfig gives the settings of the SLA paper where they do not depend on
+// the length of the run.
+func DefaultConfig() Config {
+	return Config{
+		Method: "sla+sd", Transform: "rotation", Net: "resnet8", Epochs: 10, Batch: 128, Rate: 0.1,
+		Momentum: 0.9, Decay: 1e-4, Temperature: 1, Beta: 1, Seed: 1,
+	}
+}
+
+// check finds what is wrong with a Config in itself.
+func (c *Config) check() error {
+	for _, x := range []struct {
+		ok   bool
+		what string
+	}{
+		{c.Epochs >= 1, "the number of epochs must be at least 1"},
+		{c.Batch >= 2, "a batch must have at least 2 images"},
+		{c.Rate > 0 && c.Rate <= 100, "the learning rate must be above 0"},
+		{c.Momentum >= 0 && c.Momentum < 1, "the momentum must be at least 0 and below 1"},
+		{c.Decay >= 0, "the weight decay cannot be negative"},
+		{c.Temperature > 0, "the temperature must be above 0"},
+		{c.Beta >= 0, "beta cannot be negative"},
+		{c.Seed >= 0, "the seed cannot be negative"},
+		{c.TrainPerClass >= 0, "the number of training images a class cannot be negative"},
+	} {
+		if !x.ok {
+			return errors.New(x.what)
+		}
+	}
+	return nil
+}
+
+// An Event tells how a run gets on: after each step, and, with Validation set,
+// after each epoch.
+type Event struct {
+	Epoch, Epochs int // counted from 1
+	Step, Steps   int // of the whole run, counted from 1
+	Loss          float64
+	Rate          float64
+	Seconds       float64         // since the run began
+	Validation    []format.Metric // every mode; only at the end of an epoch
+}
+
+// Tool is what a slab names as its maker.
+const Tool = "quarterturn 0.1"
+
+// ErrDiverged says that the loss was no longer a number.
+var ErrDiverged = errors.New("training diverged")
+
+// Train trains on a data set and gives the slab. A tenth of the training images
+// is held out to choose the mode that the slab recommends; the slab's manifest
+// has every mode's score on it. report, if not nil, is called on the way.
+//
+// The steps of a run: batch, graph (forward, loss, gradients), solver; after
+// each epoch the net is exported and evaluated as a slab.
+func Train(ctx context.Context, d *Dataset, c Config, report func(Event)) (*format.Model, []byte, error) {
+	r, err := newRun(d, c)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer r.graph.close()
+	start := time.Now()
+	emit := func(e Event) {
+		e.Seconds = time.Since(start).Seconds()
+		if report != nil {
+			report(e)
+		}
+	}
+	var model *format.Model
+	for epoch := 1; epoch <= c.Epochs; epoch++ {
+		order := r.rng.Perm(r.train.Len())
+		var total float64
+		for i := range r.stepsPerEpoch {
+			if err := ctx.Err(); err != nil {
+				return nil, nil, err
+			}
+			step := (epoch-1)*r.stepsPerEpoch + i + 1
+			loss, err := r.step(order[i*c.Batch:(i+1)*c.Batch], step)
+			if err != nil {
+				return nil, nil, fmt.Errorf("step %d: %w", step, err)
+			}
+			total += loss
+			emit(Event{Epoch: epoch, Epochs: c.Epochs, Step: step, Steps: r.steps(), Loss: total / float64(i+1), Rate: r.solver.rate})
+		}
+		if model, err = r.snapshot(ctx); err != nil {
+			return nil, nil, err
+		}
+		emit(Event{Epoch: epoch, Epochs: c.Epochs, Step: epoch * r.stepsPerEpoch, Steps: r.steps(),
+			Loss: total / float64(r.stepsPerEpoch), Rate: r.solver.rate, Validation: model.Metrics})
+	}
+	slab, err := seal(model)
+	return model, slab, err
+}
+
+// A run is a training run under way.
+type run struct {
+	config        Config
+	data          *Dataset
+	train, held   Split
+	manifest      format.Manifest // what does not change while training
+	batcher       *batcher
+	graph         *graph
+	solver        *sgd
+	rng           *rand.Rand
+	stepsPerEpoch int
+}
+
+func (r *run) steps() int { return r.stepsPerEpoch * r.config.Epochs }
+
+func newRun(data *Dataset, c Config) (*run, error) {
+	if err := c.check(); err != nil {
+		return nil, err
+	}
+	m, err := parseMethod(c.Method)
+	if err != nil {
+		return nil, err
+	}
+	layers, err := resNet(c.Net)
+	if err != nil {
+		return nil, err
+	}
+	transforms, err := sla.ParseTransforms(c.Transform, data.Channels)
+	if err != nil {
+		return nil, err
+	}
+	if !m.views {
+		transforms = transforms[:1]
+	} else if len(transforms) < 2 {
+		return nil, fmt.Errorf("method %s needs at least two transformations, %q has one", c.Method, c.Transform)
+	}
+
+	d := *data
+	r := &run{config: c, data: &d, rng: rand.New(rand.NewPCG(uint64(c.Seed), 0))}
+	if c.TrainPerClass > 0 {
+		if err := d.limitPerClass(c.TrainPerClass, r.rng); err != nil {
+			return nil, err
+		}
+	}
+	r.train, r.held = d.holdOut(r.rng)
+	if r.held.Len() == 0 {
+		return nil, fmt.Errorf("%d training images are too few: a tenth of each class is held out to choose the mode", d.Train.Len())
+	}
+	if r.stepsPerEpoch = r.train.Len() / c.Batch; r.stepsPerEpoch == 0 {
+		return nil, fmt.Errorf("a batch of %d images is more than the %d training images", c.Batch, r.train.Len())
+	}
+	half := []float32{0.5, 0.5, 0.5}[:d.Channels]
+	input := format.Input{Channels: d.Channels, Height: d.Height, Width: d.Width, Mean: half, Std: half}
+	r.manifest = format.Manifest{
+		Name: fmt.Sprintf("%s, %s, %s", d.Name, c.Net, c.Method), Labels: d.Labels, Transforms: transforms,
+		Input: input, Layers: layers,
+		Provenance: format.Provenance{Tool: Tool, Data: d.Name, Method: c.Method, Net: c.Net, Seed: c.Seed,
+			Images: r.train.Len(), Epochs: c.Epochs, Steps: r.steps()},
+	}
+	joint := sla.Joint{Classes: len(d.Labels), Views: len(transforms)}
+	r.batcher = newBatcher(input, transforms, joint.Classes, &r.train)
+	r.graph, err = newGraph(graphSpec{layers: layers, input: input, joint: joint, images: c.Batch, method: m,
+		temperature: c.Temperature, beta: c.Beta, rng: r.rng})
+	if err != nil {
+		return nil, err
+	}
+	r.solver = &sgd{momentum: c.Momentum, decay: c.Decay}
+	return r, nil
+}
+
+// step trains on the images with the given indices; steps count from 1.
+func (r *run) step(indices []int, step int) (float64, error) {
+	r.batcher.fill(r.graph.inputs, r.graph.targets, indices, r.rng)
+	loss, err := r.graph.run()
+	if err != nil {
+		return 0, err
+	}
+	if math.IsNaN(loss) || math.IsInf(loss, 0) {
+		return 0, fmt.Errorf("%w: the loss is %v; try a lower learning rate", ErrDiverged, loss)
+	}
+	r.solver.rate = oneCycle(r.config.Rate, step-1, r.steps())
+	return loss, r.solver.Step(r.graph.valueGrads())
+}
+
+// snapshot exports the net as it is and evaluates it on the held-out images.
+func (r *run) snapshot(ctx context.Context) (*format.Model, error) {
+	model := r.graph.export(&r.manifest)
+	metrics, err := Evaluate(ctx, model, r.data, &r.held, "validation", 0, nil)
+	if err != nil {
+		return nil, err
+	}
+	model.Metrics = metrics
+	model.Recommended = recommend(&model.Manifest, metrics)
+	return model, nil
+}
