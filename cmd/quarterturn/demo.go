@@ -1,0 +1,105 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/parity"
+	"github.com/quarterturn/quarterturn/trainer"
+)
+
+func demoCommand() *cobra.Command {
+	var out, addr string
+	var noServe bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Train on the built-in data, compare the modes, check parity, serve the page",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return demo(cmd.Context(), out, addr, noServe)
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&out, "out", "demo-run", "folder for model.slab and results.json")
+	f.StringVar(&addr, "addr", defaultAddress, "address to serve the page on")
+	f.BoolVar(&noServe, "no-serve", false, "stop when the slab is written and checked")
+	return cmd
+}
+
+// demoConfig is a recipe that takes two or three minutes on two cores.
+func demoConfig(method string) trainer.Config {
+	c := trainer.DefaultConfig()
+	c.Method, c.Net = method, "resnet8"
+	c.Epochs, c.Batch, c.Rate, c.Decay = 14, 32, 0.1, 5e-4
+	return c
+}
+
+func demo(ctx context.Context, out, addr string, noServe bool) error {
+	start := time.Now()
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return err
+	}
+	d, err := trainer.Load("fashion-mini")
+	if err != nil {
+		return err
+	}
+	note("fashion-mini: %d training and %d test images of %d classes", d.Train.Len(), d.Test.Len(), len(d.Labels))
+	baseline, _, err := trainShown(ctx, d, demoConfig("baseline"), nil)
+	if err != nil {
+		return err
+	}
+	plain, err := evaluateShown(ctx, baseline, d, 0)
+	if err != nil {
+		return err
+	}
+	model, slab, err := trainShown(ctx, d, demoConfig("sla+sd"), nil)
+	if err != nil {
+		return err
+	}
+	metrics, err := evaluateShown(ctx, model, d, 0)
+	if err != nil {
+		return err
+	}
+	note("\non the %d test images, after equal numbers of steps (a step of SLA takes %d views of each image):", d.Test.Len(), model.Views())
+	modeTable(append(plain, metrics...), model.Passes, func(mode string) string {
+		if mode == plain[0].Mode {
+			return "baseline (a net of its own)"
+		}
+		return "sla+sd, " + mode
+	})
+	note("the slab recommends %s, by its %d validation images\n", model.Recommended, model.Metrics[0].N)
+
+	results, err := json.MarshalIndent(map[string]scores{
+		"baseline": evalResult(plain, baseline), "sla+sd": evalResult(metrics, model),
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	slabName := filepath.Join(out, "model.slab")
+	if err := errors.Join(writeFile(slabName, slab), writeFile(filepath.Join(out, "results.json"), append(results, '\n'))); err != nil {
+		return err
+	}
+	images, err := parityImages("")
+	if err != nil {
+		return err
+	}
+	r, err := parity.Check(ctx, slab, images, []string{"native", "wazero"}, nil)
+	if err != nil {
+		return err
+	}
+	if !r.Equal {
+		return errors.New("native and wazero differ: " + r.Difference)
+	}
+	note("wrote %s (%d KB); native and wazero give the same bits on %d images: %.16s...", slabName, len(slab)/1024, r.Images, r.Targets[0].Digest)
+	note("done in %.0f s", time.Since(start).Seconds())
+	if noServe {
+		return nil
+	}
+	return serve(ctx, slab, model, addr)
+}

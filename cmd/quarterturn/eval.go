@@ -1,0 +1,81 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer"
+)
+
+func evalCommand() *cobra.Command {
+	var model, data, split string
+	var limit int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "eval --model F --data D",
+		Short: "Score every mode of a slab on a data set",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			_, m, err := readSlab(model)
+			if err != nil {
+				return err
+			}
+			d, err := trainer.Load(data)
+			if err != nil {
+				return err
+			}
+			switch split {
+			case "test":
+			case "train":
+				d.Test = d.Train
+			default:
+				return usagef("--split %q: want test or train", split)
+			}
+			if limit < 0 {
+				return usagef("--limit cannot be negative")
+			}
+			bar := newProgress(d.Test.Len(), "testing")
+			metrics, err := trainer.Evaluate(cmd.Context(), m, d, &d.Test, split, limit, func(done, _ int) { bar.set(done, "testing") })
+			bar.clear()
+			if err != nil {
+				return fmt.Errorf("%s on %s: %w", model, data, err)
+			}
+			if asJSON {
+				return printJSON(evalResult(metrics, m))
+			}
+			note("%s on %d %s images of %s", model, metrics[0].N, split, d.Name)
+			modeTable(metrics, m.Passes, func(mode string) string { return mode })
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&model, "model", "", "the slab")
+	f.StringVar(&data, "data", "", "data set: "+trainer.DataHelp)
+	f.StringVar(&split, "split", "test", "test or train")
+	f.IntVar(&limit, "limit", 0, "only the first so many images; 0: all")
+	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	return required(cmd, "model", "data")
+}
+
+type modeScore struct {
+	Accuracy float64 `json:"accuracy"`
+	NLL      float64 `json:"nll"`
+	ECE      float64 `json:"ece"`
+	Passes   int     `json:"passes"`
+}
+
+type scores struct {
+	N     int                  `json:"n"`
+	Modes map[string]modeScore `json:"modes"`
+}
+
+func evalResult(metrics []format.Metric, m *format.Model) scores {
+	s := scores{Modes: map[string]modeScore{}}
+	for _, x := range metrics {
+		s.N = x.N
+		s.Modes[x.Mode] = modeScore{x.Accuracy, x.NLL, x.ECE, m.Passes(x.Mode)}
+	}
+	return s
+}

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/host"
+)
+
+func inspectCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "inspect F",
+		Short: "Describe a slab: manifest and tensors",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			slab, m, err := readSlab(args[0])
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				_, err := fmt.Printf("%s\n", m.AppendJSON(nil))
+				return err
+			}
+			_, err = os.Stdout.WriteString(describe(m, len(slab)))
+			return err
+		},
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the description as JSON")
+	return cmd
+}
+
+// describe writes a slab's description for people.
+func describe(m *format.Model, size int) string {
+	var b strings.Builder
+	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	p("name         %s", m.Name)
+	p("hash         %x", m.Hash)
+	p("size         %d bytes, %d parameters, %.2f million multiply-adds a pass", size, m.Parameters(), float64(m.MACs())/1e6)
+	p("input        %d x %dx%d, mean %v, std %v", m.Input.Channels, m.Input.Width, m.Input.Height, m.Input.Mean, m.Input.Std)
+	p("classes      %d: %s", m.Classes(), strings.Join(m.Labels, ", "))
+	v := m.Provenance
+	p("trained      by %s on %d images of %s: %s, %s, %d epochs, %d steps, seed %d", v.Tool, v.Images, v.Data, v.Net, v.Method, v.Epochs, v.Steps, v.Seed)
+	p("recommended  %s", m.Recommended)
+	p("\nmode         passes  scores")
+	for _, mode := range m.Modes() {
+		line := fmt.Sprintf("%-12s %6d ", mode, m.Passes(mode))
+		for _, x := range m.Metrics {
+			if x.Mode == mode {
+				line += fmt.Sprintf(" %.2f%% right, NLL %.3f, ECE %.3f on %d %s images", 100*x.Accuracy, x.NLL, x.ECE, x.N, x.Split)
+			}
+		}
+		p("%s", line)
+	}
+	p("\nview  quarter turns  channels")
+	for j, t := range m.Transforms {
+		p("%4d  %13d  %v", j, t.Turns, t.Channels)
+	}
+	p("\nvalue  layer                 op        reads   adds  output")
+	for i, s := range m.Shapes()[1:] {
+		l := &m.Layers[i]
+		op := l.Op
+		if l.Op == format.OpConv {
+			op = fmt.Sprintf("%s %dx%d", l.Op, l.Kernel, l.Kernel)
+		}
+		p("%5d  %-20s  %-9s %5d  %5d  %dx%dx%d", i+1, l.Name, op, l.Input, l.Residual, s.Channels, s.Height, s.Width)
+	}
+	p("\ntensor                        shape             offset")
+	for i := range m.Tensors {
+		t := &m.Tensors[i]
+		p("%-29s %-16s %7d", t.Name, fmt.Sprint(t.Shape), t.Offset)
+	}
+	return b.String()
+}
+
+func verifyCommand() *cobra.Command {
+	return &cobra.Command{
+		Use:   "verify F",
+		Short: "Check a slab's integrity and run its self-test",
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			slab, m, err := readSlab(args[0])
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			for _, e := range []host.Engine{host.Native, host.Wazero} {
+				c, err := host.Open(ctx, slab, host.WithEngine(e), host.WithPoolSize(1))
+				if err != nil {
+					return fmt.Errorf("%s: %w", args[0], err)
+				}
+				err = c.Verify(ctx)
+				c.Close(ctx)
+				if err != nil {
+					return fmt.Errorf("%s, %s: %w", args[0], e, err)
+				}
+			}
+			_, err = fmt.Printf("%s is whole, and its self-test gives %x natively and in the module\n", args[0], m.SelfTest.Digest)
+			return err
+		},
+	}
+}

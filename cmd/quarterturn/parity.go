@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"image"
+	"image/draw"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/parity"
+	"github.com/quarterturn/quarterturn/trainer"
+)
+
+func parityCommand() *cobra.Command {
+	var model, dir string
+	var targets []string
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "parity --model F",
+		Short: "Run a slab on every target and compare the bits",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			slab, _, err := readSlab(model)
+			if err != nil {
+				return err
+			}
+			images, err := parityImages(dir)
+			if err != nil {
+				return err
+			}
+			r, err := parity.Check(cmd.Context(), slab, images, targets, func(name string) { note("running %s", name) })
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				err = printJSON(r)
+			} else {
+				err = printParity(r)
+			}
+			if err == nil && !r.Equal {
+				err = errors.New("the targets differ: " + r.Difference)
+			}
+			return err
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&model, "model", "", "the slab")
+	f.StringVar(&dir, "images", "", "a folder of images; by default built-in ones of many sizes")
+	f.StringSliceVar(&targets, "targets", parity.Targets, "the targets to compare")
+	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	return required(cmd, "model")
+}
+
+func printParity(r *parity.Report) error {
+	fmt.Printf("%d images, modes %s\n\n", r.Images, strings.Join(r.Modes, ", "))
+	for _, t := range r.Targets {
+		mark := ""
+		if t.Digest != r.Targets[0].Digest {
+			mark = "  differs"
+		}
+		fmt.Printf("%-20s %s%s\n", t.Name, t.Digest, mark)
+	}
+	if r.Equal {
+		fmt.Printf("\nall %d targets gave the same bits\n", len(r.Targets))
+	}
+	return nil
+}
+
+// parityImages reads a folder of images, or gives built-in ones: pictures of
+// the embedded data set, and synthetic ones of many sizes.
+func parityImages(dir string) ([]*image.NRGBA, error) {
+	if dir == "" {
+		d, err := trainer.Load("fashion-mini")
+		if err != nil {
+			return nil, err
+		}
+		images := parity.Synthetic(24)
+		for i := range 16 {
+			images = append(images, d.Image(&d.Test, i))
+		}
+		return images, nil
+	}
+	var images []*image.NRGBA
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		switch strings.ToLower(filepath.Ext(name)) {
+		case ".png", ".jpg", ".jpeg", ".gif", ".webp":
+		default:
+			return nil
+		}
+		img, err := readImage(name)
+		if err != nil {
+			return err
+		}
+		straight := image.NewNRGBA(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
+		draw.Draw(straight, straight.Rect, img, img.Bounds().Min, draw.Src)
+		images = append(images, straight)
+		return nil
+	})
+	if err == nil && len(images) == 0 {
+		err = fmt.Errorf("%s holds no PNG, JPEG, GIF or WebP images", dir)
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("there is no folder %s", dir)
+	}
+	return images, err
+}

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"image"
+	_ "image/gif" // the formats that predict and parity read
+	_ "image/jpeg"
+	_ "image/png"
+	"os"
+
+	"github.com/spf13/cobra"
+	_ "golang.org/x/image/webp"
+
+	"github.com/quarterturn/quarterturn/host"
+	"github.com/quarterturn/quarterturn/sla"
+)
+
+// maxPixels bounds what a small file may claim to decode to.
+const maxPixels = 100_000_000
+
+// readImage decodes a PNG, JPEG, GIF or WebP file.
+func readImage(name string) (image.Image, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	c, _, err := image.DecodeConfig(f)
+	if err == nil && (c.Width > sla.MaxSide || c.Height > sla.MaxSide || c.Width*c.Height > maxPixels) {
+		return nil, fmt.Errorf("%s: %dx%d pixels are too many; the limit is %d in all and %d a side", name, c.Width, c.Height, maxPixels, sla.MaxSide)
+	}
+	if err == nil {
+		_, err = f.Seek(0, 0)
+	}
+	var img image.Image
+	if err == nil {
+		img, _, err = image.Decode(f)
+	}
+	if errors.Is(err, image.ErrFormat) {
+		return nil, fmt.Errorf("%s is not a PNG, JPEG, GIF or WebP image", name)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return img, nil
+}
+
+type labelled struct {
+	Label       string  `json:"label"`
+	Index       int     `json:"index"`
+	Probability float32 `json:"probability"`
+}
+
+type prediction struct {
+	Image  string     `json:"image"`
+	Mode   string     `json:"mode"`
+	Passes int        `json:"passes"`
+	Top    []labelled `json:"top"`
+	Digest string     `json:"digest"` // SHA-256 of the logits' little-endian bits
+}
+
+func predictCommand() *cobra.Command {
+	var model, modeName string
+	var top int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "predict --model F IMAGE...",
+		Short: "Classify image files, a line each",
+		Args:  cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			mode, err := sla.ParseMode(modeName)
+			if err != nil {
+				return usageError{err}
+			}
+			slab, _, err := readSlab(model)
+			if err != nil {
+				return err
+			}
+			ctx := cmd.Context()
+			c, err := host.Open(ctx, slab, host.WithEngine(host.Native))
+			if err != nil {
+				return err
+			}
+			defer c.Close(ctx)
+			failed := 0
+			for _, name := range args {
+				img, err := readImage(name)
+				var p *host.Prediction
+				if err == nil {
+					p, err = c.Classify(ctx, img, host.Mode(mode), host.TopK(top))
+				}
+				if errors.Is(err, sla.ErrMode) {
+					return fmt.Errorf("%s: %w", model, err)
+				}
+				if err != nil {
+					if len(args) == 1 {
+						return err
+					}
+					note("%v", err) // and go on with the others
+					failed++
+					continue
+				}
+				if err := printPrediction(name, p, asJSON); err != nil {
+					return err
+				}
+			}
+			if failed > 0 {
+				return fmt.Errorf("%d of %d images could not be classified", failed, len(args))
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&model, "model", "", "the slab")
+	f.StringVar(&modeName, "mode", "auto", "auto, baseline, single, aggregated or distilled")
+	f.IntVar(&top, "top", 5, "how many classes to name")
+	f.BoolVar(&asJSON, "json", false, "print a JSON object a line")
+	return required(cmd, "model")
+}
+
+func printPrediction(name string, p *host.Prediction, asJSON bool) error {
+	sum := sha256.Sum256(sla.AppendBits(nil, p.Logits))
+	out := prediction{Image: name, Mode: p.Mode.String(), Passes: p.Passes, Top: []labelled{}, Digest: hex.EncodeToString(sum[:])}
+	line := name + ":"
+	for _, t := range p.Top {
+		out.Top = append(out.Top, labelled(t))
+		line += fmt.Sprintf("  %s %.1f%%", t.Label, 100*t.Probability)
+	}
+	if asJSON {
+		return printJSON(out)
+	}
+	_, err := fmt.Printf("%s  (%s)\n", line, out.Mode)
+	return err
+}

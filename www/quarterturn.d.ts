@@ -1,0 +1,88 @@
+export type Mode = 'baseline' | 'single' | 'aggregated' | 'distilled';
+
+export type ErrorCode =
+  | 'not-slab' | 'version' | 'corrupt' | 'unsupported' | 'mode' | 'image' | 'selftest' | 'no-slab' | 'block'
+  | 'fetch' | 'module' | 'crashed' | 'closed';
+
+/** What went wrong: `code` for programs, `message` for people. */
+export class QuarterturnError extends Error {
+  readonly code: ErrorCode;
+}
+
+/** The names of the modes, `auto` first. */
+export const modes: readonly ('auto' | Mode)[];
+
+export type Source = string | URL | Response | Blob | ArrayBuffer | ArrayBufferView;
+
+export interface LoadOptions {
+  /** The module; by default quarterturn.wasm beside this file. */
+  wasm?: Source | WebAssembly.Module;
+  /** Run in a worker, where there are workers. Default true. */
+  worker?: boolean;
+  /** Called while something downloads; total is 0 if unknown. */
+  onProgress?: (progress: { what: 'model' | 'wasm'; loaded: number; total: number }) => void;
+  signal?: AbortSignal;
+}
+
+export interface Pixels {
+  /** Straight RGBA, 4 bytes a pixel. */
+  data: Uint8Array | Uint8ClampedArray;
+  width: number;
+  height: number;
+}
+
+export type Input =
+  | Pixels | ImageData | ImageBitmap | Blob | HTMLImageElement | HTMLCanvasElement | OffscreenCanvas | HTMLVideoElement;
+
+export interface Label {
+  label: string;
+  index: number;
+  probability: number;
+}
+
+export interface Prediction {
+  /** The most probable classes, best first. */
+  top: Label[];
+  logits: Float32Array;
+  probabilities: Float32Array;
+  /** The mode that ran, with `auto` resolved. */
+  mode: Mode;
+  /** Passes of the network it took. */
+  passes: number;
+  /** Milliseconds from pixels to answer, the way to the worker included. */
+  ms: number;
+  /** The logits of each view; only for modes of the joint head. */
+  views?: Float32Array[];
+}
+
+/** The description of a slab: its manifest, and what follows from it. */
+export interface Info {
+  name: string;
+  hash: string;
+  parameters: number;
+  macs: number;
+  labels: string[];
+  transforms: { turns: number; channels: number[] }[];
+  input: { channels: number; height: number; width: number; mean: number[]; std: number[] };
+  modes: { mode: Mode; passes: number }[];
+  recommended: Mode;
+  metrics: { mode: Mode; split: string; n: number; accuracy: number; nll: number; ece: number }[];
+  provenance: {
+    tool: string; data: string; method: string; net: string;
+    seed: number; images: number; epochs: number; steps: number;
+  };
+  selftest: { seed: number; digest: string };
+}
+
+export interface Classifier {
+  readonly info: Info;
+  classify(input: Input, options?: { mode?: 'auto' | Mode; topK?: number }): Promise<Prediction>;
+  /** The last classified image as the net saw it: (C, H, W). */
+  input(): Promise<Float32Array>;
+  /** Runs the slab's self-test; gives its digest in hexadecimal. */
+  verify(): Promise<string>;
+  close(): Promise<void>;
+}
+
+/** Loads a slab and the module that runs it. */
+export function load(model: Source, options?: LoadOptions): Promise<Classifier>;

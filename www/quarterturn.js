@@ -1,0 +1,138 @@
+// Quarterturn in JavaScript: load a slab, classify images.
+//
+//   import { load } from 'quarterturn';
+//   const c = await load('model.slab');
+//   const p = await c.classify(input, { mode: 'auto', topK: 5 });
+
+import { QuarterturnError } from './errors.js';
+import { bytesOf } from './fetch.js';
+import { Guest, modes } from './guest.js';
+import { pixelsOf } from './pixels.js';
+
+export { QuarterturnError, modes };
+
+/** Loads a model; see quarterturn.d.ts. */
+export async function load(model, options = {}) {
+  const { wasm = new URL('./quarterturn.wasm', import.meta.url), worker = true, signal } = options;
+  const [slab, module] = await Promise.all([bytesOf(model, 'model', options), compile(wasm, options)]);
+  signal?.throwIfAborted();
+  // Node has no Worker of this kind: there the module runs in the caller's thread.
+  const engine = worker && typeof Worker !== 'undefined' ? new WorkerEngine() : new LocalEngine();
+  try {
+    return new Classifier(engine, await engine.call('open', module, slab));
+  } catch (error) {
+    engine.close();
+    throw error;
+  }
+}
+
+async function compile(wasm, options) {
+  if (wasm instanceof WebAssembly.Module) return wasm;
+  const bytes = await bytesOf(wasm, 'wasm', options);
+  try {
+    return await WebAssembly.compile(bytes);
+  } catch (cause) {
+    throw new QuarterturnError('module', `what was given as wasm is not a WebAssembly module: ${cause.message}`, { cause });
+  }
+}
+
+/** Runs the module in the caller's thread. */
+class LocalEngine {
+  #guest;
+
+  async call(name, ...args) {
+    switch (name) {
+      case 'open':
+        this.#guest = await Guest.start(args[0]);
+        return this.#guest.open(args[1]);
+      case 'classify':
+        this.#guest.image(args[0]);
+        return this.#guest.run(args[1]);
+      default:
+        return this.#guest[name](...args);
+    }
+  }
+
+  close() {
+    this.#guest = undefined;
+  }
+}
+
+/** Runs the module in a worker. */
+class WorkerEngine {
+  #worker = new Worker(new URL('./worker.js', import.meta.url), { type: 'module' });
+  #waiting = new Map();
+  #next = 0;
+
+  constructor() {
+    this.#worker.onmessage = ({ data: { id, value, error } }) => {
+      const { resolve, reject } = this.#waiting.get(id);
+      this.#waiting.delete(id);
+      if (error) reject(new QuarterturnError(error.code, error.message));
+      else resolve(value);
+    };
+    this.#worker.onerror = (event) => {
+      this.#fail(new QuarterturnError('crashed', `the worker failed: ${event.message ?? 'its script could not be loaded'}`));
+    };
+  }
+
+  #fail(error) {
+    for (const { reject } of this.#waiting.values()) reject(error);
+    this.#waiting.clear();
+  }
+
+  call(call, ...args) {
+    return new Promise((resolve, reject) => {
+      const id = this.#next++;
+      this.#waiting.set(id, { resolve, reject });
+      this.#worker.postMessage({ id, call, args });
+    });
+  }
+
+  close() {
+    this.#worker.terminate();
+    this.#fail(new QuarterturnError('closed', 'the classifier was closed'));
+  }
+}
+
+/** A loaded model. Calls run one after the other. */
+class Classifier {
+  #engine;
+
+  constructor(engine, info) {
+    this.#engine = engine;
+    this.info = info;
+  }
+
+  async classify(input, { mode = 'auto', topK = 5 } = {}) {
+    const image = await pixelsOf(input);
+    const start = performance.now();
+    const result = await this.#call('classify', image, mode);
+    const ms = performance.now() - start;
+    const top = Array.from(result.logits, (logit, index) => ({ logit, index }))
+      .sort((a, b) => b.logit - a.logit || a.index - b.index)
+      .slice(0, topK)
+      .map(({ index }) => ({ label: this.info.labels[index], index, probability: result.probabilities[index] }));
+    return { top, ...result, ms };
+  }
+
+  /** The last classified image as the net saw it: Float32Array (C, H, W). */
+  input() {
+    return this.#call('input');
+  }
+
+  /** Runs the slab's self-test here; gives its digest in hexadecimal. */
+  async verify() {
+    return Array.from(await this.#call('verify'), (b) => b.toString(16).padStart(2, '0')).join('');
+  }
+
+  async close() {
+    this.#engine?.close();
+    this.#engine = undefined;
+  }
+
+  #call(...args) {
+    if (!this.#engine) return Promise.reject(new QuarterturnError('closed', 'the classifier was closed'));
+    return this.#engine.call(...args);
+  }
+}

@@ -1,0 +1,113 @@
+// Package www embeds the npm package and the demo page, and serves the page.
+package www
+
+import (
+	"bytes"
+	"compress/gzip"
+	"embed"
+	"encoding/json"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/quarterturn/quarterturn/wasm/module"
+)
+
+// Files holds the JavaScript package, the page, and the runners of the parity
+// check.
+//
+//go:embed *.js *.html *.css parity
+var Files embed.FS
+
+// A Sample is an image that the page offers to classify.
+type Sample struct {
+	PNG   []byte
+	Label string
+}
+
+// ContentType gives the media type of a file by its name. Go's own table
+// depends on the machine.
+func ContentType(name string) string {
+	switch path.Ext(name) {
+	case ".html":
+		return "text/html; charset=utf-8"
+	case ".js":
+		return "text/javascript; charset=utf-8"
+	case ".css":
+		return "text/css; charset=utf-8"
+	case ".json":
+		return "application/json"
+	case ".wasm":
+		return "application/wasm"
+	case ".png":
+		return "image/png"
+	}
+	return "application/octet-stream"
+}
+
+var gzipped = sync.OnceValue(func() []byte {
+	var b bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is a valid one
+	w.Write(module.WASM)                                  // a bytes.Buffer takes everything
+	w.Close()
+	return b.Bytes()
+})
+
+// Handler serves the page for a slab: the files of this package, the module,
+// /model.slab, /samples.json and the samples.
+func Handler(slab []byte, samples []Sample) (http.Handler, error) {
+	type entry struct {
+		Src   string `json:"src"`
+		Label string `json:"label"`
+	}
+	list := []entry{}
+	files := map[string][]byte{"model.slab": slab, "quarterturn.wasm": module.WASM}
+	for i, s := range samples {
+		name := "samples/" + strconv.Itoa(i) + ".png"
+		list = append(list, entry{name, s.Label})
+		files[name] = s.PNG
+	}
+	var err error
+	if files["samples.json"], err = json.Marshal(list); err != nil {
+		return nil, err
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			http.Error(w, "this address can only be read", http.StatusMethodNotAllowed)
+			return
+		}
+		name := strings.TrimPrefix(r.URL.Path, "/")
+		if name == "" {
+			name = "index.html"
+		}
+		b, ok := files[name]
+		if !ok {
+			if b, err := Files.ReadFile(name); err == nil {
+				write(w, r, name, b)
+				return
+			}
+			http.NotFound(w, r)
+			return
+		}
+		if name == "quarterturn.wasm" && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
+			w.Header().Set("Content-Encoding", "gzip")
+			b = gzipped()
+		}
+		write(w, r, name, b)
+	}), nil
+}
+
+func write(w http.ResponseWriter, r *http.Request, name string, b []byte) {
+	h := w.Header()
+	h.Set("Content-Type", ContentType(name))
+	h.Set("Content-Length", strconv.Itoa(len(b)))
+	h.Set("Content-Security-Policy", "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-cache")
+	if r.Method == http.MethodGet {
+		w.Write(b) // a client that is gone cannot be told
+	}
+}
