@@ -18,7 +18,7 @@ import (
 // Files holds the JavaScript package, the page, and the runners of the parity
 // check.
 //
-//go:embed *.js *.html *.css parity
+//go:embed *.js *.html *.css *.svg parity
 var Files embed.FS
 
 // A Sample is an image that the page offers to classify.
@@ -41,6 +41,8 @@ func ContentType(name string) string {
 		return "application/json"
 	case ".wasm":
 		return "application/wasm"
+	case ".svg":
+		return "image/svg+xml"
 	case ".png":
 		return "image/png"
 	}

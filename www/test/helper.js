@@ -1,0 +1,46 @@
+// What the tests share: the command, a small slab, and a server.
+
+import { execFileSync, spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createInterface } from 'node:readline';
+import { fileURLToPath } from 'node:url';
+
+const root = fileURLToPath(new URL('../..', import.meta.url));
+
+export const dir = mkdtempSync(join(tmpdir(), 'quarterturn-test-'));
+process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
+
+const command = join(dir, 'quarterturn');
+execFileSync('go', ['build', '-o', command, './cmd/quarterturn'], { cwd: root, stdio: 'inherit' });
+
+/** Runs the command and gives its standard output. */
+export const quarterturn = (...args) => execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+
+quarterturn('train', '--data', 'fashion-mini', '--out', join(dir, 'run'), '--net', 'resnet8w8',
+  '--epochs', '1', '--batch', '16', '--train-per-class', '20');
+export const slabFile = join(dir, 'run', 'model.slab');
+export const slab = new Uint8Array(readFileSync(slabFile));
+export const wasm = new Uint8Array(readFileSync(join(root, 'wasm/module/quarterturn.wasm')));
+export const info = JSON.parse(quarterturn('inspect', slabFile, '--json'));
+
+/** What native Go says about an image file, by mode. */
+export function native(image) {
+  return Object.fromEntries(info.modes.map(({ mode }) => [
+    mode, JSON.parse(quarterturn('predict', '--model', slabFile, '--json', '--mode', mode, image)),
+  ]));
+}
+
+export const sha256 = (array) => createHash('sha256').update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength)).digest('hex');
+
+/** Starts `quarterturn serve`; gives its address and a way to stop it. */
+export async function serve() {
+  const server = spawn(command, ['serve', '--model', slabFile, '--addr', '127.0.0.1:0'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  for await (const line of createInterface(server.stderr)) {
+    const address = line.match(/http:\S+/)?.[0];
+    if (address) return { address, stop: () => server.kill('SIGTERM') };
+  }
+  throw new Error('the server ended before it served');
+}
