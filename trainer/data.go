@@ -244,13 +244,17 @@ func loadCIFAR(dir fs.FS, train, test string, skip int, labels []string) (*Datas
 	const side = 32
 	record := skip + 1 + 3*side*side
 	d := &Dataset{Labels: labels, Height: side, Width: side, Channels: 3}
-	for pattern, split := range map[string]*Split{train: &d.Train, test: &d.Test} {
-		files, err := fs.Glob(dir, pattern)
+	for _, part := range []struct {
+		pattern string
+		*Split
+	}{{train, &d.Train}, {test, &d.Test}} {
+		split := part.Split
+		files, err := fs.Glob(dir, part.pattern)
 		if err != nil {
 			return nil, err
 		}
 		if len(files) == 0 {
-			return nil, fmt.Errorf("no %s is there", pattern)
+			return nil, fmt.Errorf("no %s is there", part.pattern)
 		}
 		for _, name := range files {
 			b, err := fs.ReadFile(dir, name)

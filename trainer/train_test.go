@@ -1,0 +1,477 @@
+package trainer
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"errors"
+	"math"
+	"math/rand/v2"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strings"
+	"testing"
+	"testing/fstest"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+)
+
+// small is a part of fashion-mini that trains in a second.
+func small(t testing.TB) *Dataset {
+	t.Helper()
+	d, err := Load("fashion-mini")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := d.limitPerClass(20, rand.New(rand.NewPCG(1, 1))); err != nil {
+		t.Fatal(err)
+	}
+	d.Test = d.subset(&d.Test, []int{0, 1, 2, 3, 4, 5, 6, 7})
+	return d
+}
+
+func smallConfig() Config {
+	c := DefaultConfig()
+	c.Net, c.Epochs, c.Batch = "resnet8w8", 2, 16
+	return c
+}
+
+func TestWorkersDoNotChangeTheSlab(t *testing.T) {
+	d := small(t)
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	var first []byte
+	for _, workers := range []int{1, 3} {
+		runtime.GOMAXPROCS(workers)
+		_, slab, err := Train(t.Context(), d, smallConfig(), nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if first == nil {
+			first = slab
+		} else if !bytes.Equal(slab, first) {
+			t.Errorf("%d workers train another slab", workers)
+		}
+	}
+	m, err := format.Decode(first)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := sla.New(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.SelfTest(); err != nil {
+		t.Error(err)
+	}
+	other := smallConfig()
+	other.Seed = 2
+	if _, slab, err := Train(t.Context(), d, other, nil); err != nil || bytes.Equal(slab, first) {
+		t.Errorf("another seed trains the same slab (%v)", err)
+	}
+}
+
+// Training must learn: the loss falls well below that of a guess.
+func TestTrainingLearns(t *testing.T) {
+	d := small(t)
+	for _, m := range methods {
+		c := smallConfig()
+		c.Method, c.Epochs = m.name, 6
+		var losses []float64
+		model, _, err := Train(t.Context(), d, c, func(e Event) {
+			if e.Validation != nil {
+				losses = append(losses, e.Loss)
+			}
+		})
+		if err != nil {
+			t.Fatalf("%s: %v", m.name, err)
+		}
+		if first, last := losses[0], losses[len(losses)-1]; last > 0.85*first {
+			t.Errorf("%s: the loss goes from %v to %v", m.name, first, last)
+		}
+		if len(model.Metrics) != len(model.Modes()) || model.Recommended == "" {
+			t.Errorf("%s: metrics %v, recommended %q", m.name, model.Metrics, model.Recommended)
+		}
+	}
+}
+
+// The slab computes what the graph computes: with the batch's own statistics in
+// place of the running ones, logits of training kernels (NHWC, normalisation
+// apart) and of the inference kernels (planar, folded) agree for every view.
+func TestExportedNetAgreesWithTheGraph(t *testing.T) {
+	g := fixtureGraph(t, "sla+sd")
+	if _, err := g.run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range g.convs {
+		copy(c.norm.running.mean, c.norm.Mean)
+		copy(c.norm.running.variance, c.norm.Var)
+	}
+	layers, _ := resNet("resnet8w8")
+	transforms, err := sla.ParseTransforms("rotation", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	model := g.export(&format.Manifest{
+		Labels: []string{"a", "b", "c"}, Transforms: transforms, Layers: layers,
+		Input:       format.Input{Channels: 1, Height: 8, Width: 8, Mean: []float32{0}, Std: []float32{1}},
+		Recommended: format.ModeDistilled,
+	})
+	// Images are bytes to a slab, so the graph sees those same levels again.
+	const images, side = 5, 8
+	pixels := make([]byte, images*side*side)
+	rng := rand.New(rand.NewPCG(4, 4))
+	for i := range pixels {
+		pixels[i] = byte(rng.Uint32())
+	}
+	b := newBatcher(model.Input, transforms, 3, &Split{Pixels: pixels, Classes: make([]int, images)})
+	for i := range images {
+		for j, tr := range transforms {
+			at := (i*4 + j) * nhwc.Padded(side, side, 1)
+			b.view(g.inputs[at:at+nhwc.Padded(side, side, 1)], i, augmentation{}, tr)
+		}
+	}
+	if _, err := g.run(); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range g.convs {
+		copy(c.norm.running.mean, c.norm.Mean)
+		copy(c.norm.running.variance, c.norm.Var)
+	}
+	model.Weights = g.export(&model.Manifest).Weights
+	if _, err := seal(model); err != nil {
+		t.Fatal(err)
+	}
+	classifier, err := sla.New(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	joint, student := g.heads[0].buffer(), g.heads[1].buffer()
+	d := &Dataset{Height: side, Width: side, Channels: 1}
+	near := func(what string, got float32, want float64) {
+		t.Helper()
+		if math.Abs(float64(got)-want) > 2e-5 {
+			t.Errorf("%s is %v in the slab, %v in the graph", what, got, want)
+		}
+	}
+	for i := range images {
+		img := d.Image(&Split{Pixels: pixels}, i)
+		if err := errors.Join(classifier.Begin(side, side), classifier.Rows(img.Pix)); err != nil {
+			t.Fatal(err)
+		}
+		r, err := classifier.Run(sla.Aggregated)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for y := range 3 {
+			var sum float64
+			for j := range 4 {
+				v := float64(joint[(i*4+j)*12+y*4+j])
+				near("a view's logit", r.Views[j*3+y], v)
+				sum += v / 4
+			}
+			near("an aggregated logit", r.Logits[y], sum)
+		}
+		if r, err = classifier.Run(sla.Distilled); err != nil {
+			t.Fatal(err)
+		}
+		for y := range 3 {
+			near("a distilled logit", r.Logits[y], float64(student[i*3+y]))
+		}
+	}
+}
+
+// ResNet-32 with a 10-way head has 464,154 parameters (SLA paper's net).
+func TestParameterCount(t *testing.T) {
+	layers, err := resNet("resnet32")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, _ := parseMethod("baseline")
+	g, err := newGraph(graphSpec{layers: layers, input: format.Input{Channels: 3, Height: 32, Width: 32},
+		joint: sla.Joint{Classes: 10, Views: 1}, images: 1, method: m, rng: rand.New(rand.NewPCG(1, 1))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer g.close()
+	n := 0
+	for _, p := range g.params {
+		n += len(p.value)
+	}
+	if n != 464154 {
+		t.Errorf("ResNet-32 has %d parameters, want 464154", n)
+	}
+}
+
+// A view is the transformation of the shifted, flipped, normalised image, with
+// black (level 0, here -1) where the shift leaves nothing.
+func TestBatchViews(t *testing.T) {
+	input := format.Input{Channels: 3, Height: 6, Width: 6, Mean: []float32{.5, .5, .5}, Std: []float32{.5, .5, .5}}
+	pixels := make([]byte, 6*6*3)
+	for i := range pixels {
+		pixels[i] = byte(i + 1)
+	}
+	transforms, err := sla.ParseTransforms("rotationxcolor", 3)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := newBatcher(input, transforms, 4, &Split{Pixels: pixels, Classes: []int{2}})
+	a := augmentation{dy: 1, dx: -2, flip: true}
+	var base [6][6][3]float32
+	for y := range 6 {
+		for x := range 6 {
+			for c := range 3 {
+				level := 0
+				if sy, sx := y+1, (5-x)-2; sy < 6 && sx >= 0 {
+					level = (sy*6+sx)*3 + c + 1
+				}
+				base[y][x][c] = (float32(level)/255 - 0.5) / 0.5
+			}
+		}
+	}
+	for j, tr := range transforms {
+		want := base
+		for range tr.Turns { // quarter turns one at a time: out[y][x] = in[x][5-y]
+			in := want
+			for y := range 6 {
+				for x := range 6 {
+					want[y][x] = in[x][5-y]
+				}
+			}
+		}
+		dst := make([]float32, nhwc.Padded(6, 6, 3))
+		b.view(dst, 0, a, tr)
+		for y := range 6 {
+			for x := range 6 {
+				for c := range 3 {
+					if got := dst[((y+1)*8+x+1)*3+c]; got != want[y][x][tr.Channels[c]] {
+						t.Fatalf("view %d, pixel (%d, %d), channel %d is %v, want %v", j, y, x, c, got, want[y][x][tr.Channels[c]])
+					}
+				}
+			}
+		}
+	}
+	inputs, targets := make([]float32, 24*nhwc.Padded(6, 6, 3)), make([]float32, 4)
+	b.fill(inputs, targets, []int{0}, rand.New(rand.NewPCG(1, 1)))
+	if !slices.Equal(targets, []float32{0, 0, 1, 0}) {
+		t.Errorf("targets %v", targets)
+	}
+}
+
+func TestRecommend(t *testing.T) {
+	m := &format.Manifest{Transforms: make([]format.Transform, 4)}
+	for _, c := range []struct {
+		single, aggregated, distilled float64
+		want                          string
+	}{
+		{.900, .930, .910, "aggregated"},
+		{.900, .930, .929, "distilled"},
+		{.931, .930, .930, "single"},
+		{.950, .930, .960, "distilled"},
+	} {
+		got := recommend(m, []format.Metric{{Mode: "single", Accuracy: c.single}, {Mode: "aggregated", Accuracy: c.aggregated}, {Mode: "distilled", Accuracy: c.distilled}})
+		if got != c.want {
+			t.Errorf("%+v: recommends %s", c, got)
+		}
+	}
+}
+
+func TestEvaluateScores(t *testing.T) {
+	d := small(t)
+	model, _, err := Train(t.Context(), d, smallConfig(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	metrics, err := Evaluate(t.Context(), model, d, &d.Test, "test", 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := sla.New(model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range metrics {
+		mode, err := sla.ParseMode(x.Mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		right, nll := 0, 0.0
+		for i, y := range d.Test.Classes {
+			if err := errors.Join(c.Begin(28, 28), c.Rows(d.Image(&d.Test, i).Pix)); err != nil {
+				t.Fatal(err)
+			}
+			r, err := c.Run(mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Logits[y] == slices.Max(r.Logits) {
+				right++
+			}
+			nll -= math.Log(float64(r.Probabilities[y])) / 8
+		}
+		if x.N != 8 || x.Accuracy != float64(right)/8 || math.Abs(x.NLL-nll) > 1e-9 || x.ECE < 0 || x.ECE > 1 {
+			t.Errorf("%+v, counted %d right, NLL %v", x, right, nll)
+		}
+	}
+	d.Labels = d.Labels[:9]
+	if _, err := Evaluate(t.Context(), model, d, &d.Test, "test", 0, nil); err == nil || !strings.Contains(err.Error(), "10 classes") {
+		t.Errorf("a data set of other classes: %v", err)
+	}
+}
+
+func TestTrainErrors(t *testing.T) {
+	for _, c := range []struct {
+		change func(c *Config)
+		want   string
+	}{
+		{func(c *Config) { c.Method = "slap" }, `method "slap": want baseline, da, mt, sla, sla+sd`},
+		{func(c *Config) { c.Net = "resnet9" }, `net "resnet9"`},
+		{func(c *Config) { c.Net = "resnet8w12" }, "multiple of 8"},
+		{func(c *Config) { c.Transform = "color" }, "the images are grey"},
+		{func(c *Config) { c.Transform = "none" }, "at least two transformations"},
+		{func(c *Config) { c.Epochs = 0 }, "epochs"},
+		{func(c *Config) { c.Batch = 1000 }, "more than the 180 training images"},
+		{func(c *Config) { c.Rate = 0 }, "learning rate"},
+		{func(c *Config) { c.Seed = -1 }, "seed"},
+		{func(c *Config) { c.TrainPerClass = 21 }, "class T-shirt/top has 20 training images, 21 are wanted"},
+		{func(c *Config) { c.TrainPerClass = 5 }, "50 training images are too few"},
+	} {
+		config := smallConfig()
+		c.change(&config)
+		if _, _, err := Train(t.Context(), small(t), config, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %q", err, c.want)
+		}
+	}
+	cancelled, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, _, err := Train(cancelled, small(t), smallConfig(), nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("cancelled: %v", err)
+	}
+	wild := smallConfig()
+	wild.Rate, wild.Decay = 100, 100
+	if _, _, err := Train(t.Context(), small(t), wild, nil); !errors.Is(err, ErrDiverged) {
+		t.Errorf("a learning rate of 100: %v", err)
+	}
+}
+
+func TestLoad(t *testing.T) {
+	d, err := Load("fashion-mini")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d.Train.Len() != 4000 || d.Test.Len() != 2000 || len(d.Train.Pixels) != 4000*28*28 || len(d.Labels) != 10 {
+		t.Errorf("fashion-mini: %d and %d images", d.Train.Len(), d.Test.Len())
+	}
+	for name, want := range map[string]string{
+		"fashion":             "want fashion-mini (built in)",
+		"fashion:":            "want fashion-mini (built in)",
+		"mnist:/tmp":          "want fashion-mini (built in)",
+		"fashion:/no/where":   "neither train-images-idx3-ubyte nor",
+		"cifar10:/no/where":   "no data_batch",
+		"cifar100:/no/where":  "fine_label_names.txt",
+		"fashion:/etc/passwd": "train-images",
+	} {
+		if _, err := Load(name); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: got %v, want %q", name, err, want)
+		}
+	}
+}
+
+func idx(dims []int, data []byte) *fstest.MapFile {
+	b := []byte{0, 0, 8, byte(len(dims))}
+	for _, n := range dims {
+		b = binary.BigEndian.AppendUint32(b, uint32(n))
+	}
+	return &fstest.MapFile{Data: append(b, data...)}
+}
+
+func TestBrokenDataFiles(t *testing.T) {
+	files := func() fstest.MapFS {
+		fs := fstest.MapFS{}
+		for _, part := range []string{"train", "t10k"} {
+			fs[part+"-images-idx3-ubyte"] = idx([]int{2, 3, 4}, make([]byte, 24))
+			fs[part+"-labels-idx1-ubyte"] = idx([]int{2}, []byte{0, 9})
+		}
+		return fs
+	}
+	if d, err := loadFashion(files()); err != nil || d.Height != 3 || d.Width != 4 || d.Test.Classes[1] != 9 {
+		t.Fatalf("whole files: %v", err)
+	}
+	for _, c := range []struct {
+		name, want string
+		file       *fstest.MapFile
+	}{
+		{"train-images-idx3-ubyte", "announces 24 bytes of data, the file has 23", idx([]int{2, 3, 4}, make([]byte, 23))},
+		{"train-images-idx3-ubyte", "announces the shape", idx([]int{1 << 31, 1 << 31, 4}, make([]byte, 24))},
+		{"train-images-idx3-ubyte", "not an IDX file", &fstest.MapFile{Data: []byte("PK")}},
+		{"t10k-images-idx3-ubyte", "the others are 4x3", idx([]int{2, 4, 3}, make([]byte, 24))},
+		{"t10k-labels-idx1-ubyte", "2 images but 3 labels", idx([]int{3}, make([]byte, 3))},
+		{"t10k-labels-idx1-ubyte", "label 1 is 10, but there are 10 classes", idx([]int{2}, []byte{0, 10})},
+		{"train-images-idx3-ubyte.gz", "gzip", &fstest.MapFile{Data: []byte("no gzip at all")}},
+	} {
+		fs := files()
+		delete(fs, strings.TrimSuffix(c.name, ".gz"))
+		fs[c.name] = c.file
+		if _, err := loadFashion(fs); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s: got %v, want %q", c.name, err, c.want)
+		}
+	}
+}
+
+func TestCIFAR(t *testing.T) {
+	record := func(label byte) []byte {
+		b := []byte{7, label}
+		for p := range 3 * 1024 {
+			b = append(b, byte(p/1024*100+p%100))
+		}
+		return b
+	}
+	fs := fstest.MapFS{
+		"train.bin":            {Data: append(record(3), record(99)...)},
+		"test.bin":             {Data: record(5)},
+		"fine_label_names.txt": {Data: []byte(strings.Repeat("name\n", 100))},
+	}
+	d, err := loadCIFAR100(fs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(d.Train.Classes, []int{3, 99}) || !slices.Equal(d.Test.Pixels[3*41:3*42], []byte{41, 165, 33}) {
+		// plane c at pixel 41 is c*100 + (c*1024+41)%100, as a byte
+		t.Errorf("classes %v, pixel %v", d.Train.Classes, d.Test.Pixels[3*41:3*42])
+	}
+	fs["test.bin"] = &fstest.MapFile{Data: record(5)[1:]}
+	if _, err := loadCIFAR100(fs); err == nil || !strings.Contains(err.Error(), "test.bin has 3073 bytes, not a multiple of its record's 3074") {
+		t.Error(err)
+	}
+	fs["test.bin"] = &fstest.MapFile{Data: record(100)}
+	if _, err := loadCIFAR100(fs); err == nil || !strings.Contains(err.Error(), "there are 100 classes") {
+		t.Error(err)
+	}
+}
+
+// The import law: what runs models never sees what trains them.
+func TestImportLaw(t *testing.T) {
+	const module = "github.com/quarterturn/quarterturn/"
+	const training = "/msgpack gorgonia.org gonum.org quarterturn/trainer"
+	for pkg, forbidden := range map[string]string{
+		"format": training + " fmt reflect quarterturn/sla quarterturn/host",
+		"sla":    training + " fmt reflect quarterturn/host",
+		"host":   training,
+		"www":    training + " quarterturn/host",
+	} {
+		out, err := exec.Command("go", "list", "-deps", module+pkg).Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, dep := range strings.Fields(string(out)) {
+			for _, f := range strings.Fields(forbidden) {
+				if dep == f || strings.ContainsAny(f, "/.") && strings.Contains(dep, f) {
+					t.Errorf("%s imports %s", pkg, dep)
+				}
+			}
+		}
+	}
+}
