@@ -51,10 +51,16 @@ func run(ctx context.Context, args []string) error {
 		SilenceErrors:     true,
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-		PersistentPreRun:  func(*cobra.Command, []string) { started = true },
 	}
 	root.AddCommand(demoCommand(), trainCommand(), evalCommand(), predictCommand(), inspectCommand(),
 		verifyCommand(), parityCommand(), serveCommand())
+	for _, c := range root.Commands() {
+		f := c.RunE
+		c.RunE = func(cmd *cobra.Command, args []string) error {
+			started = true
+			return f(cmd, args)
+		}
+	}
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !started {

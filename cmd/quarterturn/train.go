@@ -54,9 +54,6 @@ func train(ctx context.Context, data, out string, c trainer.Config, asJSON bool)
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return err
-	}
 	config, err := json.MarshalIndent(struct {
 		Data string `json:"data"`
 		trainer.Config
@@ -64,11 +61,8 @@ func train(ctx context.Context, data, out string, c trainer.Config, asJSON bool)
 	if err != nil {
 		return err
 	}
-	log, err := os.Create(filepath.Join(out, "metrics.jsonl"))
-	if err != nil {
-		return err
-	}
-	defer log.Close()
+	log := &eventLog{dir: out}
+	defer log.close()
 	model, slab, err := trainShown(ctx, d, c, log)
 	if err != nil {
 		return err
@@ -80,7 +74,7 @@ func train(ctx context.Context, data, out string, c trainer.Config, asJSON bool)
 	if err := errors.Join(
 		writeFile(filepath.Join(out, "model.slab"), slab),
 		writeFile(filepath.Join(out, "config.json"), append(config, '\n')),
-		json.NewEncoder(log).Encode(map[string]any{"event": "test", "metrics": metrics}),
+		log.write(map[string]any{"event": "test", "metrics": metrics}),
 	); err != nil {
 		return err
 	}
@@ -92,9 +86,36 @@ func train(ctx context.Context, data, out string, c trainer.Config, asJSON bool)
 	return nil
 }
 
+// An eventLog is a run's metrics.jsonl. The run's folder is made with the first
+// event, so that a run that cannot begin leaves nothing behind.
+type eventLog struct {
+	dir  string
+	file *os.File
+}
+
+func (l *eventLog) write(event any) error {
+	if l.file == nil {
+		if err := os.MkdirAll(l.dir, 0o755); err != nil {
+			return err
+		}
+		f, err := os.Create(filepath.Join(l.dir, "metrics.jsonl"))
+		if err != nil {
+			return err
+		}
+		l.file = f
+	}
+	return json.NewEncoder(l.file).Encode(event)
+}
+
+func (l *eventLog) close() {
+	if l.file != nil {
+		l.file.Close()
+	}
+}
+
 // trainShown trains with a progress bar and a line an epoch; log, if not nil,
 // gets the epochs as JSON lines.
-func trainShown(ctx context.Context, d *trainer.Dataset, c trainer.Config, log *os.File) (*format.Model, []byte, error) {
+func trainShown(ctx context.Context, d *trainer.Dataset, c trainer.Config, log *eventLog) (*format.Model, []byte, error) {
 	note("training %s on %s with %s: %d epochs of %d images a batch, seed %d", c.Net, d.Name, c.Method, c.Epochs, c.Batch, c.Seed)
 	var bar progress
 	var logged error
@@ -113,7 +134,7 @@ func trainShown(ctx context.Context, d *trainer.Dataset, c trainer.Config, log *
 		}
 		note("%s", line)
 		if log != nil && logged == nil {
-			logged = json.NewEncoder(log).Encode(map[string]any{
+			logged = log.write(map[string]any{
 				"event": "epoch", "epoch": e.Epoch, "step": e.Step, "loss": e.Loss, "lr": e.Rate, "seconds": e.Seconds, "metrics": e.Validation,
 			})
 		}

@@ -1,0 +1,287 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"image"
+	"image/color"
+	"image/png"
+	"io"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/formattest"
+	"github.com/quarterturn/quarterturn/format/pack"
+	"github.com/quarterturn/quarterturn/sla"
+)
+
+// The tests run this very program: with the variable set it is the command.
+func TestMain(m *testing.M) {
+	if os.Getenv("QUARTERTURN_TEST_COMMAND") != "" {
+		main()
+		return
+	}
+	os.Exit(m.Run())
+}
+
+func command(ctx context.Context, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, os.Args[0], args...)
+	cmd.Env = append(os.Environ(), "QUARTERTURN_TEST_COMMAND=1")
+	return cmd
+}
+
+// runCommand gives what the command writes and its exit code.
+func runCommand(t *testing.T, args ...string) (stdout, stderr string, code int) {
+	t.Helper()
+	cmd := command(t.Context(), args...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		t.Fatal(err)
+	}
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// writeSlab writes a small slab with a valid self-test.
+func writeSlab(t *testing.T, name string, m *format.Model) {
+	t.Helper()
+	c, err := sla.New(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	digest, err := c.SelfTestDigest()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.SelfTest.Digest = digest[:]
+	slab, err := pack.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(name, slab, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// folder gives a folder with a slab, a slab with one head, and images.
+func folder(t *testing.T) func(name string) string {
+	t.Helper()
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	writeSlab(t, at("tiny.slab"), formattest.Tiny(3))
+	plain := formattest.Tiny(1)
+	plain.Heads, plain.Weights = plain.Heads[:1], plain.Weights[:len(plain.Weights)-4]
+	plain.Recommended, plain.Metrics = format.ModeBaseline, nil
+	writeSlab(t, at("plain.slab"), plain)
+
+	slab, err := os.ReadFile(at("tiny.slab"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	newer := bytes.Clone(slab)
+	newer[8] = 2
+	img := image.NewNRGBA(image.Rect(0, 0, 20, 10))
+	for i := range img.Pix {
+		img.Pix[i] = byte(i * 7)
+	}
+	img.Set(0, 0, color.White)
+	var picture bytes.Buffer
+	if err := png.Encode(&picture, img); err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{
+		"cut.slab": slab[:len(slab)-7], "newer.slab": newer, "page.slab": []byte("<html>404</html>"),
+		"picture.png": picture.Bytes(), "cut.png": picture.Bytes()[:60], "letter.txt": []byte("Dear reader"),
+	} {
+		if err := os.WriteFile(at(name), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.MkdirAll(at("run"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(at("run/config.json"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	return at
+}
+
+// Whatever is wrong, there is one line that says so and what to do, nothing on
+// standard output, and the right exit code.
+func TestBadInput(t *testing.T) {
+	at := folder(t)
+	for _, c := range []struct {
+		args string // @name is a file of the folder
+		code int
+		want string
+	}{
+		{"frobnicate", 2, `unknown command "frobnicate"`},
+		{"predict @picture.png", 2, `required flag(s) "model" not set`},
+		{"predict --model @tiny.slab", 2, "requires at least 1 arg"},
+		{"predict --model @tiny.slab --fast @picture.png", 2, "unknown flag: --fast"},
+		{"predict --model @none.slab @picture.png", 1, "none.slab: no such file"},
+		{"predict --model @cut.slab @picture.png", 1, "corrupt slab"},
+		{"predict --model @newer.slab @picture.png", 1, "update quarterturn"},
+		{"predict --model @page.slab @picture.png", 1, "page.slab: not a slab: magic at byte 0: this looks like an HTML"},
+		{"predict --model @tiny.slab @none.png", 1, "none.png: no such file"},
+		{"predict --model @tiny.slab @letter.txt", 1, "letter.txt is not a PNG, JPEG, GIF or WebP image"},
+		{"predict --model @tiny.slab @cut.png", 1, "cut.png: "},
+		{"predict --model @tiny.slab --mode fastest @picture.png", 2, "there is no mode fastest; use auto, baseline"},
+		{"predict --model @plain.slab --mode aggregated @picture.png", 1, "this slab has no head for the mode aggregated; it has baseline"},
+		{"inspect @letter.txt", 1, "not a slab"},
+		{"verify @cut.slab", 1, "corrupt slab"},
+		{"eval --model @tiny.slab --data mnist", 1, `data "mnist": want fashion-mini`},
+		{"eval --model @tiny.slab --data fashion-mini", 1, "the slab knows 3 classes, the data set fashion-mini has 10"},
+		{"eval --model @tiny.slab --data fashion-mini --split middle", 2, "want test or train"},
+		{"train --data fashion-mini --out @run", 1, "holds a run already"},
+		{"train --data fashion-mini --out @new --method slap", 1, "want baseline, da, mt, sla, sla+sd"},
+		{"train --data fashion-mini --out @new --transform color3", 1, "the images are grey"},
+		{"train --data cifar10:@none --out @new", 1, "no data_batch"},
+		{"parity --model @tiny.slab --targets native,abacus", 1, `there is no target "abacus"`},
+		{"parity --model @tiny.slab --images @none", 1, "there is no folder"},
+		{"parity --model @tiny.slab --images @run", 1, "holds no PNG"},
+		{"serve --model @tiny.slab --addr nowhere:http:x", 1, "too many colons"},
+	} {
+		var args []string
+		for _, a := range strings.Fields(c.args) {
+			if before, name, ok := strings.Cut(a, "@"); ok {
+				a = before + at(name)
+			}
+			args = append(args, a)
+		}
+		stdout, stderr, code := runCommand(t, args...)
+		lines := strings.Split(strings.TrimSpace(stderr), "\n")
+		last := lines[len(lines)-1]
+		if code != c.code || !strings.Contains(last, c.want) || !strings.HasPrefix(last, "quarterturn: ") || stdout != "" {
+			t.Errorf("%s: exit code %d, standard output %q, last words %q; want %d and %q", c.args, code, stdout, last, c.code, c.want)
+		}
+	}
+	if _, err := os.Stat(at("new")); err == nil {
+		t.Error("a run that could not begin left its folder behind")
+	}
+}
+
+func TestPredict(t *testing.T) {
+	at := folder(t)
+	stdout, stderr, code := runCommand(t, "predict", "--model", at("tiny.slab"), "--json", "--top", "2", "--mode", "aggregated", at("picture.png"))
+	var p prediction
+	if err := json.Unmarshal([]byte(stdout), &p); err != nil || code != 0 || stderr != "" {
+		t.Fatalf("exit code %d, %q, %q, %v", code, stdout, stderr, err)
+	}
+	if p.Mode != "aggregated" || p.Passes != 4 || len(p.Top) != 2 || p.Top[0].Probability < p.Top[1].Probability || !regexp.MustCompile("^[0-9a-f]{64}$").MatchString(p.Digest) {
+		t.Errorf("%+v", p)
+	}
+	// A bad image among good ones is reported; the others are classified.
+	stdout, stderr, code = runCommand(t, "predict", "--model", at("tiny.slab"), at("picture.png"), at("letter.txt"), at("picture.png"))
+	if code != 1 || strings.Count(stdout, "picture.png:") != 2 || !strings.Contains(stderr, "1 of 3 images") {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+}
+
+func TestInspectAndVerify(t *testing.T) {
+	at := folder(t)
+	stdout, _, code := runCommand(t, "inspect", "--json", at("tiny.slab"))
+	var d struct {
+		Hash        string
+		Recommended string
+		Tensors     []struct{ Name string }
+	}
+	if err := json.Unmarshal([]byte(stdout), &d); err != nil || code != 0 || len(d.Hash) != 64 || d.Recommended != "distilled" || d.Tensors[0].Name != "stem.weight" {
+		t.Errorf("%s: %v", stdout, err)
+	}
+	if stdout, _, code = runCommand(t, "inspect", at("tiny.slab")); code != 0 || !strings.Contains(stdout, "stem.weight") || !strings.Contains(stdout, "cat, dog, été") {
+		t.Errorf("%s", stdout)
+	}
+	if stdout, _, code = runCommand(t, "verify", at("tiny.slab")); code != 0 || !strings.Contains(stdout, "is whole") {
+		t.Errorf("%s", stdout)
+	}
+	// Weights that are whole but compute something else.
+	m := formattest.Tiny(3)
+	slab, err := pack.Encode(m) // its digest is all zero
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(at("other.slab"), slab, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := runCommand(t, "verify", at("other.slab")); code != 1 || !strings.Contains(stderr, "self-test failed") {
+		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
+func TestTrainAndEval(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "run")
+	stdout, stderr, code := runCommand(t, "train", "--data", "fashion-mini", "--out", out, "--net", "resnet8w8",
+		"--epochs", "1", "--batch", "16", "--train-per-class", "20", "--json")
+	var trained, scored scores
+	if err := json.Unmarshal([]byte(stdout), &trained); err != nil || code != 0 {
+		t.Fatalf("exit code %d, %q, %q, %v", code, stdout, stderr, err)
+	}
+	if trained.N != 2000 || trained.Modes["aggregated"].Passes != 4 || len(trained.Modes) != 3 {
+		t.Errorf("%+v", trained)
+	}
+	log, err := os.ReadFile(filepath.Join(out, "metrics.jsonl"))
+	if err != nil || !strings.Contains(string(log), `"event":"epoch"`) || !strings.Contains(string(log), `"event":"test"`) {
+		t.Errorf("metrics.jsonl: %s %v", log, err)
+	}
+	stdout, stderr, code = runCommand(t, "eval", "--model", filepath.Join(out, "model.slab"), "--data", "fashion-mini", "--json", "--limit", "50")
+	if err := json.Unmarshal([]byte(stdout), &scored); err != nil || code != 0 || scored.N != 50 {
+		t.Errorf("exit code %d, %q, %q, %v", code, stdout, stderr, err)
+	}
+}
+
+func TestServe(t *testing.T) {
+	at := folder(t)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	cmd := command(ctx, "serve", "--model", at("tiny.slab"), "--addr", "127.0.0.1:0")
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	line := make([]byte, 200)
+	n, err := stderr.Read(line)
+	if err != nil {
+		t.Fatal(err)
+	}
+	base := regexp.MustCompile(`http://\S+/`).FindString(string(line[:n]))
+	for name, want := range map[string]string{"": "text/html", "quarterturn.js": "text/javascript", "quarterturn.wasm": "application/wasm",
+		"model.slab": "application/octet-stream", "samples.json": "application/json"} {
+		r, err := http.Get(base + name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if err != nil || r.StatusCode != 200 || !strings.HasPrefix(r.Header.Get("Content-Type"), want) || len(b) == 0 ||
+			!strings.Contains(r.Header.Get("Content-Security-Policy"), "default-src 'self'") {
+			t.Errorf("/%s: status %d, %v, %d bytes, %v", name, r.StatusCode, r.Header, len(b), err)
+		}
+	}
+	if r, err := http.Get(base + "nothing"); err != nil || r.StatusCode != 404 {
+		t.Errorf("/nothing: %v %v", r, err)
+	}
+	if r, err := http.Post(base, "text/plain", nil); err != nil || r.StatusCode != 405 {
+		t.Errorf("POST: %v %v", r, err)
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("after an interrupt: %v", err)
+	}
+}
