@@ -8,15 +8,13 @@ func forwardGo(tile, vectors int) forwardKernel {
 		for p := range tile {
 			var acc [8 * vectorMax]float32
 			out := acc[:8*vectors]
-			wp := unsafe.Pointer(w)
 			for r := range rows {
 				run := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(x), uintptr(p)*pixel+r*row)), length)
-				for _, v := range run {
-					ws := unsafe.Slice((*float32)(wp), len(out))
+				for i, v := range run {
+					ws := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(w), (r*length+uintptr(i))*wRow)), len(out))
 					for k := range out {
 						out[k] += v * ws[k]
 					}
-					wp = unsafe.Add(wp, wRow)
 				}
 			}
 			copy(unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(y), uintptr(p)*yPixel)), len(out)), out)
@@ -30,14 +28,11 @@ func weightsGo(tile, vectors int) weightsKernel {
 		for i := range tile {
 			sums := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(dw), uintptr(i)*dwRow)), 8*vectors)
 			for r := range height {
-				xp := unsafe.Add(unsafe.Pointer(x), r*row+uintptr(4*i))
-				gp := unsafe.Add(unsafe.Pointer(dy), r*dyRow)
-				for range width {
-					v := *(*float32)(xp)
-					for k, g := range unsafe.Slice((*float32)(gp), len(sums)) {
+				for c := range width {
+					v := *(*float32)(unsafe.Add(unsafe.Pointer(x), r*row+c*pixel+uintptr(4*i)))
+					for k, g := range unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(dy), r*dyRow+c*dyPixel)), len(sums)) {
 						sums[k] += v * g
 					}
-					xp, gp = unsafe.Add(xp, pixel), unsafe.Add(gp, dyPixel)
 				}
 			}
 		}
