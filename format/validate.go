@@ -1,5 +1,7 @@
 package format
 
+import "slices"
+
 // Validate checks that a manifest makes sense: that it describes a net that can
 // run, and modes, transformations and preprocessing that fit it. The tensor
 // table is not looked at. The error is an *Error of kind ErrUnsupported.
@@ -97,7 +99,7 @@ func (v *validator) transforms(m *Manifest) {
 			"is not a permutation of the input's channels")
 		v.want(identity == (i == 0), "", "the identity must come first, and only there")
 		for j := range i {
-			v.want(m.Transforms[j].Turns != t.Turns || !equalInts(m.Transforms[j].Channels, t.Channels), "", "repeats an earlier one")
+			v.want(m.Transforms[j].Turns != t.Turns || !slices.Equal(m.Transforms[j].Channels, t.Channels), "", "repeats an earlier one")
 		}
 	}
 	v.list = ""
@@ -165,26 +167,17 @@ func (v *validator) heads(m *Manifest) {
 
 func (v *validator) rest(m *Manifest) {
 	modes := m.Modes()
-	v.want(contains(modes, m.Recommended), "recommended", "the heads do not give this mode")
+	v.want(slices.Contains(modes, m.Recommended), "recommended", "the heads do not give this mode")
 	v.list = "metrics"
 	for i, x := range m.Metrics {
 		v.i = i
-		v.want(contains(modes, x.Mode), "mode", "the heads do not give this mode")
+		v.want(slices.Contains(modes, x.Mode), "mode", "the heads do not give this mode")
 		v.want(x.Accuracy >= 0 && x.Accuracy <= 1, "accuracy", "want 0 to 1")
 	}
 	v.list = ""
 	v.want(len(m.SelfTest.Digest) == 32, "selftest.digest", "want 32 bytes")
 	p := &m.Provenance
 	v.want(min(p.Seed, p.Images, p.Epochs, p.Steps, m.SelfTest.Seed) >= 0, "provenance", "counts and seeds cannot be negative")
-}
-
-func contains(list []string, s string) bool {
-	for _, x := range list {
-		if x == s {
-			return true
-		}
-	}
-	return false
 }
 
 // checkTable compares the tensor table with the one the layers and heads call
@@ -198,21 +191,9 @@ func (m *Manifest) checkTable() error {
 		have, need := &m.Tensors[i], &table[i]
 		v.i = i
 		v.want(have.Name == need.Name, "name", "is not the tensor that comes here")
-		v.want(equalInts(have.Shape, need.Shape), "shape", "is not the shape that the layer needs")
+		v.want(slices.Equal(have.Shape, need.Shape), "shape", "is not the shape that the layer needs")
 		v.within(have.Offset, need.Offset, need.Offset, "offset", "")
 		v.want(len(have.SHA256) == 32, "sha256", "want 32 bytes")
 	}
 	return v.result()
-}
-
-func equalInts(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
 }

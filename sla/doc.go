@@ -10,6 +10,6 @@
 //
 // and gives the same bits on every target. For that, every float32 product that
 // feeds a sum is written float32(x*y), which forbids fusing it into the sum;
-// sums have a fixed order; resizing is done in integers; and nothing calls
-// math.Exp or its kin, which differ between targets.
+// sums have a fixed order; resizing is done in integers; and no function of package
+// math is used whose last bit differs between targets.
 package sla

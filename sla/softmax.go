@@ -14,7 +14,7 @@ func canonical(v float32) float32 {
 }
 
 // expNeg is e^x for x <= 0, within one unit in the last place of float64 or so.
-// math.Exp has assembly on some targets and fuses on others; this is the same
+// The standard library has assembly on some targets and fuses on others; this is the same
 // everywhere: x = k ln 2 + r, a Taylor polynomial in r, and a scaling by 2^k.
 func expNeg(x float64) float64 {
 	if !(x > -700) {

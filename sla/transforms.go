@@ -7,6 +7,7 @@ package sla
 
 import (
 	"errors"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -42,7 +43,7 @@ func FactorNames() []string {
 // "rotation[0,1]xcolor[0,3,5]" are lists of 4, 6 and 6.
 func ParseTransforms(spec string, channels int) ([]format.Transform, error) {
 	list := []format.Transform{{Channels: identity(channels)}}
-	for _, part := range splitFactors(spec) {
+	for _, part := range strings.Split(spec, "x") { // no factor's name holds an x
 		factor, err := parseFactor(part, channels)
 		if err != nil {
 			return nil, errors.New("transformation " + strconv.Quote(spec) + ": " + err.Error())
@@ -60,16 +61,13 @@ func ParseTransforms(spec string, channels int) ([]format.Transform, error) {
 			return nil, errors.New("transformation " + strconv.Quote(spec) + ": the identity must come first and only once")
 		}
 		for j := range i {
-			if list[j].Turns == list[i].Turns && equal(list[j].Channels, list[i].Channels) {
+			if list[j].Turns == list[i].Turns && slices.Equal(list[j].Channels, list[i].Channels) {
 				return nil, errors.New("transformation " + strconv.Quote(spec) + ": entries " + strconv.Itoa(j) + " and " + strconv.Itoa(i) + " are the same")
 			}
 		}
 	}
 	return list, nil
 }
-
-// splitFactors splits at the x between factors; no factor name holds an x.
-func splitFactors(spec string) []string { return strings.Split(spec, "x") }
 
 func parseFactor(part string, channels int) ([]format.Transform, error) {
 	name, subset, bracketed := strings.Cut(part, "[")
@@ -125,17 +123,5 @@ func identity(channels int) []int {
 }
 
 func isIdentity(t format.Transform) bool {
-	return t.Turns == 0 && equal(t.Channels, identity(len(t.Channels)))
-}
-
-func equal(a, b []int) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
-	}
-	return true
+	return t.Turns == 0 && slices.Equal(t.Channels, identity(len(t.Channels)))
 }
