@@ -14,6 +14,9 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 )
 
+// maxViews is what a slab can hold.
+const maxViews = 256
+
 // factors are the named transformation sets. A product such as
 // rotation2xcolor3 lists every pair, its first factor varying slowest.
 var factors = []struct {
@@ -47,6 +50,9 @@ func ParseTransforms(spec string, channels int) ([]format.Transform, error) {
 		factor, err := parseFactor(part, channels)
 		if err != nil {
 			return nil, errors.New("transformation " + strconv.Quote(spec) + ": " + err.Error())
+		}
+		if len(list)*len(factor) > maxViews {
+			return nil, errors.New("transformation " + strconv.Quote(spec) + " lists more than " + strconv.Itoa(maxViews) + " views")
 		}
 		product := make([]format.Transform, 0, len(list)*len(factor))
 		for _, a := range list {

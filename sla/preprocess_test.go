@@ -1,0 +1,140 @@
+package sla
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/formattest"
+)
+
+// preprocess runs an image, given as planes of samples, through a preprocessor
+// without normalisation and gives 8-bit levels.
+func preprocess(t *testing.T, p *preprocessor, planes []float32, w, h int) []float32 {
+	t.Helper()
+	rgba := make([]byte, 0, 4*w*h)
+	for i := range w * h {
+		px := [4]byte{0, 0, 0, 255}
+		for c := range 3 {
+			px[c] = byte(planes[min(c, len(planes)/(w*h)-1)*w*h+i])
+		}
+		rgba = append(rgba, px[:]...)
+	}
+	if err := p.begin(w, h); err != nil {
+		t.Fatal(err)
+	}
+	for y := range h {
+		if err := p.rows(rgba[4*w*y : 4*w*(y+1)]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	x := make([]float32, p.in.Channels*p.in.Width*p.in.Height)
+	if err := p.finish(x); err != nil {
+		t.Fatal(err)
+	}
+	for i := range x {
+		x[i] *= 255
+	}
+	return x
+}
+
+func TestResizeAgainstPyTorch(t *testing.T) {
+	var cases []struct {
+		Channels, Width, Height int
+		ToWidth                 int `json:"to_width"`
+		ToHeight                int `json:"to_height"`
+		Seed                    uint32
+		Out                     []float32
+	}
+	fixture(t, "resize.json", &cases)
+	for _, c := range cases {
+		samples := lcg(c.Seed, c.Channels*c.Width*c.Height)
+		for i, v := range samples {
+			samples[i] = float32(math.Floor(float64((v + 1) * 128)))
+		}
+		p := newPreprocessor(format.Input{Channels: c.Channels, Height: c.ToHeight, Width: c.ToWidth,
+			Mean: []float32{0, 0, 0}, Std: []float32{1, 1, 1}})
+		got := preprocess(t, p, samples, c.Width, c.Height)
+		for i := range got {
+			// Half a level of rounding to 8 bits, and a little for 16-bit weights.
+			if d := math.Abs(float64(got[i] - c.Out[i])); d > 0.52 {
+				t.Errorf("%dx%d to %dx%d: sample %d is %v, PyTorch says %v", c.Width, c.Height, c.ToWidth, c.ToHeight, i, got[i], c.Out[i])
+				break
+			}
+		}
+	}
+}
+
+func TestResizeKeepsConstantImages(t *testing.T) {
+	p := newPreprocessor(format.Input{Channels: 1, Height: 9, Width: 7, Mean: []float32{0}, Std: []float32{1}})
+	for _, size := range [][2]int{{1, 1}, {7, 9}, {1000, 3}, {3, 1000}, {641, 480}} {
+		for _, level := range []float32{0, 1, 127, 255} {
+			planes := make([]float32, size[0]*size[1])
+			for i := range planes {
+				planes[i] = level
+			}
+			for i, v := range preprocess(t, p, planes, size[0], size[1]) {
+				if math.Round(float64(v)) != float64(level) {
+					t.Fatalf("%v of level %v: sample %d became %v", size, level, i, v)
+				}
+			}
+		}
+	}
+}
+
+func TestPreprocessColours(t *testing.T) {
+	rgba := []byte{200, 100, 50, 255, 200, 100, 50, 128, 9, 9, 9, 0, 255, 255, 255, 255}
+	for _, c := range []struct {
+		channels int
+		want     []float32 // (v - 0.5) / 0.25 of these levels over 255
+	}{
+		{3, []float32{200, 100, 0, 255, 100, 50, 0, 255, 50, 25, 0, 255}},
+		{1, []float32{124, 62, 0, 255}}, // 0.299 R + 0.587 G + 0.114 B
+	} {
+		p := newPreprocessor(format.Input{Channels: c.channels, Height: 2, Width: 2,
+			Mean: []float32{.5, .5, .5}, Std: []float32{.25, .25, .25}})
+		x := make([]float32, 4*c.channels)
+		if err := errors.Join(p.begin(2, 2), p.rows(rgba), p.finish(x)); err != nil {
+			t.Fatal(err)
+		}
+		for i, level := range c.want {
+			if got := float64(x[i])*0.25*255 + 127.5; math.Abs(got-float64(level)) > 1e-3 {
+				t.Errorf("%d channels, sample %d is level %v, want %v", c.channels, i, got, level)
+			}
+		}
+	}
+}
+
+func TestImageProtocol(t *testing.T) {
+	c := open(t, formattest.Tiny(3))
+	if _, err := c.Run(Single); err == nil {
+		t.Error("ran without an image")
+	}
+	for _, size := range [][2]int{{0, 4}, {4, 0}, {-1, 4}, {MaxSide + 1, 1}} {
+		if err := c.Begin(size[0], size[1]); err == nil {
+			t.Errorf("took an image of %v", size)
+		}
+	}
+	if err := c.Begin(5, 4); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Rows(make([]byte, 19)); err == nil {
+		t.Error("took a part of a row")
+	}
+	if err := c.Rows(make([]byte, 3*20)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Run(Single); err == nil {
+		t.Error("ran with a row missing")
+	}
+	if err := c.Rows(make([]byte, 2*20)); err == nil {
+		t.Error("took a row too many")
+	}
+	if err := c.Rows(make([]byte, 20)); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := c.Run(Single); err != nil {
+		t.Error(err)
+	}
+}
