@@ -89,37 +89,16 @@ func Train(ctx context.Context, d *Dataset, c Config, report func(Event)) (*form
 		return nil, nil, err
 	}
 	defer r.graph.close()
-	start := time.Now()
-	emit := func(e Event) {
-		e.Seconds = time.Since(start).Seconds()
-		if report != nil {
-			report(e)
-		}
+	if report == nil {
+		report = func(Event) {}
 	}
-	var model *format.Model
-	for epoch := 1; epoch <= c.Epochs; epoch++ {
-		order := r.rng.Perm(r.train.Len())
-		var total float64
-		for i := range r.stepsPerEpoch {
-			if err := ctx.Err(); err != nil {
-				return nil, nil, err
-			}
-			step := (epoch-1)*r.stepsPerEpoch + i + 1
-			loss, err := r.step(order[i*c.Batch:(i+1)*c.Batch], step)
-			if err != nil {
-				return nil, nil, fmt.Errorf("step %d: %w", step, err)
-			}
-			total += loss
-			emit(Event{Epoch: epoch, Epochs: c.Epochs, Step: step, Steps: r.steps(), Loss: total / float64(i+1), Rate: r.solver.rate})
-		}
-		if model, err = r.snapshot(ctx); err != nil {
+	for r.epochs < c.Epochs {
+		if err := r.epoch(ctx, report); err != nil {
 			return nil, nil, err
 		}
-		emit(Event{Epoch: epoch, Epochs: c.Epochs, Step: epoch * r.stepsPerEpoch, Steps: r.steps(),
-			Loss: total / float64(r.stepsPerEpoch), Rate: r.solver.rate, Validation: model.Metrics})
 	}
-	slab, err := seal(model)
-	return model, slab, err
+	slab, err := seal(r.model)
+	return r.model, slab, err
 }
 
 // A run is a training run under way.
@@ -131,8 +110,20 @@ type run struct {
 	batcher       *batcher
 	graph         *graph
 	solver        *sgd
-	rng           *rand.Rand
 	stepsPerEpoch int
+
+	// What changes, and so is part of a checkpoint, beside the graph's params
+	// and running statistics and the solver's velocities.
+	source     *rand.PCG // the one source of randomness
+	rng        *rand.Rand
+	epochStart rand.PCG // source as it was when the epoch began
+	done       int      // steps
+	epochs     int      // that were evaluated
+	lossSum    float64  // of this epoch's steps
+	seconds    float64  // spent training before this process
+
+	began time.Time
+	model *format.Model // as of the last whole epoch
 }
 
 func (r *run) steps() int { return r.stepsPerEpoch * r.config.Epochs }
@@ -160,7 +151,8 @@ func newRun(data *Dataset, c Config) (*run, error) {
 	}
 
 	d := *data
-	r := &run{config: c, data: &d, rng: rand.New(rand.NewPCG(uint64(c.Seed), 0))}
+	r := &run{config: c, data: &d, source: rand.NewPCG(uint64(c.Seed), 0), began: time.Now()}
+	r.rng = rand.New(r.source)
 	if c.TrainPerClass > 0 {
 		if err := d.limitPerClass(c.TrainPerClass, r.rng); err != nil {
 			return nil, err
@@ -192,8 +184,51 @@ func newRun(data *Dataset, c Config) (*run, error) {
 	return r, nil
 }
 
-// step trains on the images with the given indices; steps count from 1.
-func (r *run) step(indices []int, step int) (float64, error) {
+// epoch trains until the end of the epoch, from wherever in it the run stands,
+// and evaluates. When ctx ends the run stays whole, between two steps.
+func (r *run) epoch(ctx context.Context, report func(Event)) error {
+	before := r.epochs * r.stepsPerEpoch
+	if r.done == before {
+		r.epochStart, r.lossSum = *r.source, 0
+	}
+	// The order of the images is drawn from the epoch's first random numbers; in
+	// the middle of an epoch it is drawn once more, on the side.
+	start := r.epochStart
+	order := rand.New(&start).Perm(r.train.Len())
+	if r.done == before {
+		*r.source = start
+	}
+	event := Event{Epoch: r.epochs + 1, Epochs: r.config.Epochs, Steps: r.steps()}
+	tell := func(validation []format.Metric) {
+		event.Step, event.Loss, event.Rate = r.done, r.lossSum/float64(r.done-before), r.solver.rate
+		event.Seconds, event.Validation = r.elapsed(), validation
+		report(event)
+	}
+	for at := r.done - before; at < r.stepsPerEpoch; at++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		loss, err := r.step(order[at*r.config.Batch : (at+1)*r.config.Batch])
+		if err != nil {
+			return fmt.Errorf("step %d: %w", r.done+1, err)
+		}
+		r.lossSum += loss
+		r.done++
+		tell(nil)
+	}
+	if err := r.snapshot(ctx); err != nil {
+		return err
+	}
+	r.epochs++
+	tell(r.model.Metrics)
+	return nil
+}
+
+// elapsed is the time that the run has taken, in seconds.
+func (r *run) elapsed() float64 { return r.seconds + time.Since(r.began).Seconds() }
+
+// step trains on the images with the given indices.
+func (r *run) step(indices []int) (float64, error) {
 	r.batcher.fill(r.graph.inputs, r.graph.targets, indices, r.rng)
 	loss, err := r.graph.run()
 	if err != nil {
@@ -202,18 +237,19 @@ func (r *run) step(indices []int, step int) (float64, error) {
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		return 0, fmt.Errorf("%w: the loss is %v; try a lower learning rate", ErrDiverged, loss)
 	}
-	r.solver.rate = oneCycle(r.config.Rate, step-1, r.steps())
+	r.solver.rate = oneCycle(r.config.Rate, r.done, r.steps())
 	return loss, r.solver.Step(r.graph.valueGrads())
 }
 
 // snapshot exports the net as it is and evaluates it on the held-out images.
-func (r *run) snapshot(ctx context.Context) (*format.Model, error) {
+func (r *run) snapshot(ctx context.Context) error {
 	model := r.graph.export(&r.manifest)
 	metrics, err := Evaluate(ctx, model, r.data, &r.held, "validation", 0, nil)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	model.Metrics = metrics
 	model.Recommended = recommend(&model.Manifest, metrics)
-	return model, nil
+	r.model = model
+	return nil
 }
