@@ -3,6 +3,7 @@ package trainer
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -34,6 +35,16 @@ type Split struct {
 
 // Len is the number of images.
 func (s *Split) Len() int { return len(s.Classes) }
+
+// hash is a fingerprint of the images and their classes.
+func (s *Split) hash() [32]byte {
+	h := sha256.New()
+	h.Write(s.Pixels)
+	for _, y := range s.Classes {
+		h.Write([]byte{byte(y), byte(y >> 8)})
+	}
+	return [32]byte(h.Sum(nil))
+}
 
 // DataHelp says how data sets are named.
 const DataHelp = "fashion-mini (built in), fashion:DIR (the four IDX files of Fashion-MNIST), cifar10:DIR or cifar100:DIR (the binary files)"

@@ -111,6 +111,7 @@ type run struct {
 	graph         *graph
 	solver        *sgd
 	stepsPerEpoch int
+	dataHash      [32]byte // of the training images and their classes
 
 	// What changes, and so is part of a checkpoint, beside the graph's params
 	// and running statistics and the solver's velocities.
@@ -158,6 +159,7 @@ func newRun(data *Dataset, c Config) (*run, error) {
 			return nil, err
 		}
 	}
+	r.dataHash = d.Train.hash()
 	r.train, r.held = d.holdOut(r.rng)
 	if r.held.Len() == 0 {
 		return nil, fmt.Errorf("%d training images are too few: a tenth of each class is held out to choose the mode", d.Train.Len())

@@ -50,19 +50,11 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 		return err
 	}
 	note("fashion-mini: %d training and %d test images of %d classes", d.Train.Len(), d.Test.Len(), len(d.Labels))
-	baseline, _, err := trainShown(ctx, d, demoConfig("baseline"), nil)
+	baseline, _, plain, err := trainAndTest(ctx, d, demoConfig("baseline"))
 	if err != nil {
 		return err
 	}
-	plain, err := evaluateShown(ctx, baseline, d, 0)
-	if err != nil {
-		return err
-	}
-	model, slab, err := trainShown(ctx, d, demoConfig("sla+sd"), nil)
-	if err != nil {
-		return err
-	}
-	metrics, err := evaluateShown(ctx, model, d, 0)
+	model, slab, metrics, err := trainAndTest(ctx, d, demoConfig("sla+sd"))
 	if err != nil {
 		return err
 	}
@@ -81,8 +73,8 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	if err != nil {
 		return err
 	}
-	slabName := filepath.Join(out, "model.slab")
-	if err := errors.Join(writeFile(slabName, slab), writeFile(filepath.Join(out, "results.json"), append(results, '\n'))); err != nil {
+	slabName := filepath.Join(out, trainer.SlabFile)
+	if err := errors.Join(trainer.WriteFile(slabName, slab), trainer.WriteFile(filepath.Join(out, "results.json"), append(results, '\n'))); err != nil {
 		return err
 	}
 	images, err := parityImages("")

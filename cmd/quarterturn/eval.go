@@ -36,9 +36,9 @@ func evalCommand() *cobra.Command {
 			if limit < 0 {
 				return usagef("--limit cannot be negative")
 			}
-			bar := newProgress(d.Test.Len(), "testing")
-			metrics, err := trainer.Evaluate(cmd.Context(), m, d, &d.Test, split, limit, func(done, _ int) { bar.set(done, "testing") })
-			bar.clear()
+			r := &reporter{}
+			metrics, err := trainer.Evaluate(cmd.Context(), m, d, &d.Test, split, limit, r.tested)
+			r.bar.clear()
 			if err != nil {
 				return fmt.Errorf("%s on %s: %w", model, data, err)
 			}

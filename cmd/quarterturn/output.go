@@ -4,7 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
@@ -24,32 +24,40 @@ func printJSON(v any) error {
 func note(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
 
 // A progress is a bar on a terminal and nothing elsewhere, where whoever uses
-// it prints lines instead.
-type progress struct{ bar *progressbar.ProgressBar }
-
-func newProgress(total int, what string) progress {
-	if !term.IsTerminal(int(os.Stderr.Fd())) {
-		return progress{}
-	}
-	return progress{progressbar.NewOptions(total, progressbar.OptionSetWriter(os.Stderr),
-		progressbar.OptionSetDescription(what), progressbar.OptionShowCount(), progressbar.OptionSetPredictTime(true),
-		progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())}
+// it prints lines instead. Its methods may be called from several goroutines.
+type progress struct {
+	mu    sync.Mutex
+	bar   *progressbar.ProgressBar
+	total int
 }
 
-// set moves the bar; what it says of a terminal that is gone matters to nobody.
-func (p progress) set(n int, what string) {
-	if p.bar != nil {
-		p.bar.Describe(what)
-		_ = p.bar.Set(n)
+// set moves the bar; another total begins another bar. What becomes of a
+// terminal that is gone matters to nobody.
+func (p *progress) set(n, total int, what string) {
+	if !onTerminal() {
+		return
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar == nil || p.total != total {
+		p.total = total
+		p.bar = progressbar.NewOptions(total, progressbar.OptionSetWriter(os.Stderr), progressbar.OptionShowCount(),
+			progressbar.OptionSetPredictTime(true), progressbar.OptionThrottle(100*time.Millisecond), progressbar.OptionClearOnFinish())
+	}
+	p.bar.Describe(what)
+	_ = p.bar.Set(n)
 }
 
 // clear takes the bar off the line, so that a line can be printed.
-func (p progress) clear() {
+func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.bar != nil {
 		_ = p.bar.Clear()
 	}
 }
+
+var onTerminal = sync.OnceValue(func() bool { return term.IsTerminal(int(os.Stderr.Fd())) })
 
 // modeTable prints what the modes scored.
 func modeTable(metrics []format.Metric, passes func(mode string) int, name func(mode string) string) {
@@ -70,27 +78,4 @@ func readSlab(name string) ([]byte, *format.Model, error) {
 		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return b, m, nil
-}
-
-// writeFile writes a file under another name and then renames it, so that the
-// file is whole or not there.
-func writeFile(name string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), filepath.Base(name)+".*.tmp")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }

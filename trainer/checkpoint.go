@@ -1,0 +1,131 @@
+package trainer
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/gob"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+)
+
+// A checkpoint is all that a run needs to go on as if it had never stopped.
+// Its file is a SHA-256 followed by the gob it covers.
+type checkpoint struct {
+	Config             Config
+	DataHash           [32]byte
+	EpochStart, Source []byte // the random source, at the epoch's beginning and now
+	Done, Epochs       int
+	LossSum, Seconds   float64
+	Params, Velocities [][]float32
+	Running            [][]float32 // mean and variance of each normalisation
+	LogBytes           int64       // of metrics.jsonl, up to here
+}
+
+// state lists the tensors of the net and the solver, to be saved or overwritten.
+func (r *run) state() (params, velocities, running [][]float32) {
+	for _, p := range r.graph.params {
+		params = append(params, p.value)
+	}
+	for _, c := range r.graph.convs {
+		running = append(running, c.norm.running.mean, c.norm.running.variance)
+	}
+	return params, r.solver.velocity, running
+}
+
+func (r *run) checkpoint() (*checkpoint, error) {
+	c := &checkpoint{Config: r.config, DataHash: r.dataHash, Done: r.done, Epochs: r.epochs, LossSum: r.lossSum, Seconds: r.elapsed()}
+	c.Params, c.Velocities, c.Running = r.state()
+	var err error
+	if c.EpochStart, err = r.epochStart.MarshalBinary(); err != nil {
+		return nil, err
+	}
+	c.Source, err = r.source.MarshalBinary()
+	return c, err
+}
+
+// restore puts a new run where the checkpoint was taken.
+func (r *run) restore(c *checkpoint) error {
+	if c.Config != r.config {
+		return errors.New("the checkpoint is of a run with another config.json; restore the file or start anew")
+	}
+	if c.DataHash != r.dataHash {
+		return errors.New("the training images have changed since the run began; start anew")
+	}
+	if err := errors.Join(r.epochStart.UnmarshalBinary(c.EpochStart), r.source.UnmarshalBinary(c.Source)); err != nil {
+		return fmt.Errorf("the checkpoint's random source: %w", err)
+	}
+	params, _, running := r.state()
+	if err := errors.Join(overwrite(params, c.Params), overwrite(running, c.Running)); err != nil {
+		return err
+	}
+	r.solver.velocity = c.Velocities
+	r.done, r.epochs, r.lossSum, r.seconds = c.Done, c.Epochs, c.LossSum, c.Seconds
+	return nil
+}
+
+func overwrite(to, from [][]float32) error {
+	if len(to) != len(from) {
+		return errors.New("the checkpoint is of another net")
+	}
+	for i := range to {
+		if len(to[i]) != len(from[i]) {
+			return errors.New("the checkpoint is of another net")
+		}
+		copy(to[i], from[i])
+	}
+	return nil
+}
+
+func (c *checkpoint) write(name string) error {
+	var b bytes.Buffer
+	b.Write(make([]byte, sha256.Size))
+	if err := gob.NewEncoder(&b).Encode(c); err != nil {
+		return err
+	}
+	sum := sha256.Sum256(b.Bytes()[sha256.Size:])
+	copy(b.Bytes(), sum[:])
+	return WriteFile(name, b.Bytes())
+}
+
+func readCheckpoint(name string) (*checkpoint, error) {
+	b, err := os.ReadFile(name)
+	if err != nil {
+		return nil, err
+	}
+	if len(b) < sha256.Size || [sha256.Size]byte(b) != sha256.Sum256(b[sha256.Size:]) {
+		return nil, fmt.Errorf("%s is damaged; remove it to begin the run anew", name)
+	}
+	c := new(checkpoint)
+	if err := gob.NewDecoder(bytes.NewReader(b[sha256.Size:])).Decode(c); err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return c, nil
+}
+
+// WriteFile writes a file under another name, flushes it to the disk and renames
+// it: whatever happens, the name holds the old content or the new, whole.
+func WriteFile(name string, b []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(b)
+	if err == nil {
+		err = f.Chmod(0o644)
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	if closed := f.Close(); err == nil {
+		err = closed
+	}
+	if err == nil {
+		err = os.Rename(f.Name(), name)
+	}
+	if err != nil {
+		os.Remove(f.Name())
+	}
+	return err
+}

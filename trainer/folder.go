@@ -1,0 +1,222 @@
+package trainer
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/quarterturn/quarterturn/format"
+)
+
+// The files of a run's folder.
+const (
+	ConfigFile     = "config.json"   // how it trains; written first
+	LogFile        = "metrics.jsonl" // an event a line: each epoch, and the test at the end
+	CheckpointFile = "checkpoint"    // where it stands
+	SlabFile       = "model.slab"    // written last
+)
+
+// folderConfig is what config.json holds.
+type folderConfig struct {
+	Data string `json:"data"`
+	Config
+}
+
+// A Folder is a training run on disk. Start makes one and Resume opens one; Run
+// trains from where it stands to the end, and may be stopped and resumed at any
+// moment: the slab comes out the same, bit for bit.
+type Folder struct {
+	Dir    string
+	Config Config
+	Data   *Dataset
+
+	run *run
+	log *os.File
+}
+
+// Start makes the folder of a new run. Whatever is wrong with the data or the
+// settings is found before anything is written.
+func Start(dir, data string, c Config) (*Folder, error) {
+	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); err == nil {
+		return nil, fmt.Errorf("%s holds a run already; go on with --resume %s, or give --out another folder", dir, dir)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	f, err := openFolder(dir, data, c)
+	if err != nil {
+		return nil, err
+	}
+	config, err := json.MarshalIndent(folderConfig{data, c}, "", "  ")
+	if err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err == nil {
+		err = WriteFile(filepath.Join(dir, ConfigFile), append(config, '\n'))
+	}
+	if err == nil {
+		f.log, err = os.Create(filepath.Join(dir, LogFile))
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// Resume opens the folder of a run that was stopped.
+func Resume(dir string) (*Folder, error) {
+	b, err := os.ReadFile(filepath.Join(dir, ConfigFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s holds no run: there is no %s in it", dir, ConfigFile)
+	}
+	if err != nil {
+		return nil, err
+	}
+	var c folderConfig
+	if err := json.Unmarshal(b, &c); err != nil {
+		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, ConfigFile), err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, SlabFile)); err == nil {
+		return nil, fmt.Errorf("the run in %s is complete: %s is there", dir, SlabFile)
+	}
+	f, err := openFolder(dir, c.Data, c.Config)
+	if err != nil {
+		return nil, err
+	}
+	if err := f.restore(); err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), f.Close())
+	}
+	return f, nil
+}
+
+func openFolder(dir, data string, c Config) (*Folder, error) {
+	d, err := Load(data)
+	if err != nil {
+		return nil, err
+	}
+	r, err := newRun(d, c)
+	if err != nil {
+		return nil, err
+	}
+	return &Folder{Dir: dir, Config: c, Data: d, run: r}, nil
+}
+
+// restore goes back to the last checkpoint, or to the beginning if there is none,
+// and cuts what the log says of later epochs.
+func (f *Folder) restore() error {
+	var length int64
+	c, err := readCheckpoint(filepath.Join(f.Dir, CheckpointFile))
+	if err == nil {
+		length = c.LogBytes
+		err = f.run.restore(c)
+	} else if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	if err != nil {
+		return err
+	}
+	if f.log, err = os.OpenFile(filepath.Join(f.Dir, LogFile), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
+		return err
+	}
+	if err := f.log.Truncate(length); err != nil {
+		return err
+	}
+	_, err = f.log.Seek(0, io.SeekEnd)
+	return err
+}
+
+// Close frees what the run holds. It changes nothing on disk.
+func (f *Folder) Close() error {
+	err := f.run.graph.close()
+	if f.log != nil {
+		err = errors.Join(err, f.log.Close())
+	}
+	return err
+}
+
+// Step is the step the run stands at, and Steps how many it has.
+func (f *Folder) Step() int  { return f.run.done }
+func (f *Folder) Steps() int { return f.run.steps() }
+
+// Run trains to the end, saving a checkpoint after each epoch and when ctx ends,
+// evaluates on the test images, and writes the slab. report and tested, if not
+// nil, are called on the way.
+func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, of int)) (*format.Model, []format.Metric, error) {
+	if report == nil {
+		report = func(Event) {}
+	}
+	f.run.began = time.Now()
+	for f.run.epochs < f.Config.Epochs {
+		err := f.run.epoch(ctx, report)
+		if ctx.Err() != nil {
+			return nil, nil, errors.Join(ctx.Err(), f.save())
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+		if err := f.record(); err != nil {
+			return nil, nil, err
+		}
+	}
+	if f.run.model == nil { // resumed after the last epoch
+		if err := f.run.snapshot(ctx); err != nil {
+			return nil, nil, err
+		}
+	}
+	model := f.run.model
+	slab, err := seal(model)
+	if err != nil {
+		return nil, nil, err
+	}
+	metrics, err := Evaluate(ctx, model, f.Data, &f.Data.Test, "test", 0, tested)
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := f.write(map[string]any{"event": "test", "metrics": metrics}); err != nil {
+		return nil, nil, err
+	}
+	return model, metrics, WriteFile(filepath.Join(f.Dir, SlabFile), slab)
+}
+
+// record logs an epoch and saves a checkpoint behind it.
+func (f *Folder) record() error {
+	r := f.run
+	err := f.write(map[string]any{
+		"event": "epoch", "epoch": r.epochs, "step": r.done, "loss": r.lossSum / float64(r.stepsPerEpoch),
+		"lr": r.solver.rate, "seconds": r.elapsed(), "metrics": r.model.Metrics,
+	})
+	if err != nil {
+		return err
+	}
+	return f.save()
+}
+
+func (f *Folder) write(event any) error {
+	b, err := json.Marshal(event)
+	if err == nil {
+		_, err = f.log.Write(append(b, '\n'))
+	}
+	if err == nil {
+		err = f.log.Sync()
+	}
+	return err
+}
+
+func (f *Folder) save() error {
+	c, err := f.run.checkpoint()
+	if err != nil {
+		return err
+	}
+	if c.LogBytes, err = f.log.Seek(0, io.SeekCurrent); err != nil {
+		return err
+	}
+	if err := c.write(filepath.Join(f.Dir, CheckpointFile)); err != nil {
+		return fmt.Errorf("cannot save a checkpoint, the one before is intact: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,199 @@
+package trainer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func folderConfigForTest() Config {
+	c := smallConfig()
+	c.TrainPerClass, c.Epochs = 20, 3
+	return c
+}
+
+// finish runs a folder to its end and gives the slab and the log without times.
+func finish(t *testing.T, f *Folder) (slab []byte, events int) {
+	t.Helper()
+	f.Data.Test = f.Data.subset(&f.Data.Test, []int{0, 1, 2, 3})
+	if _, _, err := f.Run(t.Context(), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	slab, err := os.ReadFile(filepath.Join(f.Dir, SlabFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	log, err := os.ReadFile(filepath.Join(f.Dir, LogFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slab, bytes.Count(log, []byte("\n"))
+}
+
+// Stopped after any step and resumed, a run gives the slab that it gives when
+// nothing happens, and a log with each epoch once.
+func TestResume(t *testing.T) {
+	dir := t.TempDir()
+	f, err := Start(filepath.Join(dir, "straight"), "fashion-mini", folderConfigForTest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	want, events := finish(t, f)
+	if events != 4 {
+		t.Fatalf("%d events in the log, want 3 epochs and the test", events)
+	}
+	perEpoch := f.Steps() / 3
+	for _, stops := range [][]int{{1}, {perEpoch}, {perEpoch + 3, 2*perEpoch - 1}, {2, 3, 3 * perEpoch}} {
+		name := filepath.Join(dir, "stopped")
+		if err := os.RemoveAll(name); err != nil {
+			t.Fatal(err)
+		}
+		f, err := Start(name, "fashion-mini", folderConfigForTest())
+		for _, stop := range stops {
+			if err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithCancel(t.Context())
+			_, _, ran := f.Run(ctx, func(e Event) {
+				if e.Step == stop {
+					cancel()
+				}
+			}, nil)
+			if !errors.Is(ran, context.Canceled) || f.Step() != stop {
+				t.Fatalf("stopping at step %d: at %d, %v", stop, f.Step(), ran)
+			}
+			if err := f.Close(); err != nil {
+				t.Fatal(err)
+			}
+			f, err = Resume(name)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, events := finish(t, f)
+		if !bytes.Equal(got, want) || events != 4 {
+			t.Errorf("stopped at %v: another slab, or %d events", stops, events)
+		}
+	}
+}
+
+// A process that is killed leaves the last epoch's checkpoint, and perhaps log
+// lines and a temporary file of a later moment.
+func TestResumeAfterAKill(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	f, err := Start(dir, "fashion-mini", folderConfigForTest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	perEpoch := f.Steps() / 3
+	ctx, cancel := context.WithCancel(t.Context())
+	var atEpoch []byte // the checkpoint as it was after the first epoch
+	_, _, err = f.Run(ctx, func(e Event) {
+		if e.Step == perEpoch+2 {
+			if atEpoch, err = os.ReadFile(filepath.Join(dir, CheckpointFile)); err != nil {
+				t.Error(err)
+			}
+			cancel()
+		}
+	}, nil)
+	if !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	f.Close()
+	log, err := os.ReadFile(filepath.Join(dir, LogFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, b := range map[string][]byte{
+		CheckpointFile: atEpoch, LogFile: append(log, `{"event":"epoch","epo`...), ".checkpoint.123": []byte("half"),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if f, err = Resume(dir); err != nil {
+		t.Fatal(err)
+	}
+	if f.Step() != perEpoch {
+		t.Errorf("resumed at step %d, want %d", f.Step(), perEpoch)
+	}
+	got, events := finish(t, f)
+	straight, err := Start(filepath.Join(t.TempDir(), "straight"), "fashion-mini", folderConfigForTest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want, _ := finish(t, straight); !bytes.Equal(got, want) || events != 4 {
+		t.Errorf("another slab, or %d events in the log", events)
+	}
+	if _, err := Resume(dir); err == nil || !strings.Contains(err.Error(), "is complete") {
+		t.Errorf("resuming a run that is complete: %v", err)
+	}
+}
+
+func TestResumeErrors(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	f, err := Start(dir, "fashion-mini", folderConfigForTest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	f.Run(ctx, func(Event) { cancel() }, nil)
+	f.Close()
+	if _, err := Start(dir, "fashion-mini", folderConfigForTest()); err == nil || !strings.Contains(err.Error(), "holds a run already") {
+		t.Errorf("starting where a run is: %v", err)
+	}
+	config, checkpoint := filepath.Join(dir, ConfigFile), filepath.Join(dir, CheckpointFile)
+	for _, c := range []struct {
+		file, old, new, want string
+	}{
+		{config, `"seed": 1`, `"seed": 2`, "another config.json"},
+		{config, `"method": "sla+sd"`, `"method": "slap"`, "want baseline"},
+		{config, `"epochs"`, `epochs`, "invalid character"},
+		{config, `"fashion-mini"`, `"fashion:/no/where"`, "neither train-images"},
+		{checkpoint, "", "x", "is damaged"},
+	} {
+		b, err := os.ReadFile(c.file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(c.file, bytes.Replace(b, []byte(c.old), []byte(c.new), 1), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Resume(dir); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("%s for %s: got %v, want %q", c.new, c.old, err, c.want)
+		}
+		if err := os.WriteFile(c.file, b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := Resume(dir); err != nil {
+		t.Errorf("with everything back in place: %v", err)
+	}
+}
+
+func TestWriteFileKeepsTheOldOnFailure(t *testing.T) {
+	dir := t.TempDir()
+	name := filepath.Join(dir, "f")
+	if err := WriteFile(name, []byte("old")); err != nil {
+		t.Fatal(err)
+	}
+	// A folder in the file's place makes the last step, the rename, fail.
+	blocked := filepath.Join(dir, "folder")
+	if err := os.MkdirAll(filepath.Join(blocked, "inside"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := WriteFile(blocked, []byte("new")); err == nil {
+		t.Error("a file replaced a folder")
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil || len(entries) != 2 {
+		t.Errorf("%d entries left, %v", len(entries), err)
+	}
+}
