@@ -17,6 +17,7 @@ import (
 	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/format/pack"
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/sla/slatest"
 )
 
 var engines = []Engine{Wazero, WazeroInterpreter, Native}
@@ -24,21 +25,7 @@ var engines = []Engine{Wazero, WazeroInterpreter, Native}
 // tinySlab gives a small slab whose self-test passes.
 func tinySlab(t testing.TB, channels int) []byte {
 	t.Helper()
-	m := formattest.Tiny(channels)
-	c, err := sla.New(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest, err := c.SelfTestDigest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.SelfTest.Digest = digest[:]
-	slab, err := pack.Encode(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slab
+	return slatest.Slab(t, formattest.Tiny(channels))
 }
 
 func open(t testing.TB, slab []byte, opts ...Option) *Classifier {

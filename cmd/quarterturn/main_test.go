@@ -21,7 +21,7 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/format/pack"
-	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/sla/slatest"
 )
 
 // The tests run this very program: with the variable set it is the command.
@@ -53,42 +53,15 @@ func runCommand(t *testing.T, args ...string) (stdout, stderr string, code int) 
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// writeSlab writes a small slab with a valid self-test.
-func writeSlab(t *testing.T, name string, m *format.Model) {
-	t.Helper()
-	c, err := sla.New(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	digest, err := c.SelfTestDigest()
-	if err != nil {
-		t.Fatal(err)
-	}
-	m.SelfTest.Digest = digest[:]
-	slab, err := pack.Encode(m)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(name, slab, 0o644); err != nil {
-		t.Fatal(err)
-	}
-}
-
 // folder gives a folder with a slab, a slab with one head, and images.
 func folder(t *testing.T) func(name string) string {
 	t.Helper()
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
-	writeSlab(t, at("tiny.slab"), formattest.Tiny(3))
+	slab := slatest.Slab(t, formattest.Tiny(3))
 	plain := formattest.Tiny(1)
 	plain.Heads, plain.Weights = plain.Heads[:1], plain.Weights[:len(plain.Weights)-4]
 	plain.Recommended, plain.Metrics = format.ModeBaseline, nil
-	writeSlab(t, at("plain.slab"), plain)
-
-	slab, err := os.ReadFile(at("tiny.slab"))
-	if err != nil {
-		t.Fatal(err)
-	}
 	newer := bytes.Clone(slab)
 	newer[8] = 2
 	img := image.NewNRGBA(image.Rect(0, 0, 20, 10))
@@ -101,6 +74,7 @@ func folder(t *testing.T) func(name string) string {
 		t.Fatal(err)
 	}
 	for name, b := range map[string][]byte{
+		"tiny.slab": slab, "plain.slab": slatest.Slab(t, plain),
 		"cut.slab": slab[:len(slab)-7], "newer.slab": newer, "page.slab": []byte("<html>404</html>"),
 		"picture.png": picture.Bytes(), "cut.png": picture.Bytes()[:60], "letter.txt": []byte("Dear reader"),
 	} {
