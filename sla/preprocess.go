@@ -64,6 +64,29 @@ func abs(v int) int {
 // end is the source sample after the last one that output o takes.
 func (r *resampler) end(o int) int { return r.first[o] + r.start[o+1] - r.start[o] }
 
+// Resample crops and resizes a whole image of straight RGBA as preprocessing
+// does, up to the normalisation: it gives 8-bit samples (H, W, C) for the input.
+// The result, taken as an image, preprocesses to the same input again.
+func Resample(in format.Input, width, height int, rgba []byte) ([]uint8, error) {
+	p := newPreprocessor(in)
+	if err := p.begin(width, height); err != nil {
+		return nil, err
+	}
+	if err := p.rows(rgba); err != nil {
+		return nil, err
+	}
+	if p.y != p.height {
+		return nil, errIncomplete
+	}
+	out := make([]uint8, len(p.sums))
+	for i := range out {
+		out[i] = p.level(i)
+	}
+	return out, nil
+}
+
+var errIncomplete = errors.New("the image is not complete: not all of its rows were given")
+
 // A preprocessor turns RGBA rows into the net's input. It cuts the centred
 // window with the input's aspect ratio, resizes it, and normalises. The rows
 // stream through, so its memory does not depend on the size of the image.
@@ -187,17 +210,19 @@ func (p *preprocessor) resizeAcross(x0 int) {
 	}
 }
 
+// level is 8-bit sample i of the resized image, (H, W, C).
+func (p *preprocessor) level(i int) uint8 { return uint8((p.sums[i] + 1<<23) >> 24) }
+
 // finish writes the net's input, dense (C, H, W), once all rows have come.
 func (p *preprocessor) finish(x []float32) error {
 	if p.width == 0 || p.y != p.height {
-		return errors.New("the image is not complete: not all of its rows were given")
+		return errIncomplete
 	}
 	channels := p.in.Channels
 	plane := p.in.Height * p.in.Width
 	for i := range plane {
 		for c := range channels {
-			v := (p.sums[i*channels+c] + 1<<23) >> 24
-			x[c*plane+i] = p.norm[c][v]
+			x[c*plane+i] = p.norm[c][p.level(i*channels+c)]
 		}
 	}
 	return nil

@@ -3,6 +3,7 @@ package sla
 import (
 	"errors"
 	"math"
+	"slices"
 	"testing"
 
 	"github.com/quarterturn/quarterturn/format"
@@ -136,5 +137,43 @@ func TestImageProtocol(t *testing.T) {
 	}
 	if _, err := c.Run(Single); err != nil {
 		t.Error(err)
+	}
+}
+
+// A resampled image preprocesses to the input that the image itself does.
+func TestResampleIsPreprocessing(t *testing.T) {
+	for _, channels := range []int{1, 3} {
+		in := formattest.Tiny(channels).Input
+		c := open(t, formattest.Tiny(channels))
+		const w, h = 37, 19
+		rgba := make([]byte, 4*w*h)
+		for i, v := range lcg(9, len(rgba)) {
+			rgba[i] = byte(127 * (v + 1))
+		}
+		input := func(w, h int, rgba []byte) []float32 {
+			if err := errors.Join(c.Begin(w, h), c.Rows(rgba)); err != nil {
+				t.Fatal(err)
+			}
+			x, err := c.Input()
+			if err != nil {
+				t.Fatal(err)
+			}
+			return slices.Clone(x)
+		}
+		want := input(w, h, rgba)
+		samples, err := Resample(in, w, h, rgba)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var small []byte
+		for i := 0; i < len(samples); i += channels {
+			small = append(small, samples[i], samples[i+(channels-1)/2], samples[i+channels-1], 255)
+		}
+		if !slices.Equal(input(in.Width, in.Height, small), want) {
+			t.Errorf("%d channels: another input", channels)
+		}
+		if _, err := Resample(in, w, h, rgba[:4*w]); err == nil {
+			t.Error("took an image with rows missing")
+		}
 	}
 }
