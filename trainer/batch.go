@@ -39,7 +39,7 @@ type augmentation struct {
 	flip   bool
 }
 
-func draw(rng *rand.Rand) augmentation {
+func drawAugmentation(rng *rand.Rand) augmentation {
 	return augmentation{rng.IntN(2*pad+1) - pad, rng.IntN(2*pad+1) - pad, rng.IntN(2) == 1}
 }
 
@@ -49,7 +49,7 @@ func draw(rng *rand.Rand) augmentation {
 func (b *batcher) fill(inputs, targets []float32, indices []int, rng *rand.Rand) {
 	draws := make([]augmentation, len(indices))
 	for i := range draws {
-		draws[i] = draw(rng)
+		draws[i] = drawAugmentation(rng)
 	}
 	clear(targets)
 	size := nhwc.Padded(b.input.Height, b.input.Width, b.input.Channels)

@@ -47,10 +47,19 @@ func (s *Split) hash() [32]byte {
 }
 
 // DataHelp says how data sets are named.
-const DataHelp = "fashion-mini (built in), fashion:DIR (the four IDX files of Fashion-MNIST), cifar10:DIR or cifar100:DIR (the binary files)"
+const DataHelp = "fashion-mini (built in), fashion:DIR (the four IDX files of Fashion-MNIST), cifar10:DIR or cifar100:DIR (the binary files), " +
+	"folder:DIR (DIR/train/CLASS/*.png, jpg, gif or webp, and DIR/test/CLASS/...)"
 
-// Load reads a data set; see DataHelp for names.
-func Load(name string) (*Dataset, error) {
+// A Source says where a data set is and, for image folders, how to read it.
+type Source struct {
+	Data       string `json:"data"`                  // see DataHelp
+	Size       int    `json:"size,omitempty"`        // side to which a folder's images are resized; 0: 32
+	SkipBroken bool   `json:"skip_broken,omitempty"` // leave out images of a folder that cannot be read
+}
+
+// Load reads the data set.
+func (source Source) Load() (*Dataset, error) {
+	name := source.Data
 	kind, dir, hasDir := strings.Cut(name, ":")
 	var d *Dataset
 	var err error
@@ -65,15 +74,29 @@ func Load(name string) (*Dataset, error) {
 		d, err = loadCIFAR(os.DirFS(dir), "data_batch_[0-9]*.bin", "test_batch.bin", 0, cifar10Labels)
 	case kind == "cifar100":
 		d, err = loadCIFAR100(os.DirFS(dir))
+	case kind == "folder":
+		size := source.Size
+		if size == 0 {
+			size = 32
+		}
+		d, err = loadFolder(dir, size, source.SkipBroken)
 	default:
 		return nil, fmt.Errorf("data %q: want %s", name, DataHelp)
+	}
+	if err == nil && kind != "folder" && source != (Source{Data: name}) {
+		err = errors.New("only the images of a folder can be resized or skipped")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("data %s: %w", name, err)
 	}
-	d.Name = kind
+	if d.Name = kind; kind == "folder" {
+		d.Name = filepath.Base(filepath.Clean(dir))
+	}
 	return d, nil
 }
+
+// Load reads a data set by its name alone.
+func Load(name string) (*Dataset, error) { return Source{Data: name}.Load() }
 
 // Image gives image i of a split, for people and for Classify.
 func (d *Dataset) Image(s *Split, i int) *image.NRGBA {

@@ -24,7 +24,7 @@ const (
 
 // folderConfig is what config.json holds.
 type folderConfig struct {
-	Data string `json:"data"`
+	Source
 	Config
 }
 
@@ -42,17 +42,17 @@ type Folder struct {
 
 // Start makes the folder of a new run. Whatever is wrong with the data or the
 // settings is found before anything is written.
-func Start(dir, data string, c Config) (*Folder, error) {
+func Start(dir string, source Source, c Config) (*Folder, error) {
 	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); err == nil {
 		return nil, fmt.Errorf("%s holds a run already; go on with --resume %s, or give --out another folder", dir, dir)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	f, err := openFolder(dir, data, c)
+	f, err := openFolder(dir, source, c)
 	if err != nil {
 		return nil, err
 	}
-	config, err := json.MarshalIndent(folderConfig{data, c}, "", "  ")
+	config, err := json.MarshalIndent(folderConfig{source, c}, "", "  ")
 	if err == nil {
 		err = os.MkdirAll(dir, 0o755)
 	}
@@ -84,7 +84,7 @@ func Resume(dir string) (*Folder, error) {
 	if _, err := os.Stat(filepath.Join(dir, SlabFile)); err == nil {
 		return nil, fmt.Errorf("the run in %s is complete: %s is there", dir, SlabFile)
 	}
-	f, err := openFolder(dir, c.Data, c.Config)
+	f, err := openFolder(dir, c.Source, c.Config)
 	if err != nil {
 		return nil, err
 	}
@@ -94,8 +94,8 @@ func Resume(dir string) (*Folder, error) {
 	return f, nil
 }
 
-func openFolder(dir, data string, c Config) (*Folder, error) {
-	d, err := Load(data)
+func openFolder(dir string, source Source, c Config) (*Folder, error) {
+	d, err := source.Load()
 	if err != nil {
 		return nil, err
 	}

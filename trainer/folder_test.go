@@ -10,6 +10,8 @@ import (
 	"testing"
 )
 
+var mini = Source{Data: "fashion-mini"}
+
 func folderConfigForTest() Config {
 	c := smallConfig()
 	c.TrainPerClass, c.Epochs = 20, 3
@@ -41,7 +43,7 @@ func finish(t *testing.T, f *Folder) (slab []byte, events int) {
 // nothing happens, and a log with each epoch once.
 func TestResume(t *testing.T) {
 	dir := t.TempDir()
-	f, err := Start(filepath.Join(dir, "straight"), "fashion-mini", folderConfigForTest())
+	f, err := Start(filepath.Join(dir, "straight"), mini, folderConfigForTest())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,7 +57,7 @@ func TestResume(t *testing.T) {
 		if err := os.RemoveAll(name); err != nil {
 			t.Fatal(err)
 		}
-		f, err := Start(name, "fashion-mini", folderConfigForTest())
+		f, err := Start(name, mini, folderConfigForTest())
 		for _, stop := range stops {
 			if err != nil {
 				t.Fatal(err)
@@ -88,7 +90,7 @@ func TestResume(t *testing.T) {
 // lines and a temporary file of a later moment.
 func TestResumeAfterAKill(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	f, err := Start(dir, "fashion-mini", folderConfigForTest())
+	f, err := Start(dir, mini, folderConfigForTest())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -125,7 +127,7 @@ func TestResumeAfterAKill(t *testing.T) {
 		t.Errorf("resumed at step %d, want %d", f.Step(), perEpoch)
 	}
 	got, events := finish(t, f)
-	straight, err := Start(filepath.Join(t.TempDir(), "straight"), "fashion-mini", folderConfigForTest())
+	straight, err := Start(filepath.Join(t.TempDir(), "straight"), mini, folderConfigForTest())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -139,14 +141,14 @@ func TestResumeAfterAKill(t *testing.T) {
 
 func TestResumeErrors(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	f, err := Start(dir, "fashion-mini", folderConfigForTest())
+	f, err := Start(dir, mini, folderConfigForTest())
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	f.Run(ctx, func(Event) { cancel() }, nil)
 	f.Close()
-	if _, err := Start(dir, "fashion-mini", folderConfigForTest()); err == nil || !strings.Contains(err.Error(), "holds a run already") {
+	if _, err := Start(dir, mini, folderConfigForTest()); err == nil || !strings.Contains(err.Error(), "holds a run already") {
 		t.Errorf("starting where a run is: %v", err)
 	}
 	config, checkpoint := filepath.Join(dir, ConfigFile), filepath.Join(dir, CheckpointFile)

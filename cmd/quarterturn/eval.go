@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -10,7 +11,8 @@ import (
 )
 
 func evalCommand() *cobra.Command {
-	var model, data, split string
+	var model, split string
+	var source trainer.Source
 	var limit int
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -22,7 +24,10 @@ func evalCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, err := trainer.Load(data)
+			if strings.HasPrefix(source.Data, "folder:") {
+				source.Size = m.Input.Width
+			}
+			d, err := source.Load()
 			if err != nil {
 				return err
 			}
@@ -40,7 +45,7 @@ func evalCommand() *cobra.Command {
 			metrics, err := trainer.Evaluate(cmd.Context(), m, d, &d.Test, split, limit, r.tested)
 			r.bar.clear()
 			if err != nil {
-				return fmt.Errorf("%s on %s: %w", model, data, err)
+				return fmt.Errorf("%s on %s: %w", model, source.Data, err)
 			}
 			if asJSON {
 				return printJSON(evalResult(metrics, m))
@@ -52,7 +57,8 @@ func evalCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&model, "model", "", "the slab")
-	f.StringVar(&data, "data", "", "data set: "+trainer.DataHelp)
+	f.StringVar(&source.Data, "data", "", "data set: "+trainer.DataHelp)
+	f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
 	f.StringVar(&split, "split", "test", "test or train")
 	f.IntVar(&limit, "limit", 0, "only the first so many images; 0: all")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")

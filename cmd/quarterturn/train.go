@@ -15,7 +15,8 @@ import (
 
 func trainCommand() *cobra.Command {
 	c := trainer.DefaultConfig()
-	var data, out, resume string
+	var source trainer.Source
+	var out, resume string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "train --data D --out RUN | --resume RUN",
@@ -32,10 +33,10 @@ func trainCommand() *cobra.Command {
 					return usagef("--resume goes on with the settings of the run; leave out --%s", other)
 				}
 				f, err = trainer.Resume(resume)
-			} else if data == "" || out == "" {
+			} else if source.Data == "" || out == "" {
 				return usagef("give --data and --out, or --resume")
 			} else {
-				f, err = trainer.Start(out, data, c)
+				f, err = trainer.Start(out, source, c)
 			}
 			if err != nil {
 				return err
@@ -45,7 +46,9 @@ func trainCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&data, "data", "", "data set: "+trainer.DataHelp)
+	f.StringVar(&source.Data, "data", "", "data set, see above")
+	f.IntVar(&source.Size, "size", 0, "side to which the images of a folder are resized; 0: 32")
+	f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
 	f.StringVar(&out, "out", "", "folder of the run")
 	f.StringVar(&resume, "resume", "", "go on with the run in this folder")
 	f.StringVar(&c.Method, "method", c.Method, "baseline, da, mt, sla or sla+sd")
