@@ -1,0 +1,88 @@
+package trainer
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os/exec"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
+)
+
+// BenchmarkStep times whole training steps, forward, backward and solver, on
+// 3x32x32 images and 40 joint labels, and beside each, in the same run, those of
+// PyTorch (Debian's python3-torch, the faster of its two memory layouts) with the
+// same number of threads:
+//
+//	go test -run '^$' -bench Step -benchtime 5x ./trainer
+func BenchmarkStep(b *testing.B) {
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	for _, net := range []string{"resnet8", "resnet32"} {
+		for _, threads := range []int{1, before} {
+			const images, views = 128, 4
+			b.Run(fmt.Sprintf("%s/rows=%d/threads=%d", net, images*views, threads), func(b *testing.B) {
+				runtime.GOMAXPROCS(threads)
+				g := benchGraph(b, net, images, views)
+				solver := &sgd{rate: 0.01, momentum: 0.9, decay: 1e-4}
+				var times []float64
+				for b.Loop() {
+					start := time.Now()
+					if _, err := g.run(); err != nil {
+						b.Fatal(err)
+					}
+					if err := solver.Step(g.valueGrads()); err != nil {
+						b.Fatal(err)
+					}
+					times = append(times, time.Since(start).Seconds()*1e3)
+				}
+				slices.Sort(times)
+				ours := times[len(times)/2]
+				b.ReportMetric(ours, "ms/step")
+				b.ReportMetric(images*views/ours*1e3, "rows/s")
+				out, err := exec.Command("/usr/bin/python3", "testdata/bench.py", net, strconv.Itoa(images*views), strconv.Itoa(threads)).Output()
+				if err != nil {
+					b.Logf("PyTorch cannot be asked: %v", err)
+					return
+				}
+				theirs, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(theirs, "PyTorch-ms/step")
+				b.ReportMetric(theirs/ours, "x-PyTorch")
+			})
+		}
+	}
+}
+
+func benchGraph(b *testing.B, net string, images, views int) *graph {
+	layers, err := resNet(net)
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := parseMethod("sla")
+	if err != nil {
+		b.Fatal(err)
+	}
+	rng := rand.New(rand.NewPCG(1, 1))
+	g, err := newGraph(graphSpec{layers: layers, input: format.Input{Channels: 3, Height: 32, Width: 32},
+		joint: sla.Joint{Classes: 10, Views: views}, images: images, method: m, rng: rng})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { g.close() })
+	for i := range g.inputs {
+		g.inputs[i] = float32(rng.NormFloat64())
+	}
+	for i := range images {
+		g.targets[i*10+rng.IntN(10)] = 1
+	}
+	return g
+}
