@@ -2,21 +2,22 @@ package nhwc
 
 import "golang.org/x/sys/cpu"
 
-// useAVX2 tells whether the generated kernels can run; tests switch it off.
-var useAVX2 = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+// The instruction sets that can be used; tests switch them off.
+var (
+	useAVX2   = cpu.X86.HasAVX2 && cpu.X86.HasFMA
+	useAVX512 = useAVX2 && cpu.X86.HasAVX512F
+)
 
-func forwardFor(tile, vectors int) forwardKernel {
-	if useAVX2 {
-		return forwardAVX2[tile][vectors]
+// available lists the sets of kernels, the fastest first; the last takes every
+// multiple of 8 channels.
+func available() []*kernels {
+	switch {
+	case useAVX512:
+		return []*kernels{&kernelsAVX512, &kernelsAVX2}
+	case useAVX2:
+		return []*kernels{&kernelsAVX2}
 	}
-	return forwardPlain[tile][vectors]
-}
-
-func weightsFor(tile, vectors int) weightsKernel {
-	if useAVX2 {
-		return weightsAVX2[tile][vectors]
-	}
-	return weightsPlain[tile][vectors]
+	return []*kernels{&plain}
 }
 
 // vector tells whether the elementwise kernels take n floats.

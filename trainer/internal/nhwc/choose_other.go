@@ -2,11 +2,9 @@
 
 package nhwc
 
-var useAVX2 = false
+var useAVX2, useAVX512 = false, false
 
-func forwardFor(tile, vectors int) forwardKernel { return forwardPlain[tile][vectors] }
-
-func weightsFor(tile, vectors int) weightsKernel { return weightsPlain[tile][vectors] }
+func available() []*kernels { return []*kernels{&plain} }
 
 func sums(sum, square, x []float32) { sumsGo(sum, square, x) }
 

@@ -2,18 +2,40 @@ package nhwc
 
 import "unsafe"
 
-// tileMax neighbouring pixels or input channels, and vectorMax vectors of 8
+// At most tileMax neighbouring pixels or input channels, and vectorMax vectors of
 // output channels, are what one kernel makes at a time.
-const tileMax, vectorMax = 6, 2
+const tileMax, vectorMax = 8, 2
 
-// A forwardKernel makes tile pixels of 8*vectors output channels:
+// A kernels is a set of kernels for vectors of so many lanes, by tile and number
+// of vectors.
+type kernels struct {
+	lanes, tile int // tile is the largest
+	forward     [tileMax + 1][vectorMax + 1]forwardKernel
+	weights     [tileMax + 1][vectorMax + 1]weightsKernel
+}
+
+// choose gives the fastest set that can make so many output channels, and how
+// many vectors at a time.
+func choose(channels int) (k *kernels, vectors int) {
+	for _, k = range available() {
+		if channels%k.lanes == 0 {
+			break
+		}
+	}
+	if channels%(2*k.lanes) == 0 {
+		return k, 2
+	}
+	return k, 1
+}
+
+// A forwardKernel makes tile pixels of vectors*lanes output channels:
 //
 //	y[p][k] = sum over r < rows, i < length of x[p*pixel + r*row + i] * w[r*length+i][k]
 //
 // All distances are in bytes.
 type forwardKernel = func(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
-// A weightsKernel adds to tile rows of 8*vectors columns of a weight gradient:
+// A weightsKernel adds to tile rows of vectors*lanes columns of a weight gradient:
 //
 //	dw[i][k] += sum over height rows, width columns of x[row][column][i] * dy[row][column][k]
 type weightsKernel = func(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
@@ -23,7 +45,7 @@ type weightsKernel = func(x *float32, pixel, row, width, height uintptr, dy *flo
 type Conv struct {
 	Images        int
 	Height, Width int // of the input, without its border
-	In, Out       int // channels
+	In, Out       int // channels; Out a multiple of 8, and In too for GradInput
 	Kernel        int // 1 or 3
 	Stride        int // 1 or 2
 
@@ -123,16 +145,16 @@ func (c *Conv) GradWeights(dw, x, dy []float32) {
 func convolve(y, x, w []float32, height, width, xWidth, in, out, kernel, stride int) {
 	const f = unsafe.Sizeof(float32(0))
 	pad := 1 - kernel/2 // where the window of output 0 begins in the padded input
-	vectors := blockVectors(out)
-	block := 8 * vectors
+	set, vectors := choose(out)
+	block := set.lanes * vectors
 	length := uintptr(kernel * in)
 	for k := 0; k < out; k += block {
 		for row := range height {
-			for col := 0; col < width; col += tileMax {
-				tile := min(tileMax, width-col)
+			for col := 0; col < width; col += set.tile {
+				tile := min(set.tile, width-col)
 				from := ((row*stride+pad)*(xWidth+2) + col*stride + pad) * in
 				to := ((row+1)*(width+2)+col+1)*out + k
-				forwardFor(tile, vectors)(&x[from], uintptr(stride*in)*f, uintptr((xWidth+2)*in)*f, length, uintptr(kernel),
+				set.forward[tile][vectors](&x[from], uintptr(stride*in)*f, uintptr((xWidth+2)*in)*f, length, uintptr(kernel),
 					&w[k], uintptr(out)*f, &y[to], uintptr(out)*f)
 			}
 		}
@@ -143,26 +165,17 @@ func convolve(y, x, w []float32, height, width, xWidth, in, out, kernel, stride 
 func (c *Conv) addWeights(dw, x, dy []float32) {
 	const f = unsafe.Sizeof(float32(0))
 	pad := 1 - c.Kernel/2
-	vectors := blockVectors(c.Out)
+	set, vectors := choose(c.Out)
 	length := c.Kernel * c.In
 	oh, ow := c.OutHeight(), c.OutWidth()
 	for ky := range c.Kernel {
-		for i := 0; i < length; i += tileMax {
-			tile := min(tileMax, length-i)
+		for i := 0; i < length; i += set.tile {
+			tile := min(set.tile, length-i)
 			from := ((ky+pad)*(c.Width+2)+pad)*c.In + i
-			for k := 0; k < c.Out; k += 8 * vectors {
-				weightsFor(tile, vectors)(&x[from], uintptr(c.Stride*c.In)*f, uintptr(c.Stride*(c.Width+2)*c.In)*f, uintptr(ow), uintptr(oh),
+			for k := 0; k < c.Out; k += set.lanes * vectors {
+				set.weights[tile][vectors](&x[from], uintptr(c.Stride*c.In)*f, uintptr(c.Stride*(c.Width+2)*c.In)*f, uintptr(ow), uintptr(oh),
 					&dy[(ow+3)*c.Out+k], uintptr(c.Out)*f, uintptr((ow+2)*c.Out)*f, &dw[(ky*length+i)*c.Out+k], uintptr(c.Out)*f)
 			}
 		}
 	}
-}
-
-// blockVectors is how many vectors of 8 output channels a kernel makes: 2, or 1
-// where the channels are no multiple of 16. They must be one of 8.
-func blockVectors(out int) int {
-	if out%16 == 0 {
-		return 2
-	}
-	return 1
 }

@@ -21,6 +21,8 @@ var shapes = []Conv{
 	{Images: 2, Height: 7, Width: 11, In: 16, Out: 8, Kernel: 3, Stride: 2},
 	{Images: 2, Height: 4, Width: 6, In: 8, Out: 16, Kernel: 1, Stride: 1},
 	{Images: 3, Height: 6, Width: 5, In: 8, Out: 16, Kernel: 1, Stride: 2},
+	{Images: 2, Height: 3, Width: 13, In: 16, Out: 32, Kernel: 3, Stride: 1},
+	{Images: 2, Height: 5, Width: 12, In: 32, Out: 64, Kernel: 3, Stride: 2},
 }
 
 func normal(rng *rand.Rand, n int) []float32 {
@@ -78,15 +80,20 @@ func check(t *testing.T, what string, got []float32, want []float64) {
 	}
 }
 
+// engines runs a test with every set of kernels that this processor has.
 func engines(t *testing.T, f func(t *testing.T)) {
-	have := useAVX2
-	defer func() { useAVX2 = have }()
-	for _, use := range []bool{true, false} {
-		if use && !have {
+	have2, have512 := useAVX2, useAVX512
+	defer func() { useAVX2, useAVX512 = have2, have512 }()
+	for _, e := range []struct {
+		name         string
+		avx2, avx512 bool
+	}{{"AVX-512", true, true}, {"AVX2", true, false}, {"plain Go", false, false}} {
+		if e.avx2 && !have2 || e.avx512 && !have512 {
+			t.Logf("this processor has no %s", e.name)
 			continue
 		}
-		useAVX2 = use
-		t.Run(fmt.Sprintf("avx2=%v", use), f)
+		useAVX2, useAVX512 = e.avx2, e.avx512
+		t.Run(e.name, f)
 	}
 }
 

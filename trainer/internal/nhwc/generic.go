@@ -2,12 +2,14 @@ package nhwc
 
 import "unsafe"
 
+const plainLanes = 8
+
 // forwardGo is the forwardKernel in plain Go.
 func forwardGo(tile, vectors int) forwardKernel {
 	return func(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr) {
 		for p := range tile {
-			var acc [8 * vectorMax]float32
-			out := acc[:8*vectors]
+			var acc [plainLanes * vectorMax]float32
+			out := acc[:plainLanes*vectors]
 			for r := range rows {
 				run := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(x), uintptr(p)*pixel+r*row)), length)
 				for i, v := range run {
@@ -26,7 +28,7 @@ func forwardGo(tile, vectors int) forwardKernel {
 func weightsGo(tile, vectors int) weightsKernel {
 	return func(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr) {
 		for i := range tile {
-			sums := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(dw), uintptr(i)*dwRow)), 8*vectors)
+			sums := unsafe.Slice((*float32)(unsafe.Add(unsafe.Pointer(dw), uintptr(i)*dwRow)), plainLanes*vectors)
 			for r := range height {
 				for c := range width {
 					v := *(*float32)(unsafe.Add(unsafe.Pointer(x), r*row+c*pixel+uintptr(4*i)))
@@ -39,16 +41,14 @@ func weightsGo(tile, vectors int) weightsKernel {
 	}
 }
 
-var (
-	forwardPlain [tileMax + 1][vectorMax + 1]forwardKernel
-	weightsPlain [tileMax + 1][vectorMax + 1]weightsKernel
-)
+// plain is the set of kernels in plain Go.
+var plain = kernels{lanes: plainLanes, tile: 6}
 
 func init() {
-	for tile := 1; tile <= tileMax; tile++ {
+	for tile := 1; tile <= plain.tile; tile++ {
 		for vectors := 1; vectors <= vectorMax; vectors++ {
-			forwardPlain[tile][vectors] = forwardGo(tile, vectors)
-			weightsPlain[tile][vectors] = weightsGo(tile, vectors)
+			plain.forward[tile][vectors] = forwardGo(tile, vectors)
+			plain.weights[tile][vectors] = weightsGo(tile, vectors)
 		}
 	}
 }

@@ -3,76 +3,214 @@
 package nhwc
 
 //go:noescape
-func forward1x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func forwardAVX2_1x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weights1x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func weightsAVX2_1x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forward1x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func forwardAVX2_1x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weights1x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func weightsAVX2_1x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forward2x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func forwardAVX2_2x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weights2x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func weightsAVX2_2x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forward2x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func forwardAVX2_2x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weights2x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func weightsAVX2_2x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forward3x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func forwardAVX2_3x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weights3x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func weightsAVX2_3x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forward3x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func forwardAVX2_3x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weights3x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func weightsAVX2_3x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forward4x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func forwardAVX2_4x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weights4x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func weightsAVX2_4x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forward4x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func forwardAVX2_4x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weights4x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func weightsAVX2_4x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forward5x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func forwardAVX2_5x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weights5x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func weightsAVX2_5x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forward5x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func forwardAVX2_5x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weights5x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func weightsAVX2_5x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forward6x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func forwardAVX2_6x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weights6x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func weightsAVX2_6x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forward6x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func forwardAVX2_6x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weights6x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func weightsAVX2_6x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+var kernelsAVX2 = kernels{lanes: 8, tile: 6,
+	forward: [tileMax + 1][vectorMax + 1]forwardKernel{
+		1: {1: forwardAVX2_1x1, 2: forwardAVX2_1x2},
+		2: {1: forwardAVX2_2x1, 2: forwardAVX2_2x2},
+		3: {1: forwardAVX2_3x1, 2: forwardAVX2_3x2},
+		4: {1: forwardAVX2_4x1, 2: forwardAVX2_4x2},
+		5: {1: forwardAVX2_5x1, 2: forwardAVX2_5x2},
+		6: {1: forwardAVX2_6x1, 2: forwardAVX2_6x2},
+	},
+	weights: [tileMax + 1][vectorMax + 1]weightsKernel{
+		1: {1: weightsAVX2_1x1, 2: weightsAVX2_1x2},
+		2: {1: weightsAVX2_2x1, 2: weightsAVX2_2x2},
+		3: {1: weightsAVX2_3x1, 2: weightsAVX2_3x2},
+		4: {1: weightsAVX2_4x1, 2: weightsAVX2_4x2},
+		5: {1: weightsAVX2_5x1, 2: weightsAVX2_5x2},
+		6: {1: weightsAVX2_6x1, 2: weightsAVX2_6x2},
+	},
+}
+
+//go:noescape
+func forwardAVX512_1x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_1x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_1x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_1x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_2x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_2x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_2x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_2x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_3x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_3x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_3x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_3x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_4x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_4x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_4x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_4x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_5x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_5x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_5x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_5x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_6x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_6x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_6x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_6x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_7x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_7x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_7x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_7x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_8x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_8x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func forwardAVX512_8x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func weightsAVX512_8x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+var kernelsAVX512 = kernels{lanes: 16, tile: 8,
+	forward: [tileMax + 1][vectorMax + 1]forwardKernel{
+		1: {1: forwardAVX512_1x1, 2: forwardAVX512_1x2},
+		2: {1: forwardAVX512_2x1, 2: forwardAVX512_2x2},
+		3: {1: forwardAVX512_3x1, 2: forwardAVX512_3x2},
+		4: {1: forwardAVX512_4x1, 2: forwardAVX512_4x2},
+		5: {1: forwardAVX512_5x1, 2: forwardAVX512_5x2},
+		6: {1: forwardAVX512_6x1, 2: forwardAVX512_6x2},
+		7: {1: forwardAVX512_7x1, 2: forwardAVX512_7x2},
+		8: {1: forwardAVX512_8x1, 2: forwardAVX512_8x2},
+	},
+	weights: [tileMax + 1][vectorMax + 1]weightsKernel{
+		1: {1: weightsAVX512_1x1, 2: weightsAVX512_1x2},
+		2: {1: weightsAVX512_2x1, 2: weightsAVX512_2x2},
+		3: {1: weightsAVX512_3x1, 2: weightsAVX512_3x2},
+		4: {1: weightsAVX512_4x1, 2: weightsAVX512_4x2},
+		5: {1: weightsAVX512_5x1, 2: weightsAVX512_5x2},
+		6: {1: weightsAVX512_6x1, 2: weightsAVX512_6x2},
+		7: {1: weightsAVX512_7x1, 2: weightsAVX512_7x2},
+		8: {1: weightsAVX512_8x1, 2: weightsAVX512_8x2},
+	},
+}
 
 //go:noescape
 func sumsAVX2(sum, square, x *float32, n uintptr)
@@ -100,21 +238,3 @@ func gradApplyReLUAVX2(dx, x, dy, k1, k2, k3, y *float32, n uintptr)
 
 //go:noescape
 func maskAVX2(d, dy, y *float32, n uintptr)
-
-var forwardAVX2 = [tileMax + 1][vectorMax + 1]forwardKernel{
-	1: {1: forward1x1, 2: forward1x2},
-	2: {1: forward2x1, 2: forward2x2},
-	3: {1: forward3x1, 2: forward3x2},
-	4: {1: forward4x1, 2: forward4x2},
-	5: {1: forward5x1, 2: forward5x2},
-	6: {1: forward6x1, 2: forward6x2},
-}
-
-var weightsAVX2 = [tileMax + 1][vectorMax + 1]weightsKernel{
-	1: {1: weights1x1, 2: weights1x2},
-	2: {1: weights2x1, 2: weights2x2},
-	3: {1: weights3x1, 2: weights3x2},
-	4: {1: weights4x1, 2: weights4x2},
-	5: {1: weights5x1, 2: weights5x2},
-	6: {1: weights6x1, 2: weights6x2},
-}

@@ -1,10 +1,11 @@
-// Command gen writes the AVX2 kernels of package nhwc: kernels_amd64.s and the
+// Command gen writes the vector kernels of package nhwc: kernels_amd64.s and the
 // declarations and tables in kernels_amd64.go. Run it with go generate.
 //
-// forwardPxV makes P neighbouring pixels of 8*V output channels in registers;
-// weightsIxV makes I input channels by 8*V output channels of a weight gradient.
-// Twelve accumulators, two weight vectors and two broadcasts fill the sixteen
-// registers, so P and I reach 6 and V reaches 2.
+// forwardPxV makes P neighbouring pixels of V vectors of output channels in
+// registers; weightsIxV makes I input channels by V vectors of output channels
+// of a weight gradient. AVX2 has vectors of 8 and 16 registers: twelve
+// accumulators, two weight vectors and two broadcasts, so tiles reach 6. AVX-512
+// has vectors of 16 and 32 registers; tiles reach 8, the widths of CIFAR maps.
 //
 // The kernels of batch normalisation go element by element over n floats, a
 // multiple of 8; see norm.go for what each computes.
@@ -18,54 +19,72 @@ import (
 	"strings"
 )
 
-const maxTile, maxVectors = 6, 2
+const maxVectors = 2
+
+// An isa is an instruction set: its names, vectors and tiles.
+type isa struct {
+	name    string
+	reg     string // of a vector register
+	lanes   int    // floats in a vector
+	maxTile int
+	weight  int // the first register for weights, two of them, then two for broadcasts
+}
+
+var isas = []isa{{"AVX2", "Y", 8, 6, 12}, {"AVX512", "Z", 16, 8, 16}}
 
 var asm, decl bytes.Buffer
 
 func p(format string, args ...any) { fmt.Fprintf(&asm, format+"\n", args...) }
 
 // pixel addresses pixel i, displaced by disp bytes: SI is pixel 0, R8 the
-// distance of pixels, R9 three and R10 five times that.
+// distance of pixels, R9 three, R10 five and R14 seven times that.
 func pixel(i, disp int) string {
-	index := [...]string{"", "(R8*1)", "(R8*2)", "(R9*1)", "(R8*4)", "(R10*1)"}[i]
+	index := [...]string{"", "(R8*1)", "(R8*2)", "(R9*1)", "(R8*4)", "(R10*1)", "(R9*2)", "(R14*1)"}[i]
 	return fmt.Sprintf("%d(SI)%s", disp, index)
 }
 
-func clearAccumulators(n int) {
-	for i := range n {
-		p("\tVXORPS Y%d, Y%d, Y%d", i, i, i)
-	}
-}
+func (s isa) vector(i int) string { return fmt.Sprintf("%s%d", s.reg, i) }
 
-// multiply adds broadcast address(i) times the vectors Y12, Y13 for each i.
-func multiply(tile, vectors int, address func(i int) string) {
-	for i := range tile {
-		b := 14 + i%2
-		p("\tVBROADCASTSS %s, Y%d", address(i), b)
-		for v := range vectors {
-			p("\tVFMADD231PS Y%d, Y%d, Y%d", 12+v, b, i*vectors+v)
+func (s isa) clearAccumulators(n int) {
+	for i := range n {
+		v := s.vector(i)
+		if s.lanes == 16 {
+			p("\tVPXORD %s, %s, %s", v, v, v)
+		} else {
+			p("\tVXORPS %s, %s, %s", v, v, v)
 		}
 	}
 }
 
-func loadVectors(vectors int, base string) {
-	for v := range vectors {
-		p("\tVMOVUPS %d(%s), Y%d", 32*v, base, 12+v)
+// multiply adds broadcast address(i) times the weight vectors for each i.
+func (s isa) multiply(tile, vectors int, address func(i int) string) {
+	for i := range tile {
+		b := s.vector(s.weight + 2 + i%2)
+		p("\tVBROADCASTSS %s, %s", address(i), b)
+		for v := range vectors {
+			p("\tVFMADD231PS %s, %s, %s", s.vector(s.weight+v), b, s.vector(i*vectors+v))
+		}
 	}
 }
 
-func forward(tile, vectors int) {
-	name := fmt.Sprintf("forward%dx%d", tile, vectors)
+func (s isa) loadWeights(vectors int, base string) {
+	for v := range vectors {
+		p("\tVMOVUPS %d(%s), %s", 4*s.lanes*v, base, s.vector(s.weight+v))
+	}
+}
+
+func (s isa) forward(tile, vectors int) {
+	name := fmt.Sprintf("forward%s_%dx%d", s.name, tile, vectors)
 	fmt.Fprintf(&decl, "//go:noescape\nfunc %s(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)\n\n", name)
 	p("\nTEXT ·%s(SB), NOSPLIT, $0-72", name)
-	for i, r := range []string{"R11", "R8", "R12", "R13", "BX", "DI", "AX", "DX", "CX"} {
+	for i, r := range []string{"R11", "R8", "R12", "R13", "BX", "DI", "AX", "DX", "R15"} {
 		arg := []string{"x", "pixel", "row", "length", "rows", "w", "wRow", "y", "yPixel"}[i]
 		p("\tMOVQ %s+%d(FP), %s", arg, 8*i, r)
 	}
-	p("\tMOVQ CX, R15")
 	p("\tLEAQ (R8)(R8*2), R9")
 	p("\tLEAQ (R8)(R8*4), R10")
-	clearAccumulators(tile * vectors)
+	p("\tLEAQ (R9)(R8*4), R14")
+	s.clearAccumulators(tile * vectors)
 	p("row:")
 	p("\tMOVQ R11, SI")
 	p("\tMOVQ R13, CX")
@@ -73,9 +92,9 @@ func forward(tile, vectors int) {
 	p("\tJLT tail")
 	p("four:")
 	for u := range 4 {
-		loadVectors(vectors, "DI")
+		s.loadWeights(vectors, "DI")
 		p("\tADDQ AX, DI")
-		multiply(tile, vectors, func(i int) string { return pixel(i, 4*u) })
+		s.multiply(tile, vectors, func(i int) string { return pixel(i, 4*u) })
 	}
 	p("\tADDQ $16, SI")
 	p("\tSUBQ $4, CX")
@@ -84,9 +103,9 @@ func forward(tile, vectors int) {
 	p("\tADDQ $4, CX")
 	p("\tJZ next")
 	p("one:")
-	loadVectors(vectors, "DI")
+	s.loadWeights(vectors, "DI")
 	p("\tADDQ AX, DI")
-	multiply(tile, vectors, func(i int) string { return pixel(i, 0) })
+	s.multiply(tile, vectors, func(i int) string { return pixel(i, 0) })
 	p("\tADDQ $4, SI")
 	p("\tDECQ CX")
 	p("\tJNZ one")
@@ -96,30 +115,30 @@ func forward(tile, vectors int) {
 	p("\tJNZ row")
 	for i := range tile {
 		for v := range vectors {
-			p("\tVMOVUPS Y%d, %d(DX)", i*vectors+v, 32*v)
+			p("\tVMOVUPS %s, %d(DX)", s.vector(i*vectors+v), 4*s.lanes*v)
 		}
 		p("\tADDQ R15, DX")
 	}
 	p("\tVZEROUPPER\n\tRET")
 }
 
-func weights(tile, vectors int) {
-	name := fmt.Sprintf("weights%dx%d", tile, vectors)
+func (s isa) weights(tile, vectors int) {
+	name := fmt.Sprintf("weights%s_%dx%d", s.name, tile, vectors)
 	fmt.Fprintf(&decl, "//go:noescape\nfunc %s(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)\n\n", name)
 	p("\nTEXT ·%s(SB), NOSPLIT, $0-80", name)
 	for i, r := range []string{"R11", "R8", "R12", "R13", "BX", "R9", "AX", "R10", "DX", "R15"} {
 		arg := []string{"x", "pixel", "row", "width", "height", "dy", "dyPixel", "dyRow", "dw", "dwRow"}[i]
 		p("\tMOVQ %s+%d(FP), %s", arg, 8*i, r)
 	}
-	clearAccumulators(tile * vectors)
+	s.clearAccumulators(tile * vectors)
 	p("row:")
 	p("\tMOVQ R11, SI")
 	p("\tMOVQ R9, DI")
 	p("\tMOVQ R13, CX")
 	p("column:")
-	loadVectors(vectors, "DI")
+	s.loadWeights(vectors, "DI")
 	p("\tADDQ AX, DI")
-	multiply(tile, vectors, func(i int) string { return fmt.Sprintf("%d(SI)", 4*i) })
+	s.multiply(tile, vectors, func(i int) string { return fmt.Sprintf("%d(SI)", 4*i) })
 	p("\tADDQ R8, SI")
 	p("\tDECQ CX")
 	p("\tJNZ column")
@@ -129,8 +148,9 @@ func weights(tile, vectors int) {
 	p("\tJNZ row")
 	for i := range tile {
 		for v := range vectors {
-			p("\tVADDPS %d(DX), Y%d, Y%d", 32*v, i*vectors+v, i*vectors+v)
-			p("\tVMOVUPS Y%d, %d(DX)", i*vectors+v, 32*v)
+			acc := s.vector(i*vectors + v)
+			p("\tVADDPS %d(DX), %s, %s", 4*s.lanes*v, acc, acc)
+			p("\tVMOVUPS %s, %d(DX)", acc, 4*s.lanes*v)
 		}
 		p("\tADDQ R15, DX")
 	}
@@ -208,10 +228,14 @@ func norms() {
 	})
 }
 
-func table(name, kind string) {
-	fmt.Fprintf(&decl, "var %s = [tileMax + 1][vectorMax + 1]%s{\n", name, kind)
-	for tile := 1; tile <= maxTile; tile++ {
-		fmt.Fprintf(&decl, "\t%d: {1: %s%dx1, 2: %s%dx2},\n", tile, kind[:7], tile, kind[:7], tile)
+func (s isa) table() {
+	fmt.Fprintf(&decl, "var kernels%s = kernels{lanes: %d, tile: %d,\n", s.name, s.lanes, s.maxTile)
+	for _, kind := range []string{"forward", "weights"} {
+		fmt.Fprintf(&decl, "\t%s: [tileMax + 1][vectorMax + 1]%sKernel{\n", kind, kind)
+		for tile := 1; tile <= s.maxTile; tile++ {
+			fmt.Fprintf(&decl, "\t\t%d: {1: %s%s_%dx1, 2: %s%s_%dx2},\n", tile, kind, s.name, tile, kind, s.name, tile)
+		}
+		fmt.Fprintf(&decl, "\t},\n")
 	}
 	fmt.Fprintf(&decl, "}\n\n")
 }
@@ -220,15 +244,16 @@ func main() {
 	const head = "// Code generated by gen/main.go; DO NOT EDIT.\n\n"
 	asm.WriteString(head + "#include \"textflag.h\"\n")
 	decl.WriteString(head + "package nhwc\n\n")
-	for tile := 1; tile <= maxTile; tile++ {
-		for vectors := 1; vectors <= maxVectors; vectors++ {
-			forward(tile, vectors)
-			weights(tile, vectors)
+	for _, s := range isas {
+		for tile := 1; tile <= s.maxTile; tile++ {
+			for vectors := 1; vectors <= maxVectors; vectors++ {
+				s.forward(tile, vectors)
+				s.weights(tile, vectors)
+			}
 		}
+		s.table()
 	}
 	norms()
-	table("forwardAVX2", "forwardKernel")
-	table("weightsAVX2", "weightsKernel")
 	for file, b := range map[string]*bytes.Buffer{"kernels_amd64.s": &asm, "kernels_amd64.go": &decl} {
 		if err := os.WriteFile(file, append(bytes.TrimRight(b.Bytes(), "\n"), '\n'), 0o644); err != nil {
 			log.Fatal(err)
