@@ -179,3 +179,32 @@ func BenchmarkConv(b *testing.B) {
 		}
 	}
 }
+
+// Wider vectors sum in the same order: AVX-512 gives the bits of AVX2.
+func TestVectorSetsGiveTheSameBits(t *testing.T) {
+	if !useAVX512 {
+		t.Log("this processor has no AVX-512 to compare")
+		return
+	}
+	defer func() { useAVX512 = true }()
+	for _, c := range shapes {
+		rng := rand.New(rand.NewPCG(7, 7))
+		x := padded(rng, c.Images, c.Height, c.Width, c.In)
+		dy := padded(rng, c.Images, c.OutHeight(), c.OutWidth(), c.Out)
+		w := normal(rng, c.Kernel*c.Kernel*c.In*c.Out)
+		var results [2][]float32
+		for i := range results {
+			useAVX512 = i == 1
+			y, dx, dw := make([]float32, len(dy)), make([]float32, len(x)), make([]float32, len(w))
+			c.Forward(y, x, w)
+			if c.In%8 == 0 {
+				c.GradInput(dx, dy, w)
+			}
+			c.GradWeights(dw, x, dy)
+			results[i] = slices.Concat(y, dx, dw)
+		}
+		if !slices.Equal(results[0], results[1]) {
+			t.Errorf("%+v: AVX-512 and AVX2 differ", c)
+		}
+	}
+}
