@@ -19,6 +19,7 @@ const (
 	ConfigFile     = "config.json"   // how it trains; written first
 	LogFile        = "metrics.jsonl" // an event a line: each epoch, and the test at the end
 	CheckpointFile = "checkpoint"    // where it stands
+	CurvesFile     = "curves.svg"    // loss and accuracy by epoch, drawn anew after each
 	SlabFile       = "model.slab"    // written last
 )
 
@@ -36,8 +37,9 @@ type Folder struct {
 	Config Config
 	Data   *Dataset
 
-	run *run
-	log *os.File
+	run    *run
+	log    *os.File
+	epochs []epochRecord // what the log says
 }
 
 // Start makes the folder of a new run. Whatever is wrong with the data or the
@@ -126,6 +128,15 @@ func (f *Folder) restore() error {
 	if err := f.log.Truncate(length); err != nil {
 		return err
 	}
+	for lines := json.NewDecoder(f.log); ; {
+		var e epochRecord
+		if err := lines.Decode(&e); err == io.EOF {
+			break
+		} else if err != nil {
+			return fmt.Errorf("%s: %w", LogFile, err)
+		}
+		f.epochs = append(f.epochs, e)
+	}
 	_, err = f.log.Seek(0, io.SeekEnd)
 	return err
 }
@@ -183,13 +194,18 @@ func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, 
 	return model, metrics, WriteFile(filepath.Join(f.Dir, SlabFile), slab)
 }
 
-// record logs an epoch and saves a checkpoint behind it.
+// record logs an epoch, draws the curves and saves a checkpoint behind them.
 func (f *Folder) record() error {
 	r := f.run
-	err := f.write(map[string]any{
-		"event": "epoch", "epoch": r.epochs, "step": r.done, "loss": r.lossSum / float64(r.stepsPerEpoch),
-		"lr": r.solver.rate, "seconds": r.elapsed(), "metrics": r.model.Metrics,
-	})
+	f.epochs = append(f.epochs, epochRecord{"epoch", r.epochs, r.done, r.lossSum / float64(r.stepsPerEpoch),
+		r.solver.rate, r.elapsed(), r.model.Metrics})
+	if err := f.write(f.epochs[len(f.epochs)-1]); err != nil {
+		return err
+	}
+	svg, err := curves(f.epochs)
+	if err == nil {
+		err = WriteFile(filepath.Join(f.Dir, CurvesFile), svg)
+	}
 	if err != nil {
 		return err
 	}

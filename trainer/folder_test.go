@@ -3,6 +3,7 @@ package trainer
 import (
 	"bytes"
 	"context"
+	"encoding/xml"
 	"errors"
 	"os"
 	"path/filepath"
@@ -35,6 +36,10 @@ func finish(t *testing.T, f *Folder) (slab []byte, events int) {
 	log, err := os.ReadFile(filepath.Join(f.Dir, LogFile))
 	if err != nil {
 		t.Fatal(err)
+	}
+	svg, err := os.ReadFile(filepath.Join(f.Dir, CurvesFile))
+	if err != nil || xml.Unmarshal(svg, new(struct{})) != nil || !bytes.Contains(svg, []byte("aggregated")) || len(f.epochs) != f.Config.Epochs {
+		t.Errorf("%s: %d epochs, %d bytes, %v", CurvesFile, len(f.epochs), len(svg), err)
 	}
 	return slab, bytes.Count(log, []byte("\n"))
 }

@@ -21,7 +21,7 @@ func trainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "train --data D --out RUN | --resume RUN",
 		Short: "Train a net and write RUN/model.slab, or go on with a run that stopped",
-		Long: "Train a net. RUN is a new folder for model.slab, config.json, metrics.jsonl and the checkpoint.\n" +
+		Long: "Train a net. RUN is a new folder for model.slab, config.json, metrics.jsonl,\ncurves.svg and the checkpoint.\n" +
 			"A run that was stopped, by Ctrl-C or otherwise, goes on with --resume RUN as if nothing had happened.\n\n" +
 			"Data sets: " + trainer.DataHelp,
 		Args: cobra.NoArgs,
