@@ -163,14 +163,14 @@ func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, 
 	}
 	f.run.began = time.Now()
 	for f.run.epochs < f.Config.Epochs {
-		err := f.run.epoch(ctx, report)
-		if ctx.Err() != nil {
+		switch err := f.run.epoch(ctx, report); {
+		case err == nil:
+			if err := f.record(); err != nil {
+				return nil, nil, err
+			}
+		case ctx.Err() != nil:
 			return nil, nil, errors.Join(ctx.Err(), f.save())
-		}
-		if err != nil {
-			return nil, nil, err
-		}
-		if err := f.record(); err != nil {
+		default:
 			return nil, nil, err
 		}
 	}

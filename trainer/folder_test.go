@@ -57,7 +57,8 @@ func TestResume(t *testing.T) {
 		t.Fatalf("%d events in the log, want 3 epochs and the test", events)
 	}
 	perEpoch := f.Steps() / 3
-	for _, stops := range [][]int{{1}, {perEpoch}, {perEpoch + 3, 2*perEpoch - 1}, {2, 3, 3 * perEpoch}} {
+	// A stop below zero is right after the evaluation that follows the step.
+	for _, stops := range [][]int{{1}, {perEpoch}, {-perEpoch}, {perEpoch + 3, 2*perEpoch - 1}, {2, 3, -2 * perEpoch, 3 * perEpoch}} {
 		name := filepath.Join(dir, "stopped")
 		if err := os.RemoveAll(name); err != nil {
 			t.Fatal(err)
@@ -69,11 +70,11 @@ func TestResume(t *testing.T) {
 			}
 			ctx, cancel := context.WithCancel(t.Context())
 			_, _, ran := f.Run(ctx, func(e Event) {
-				if e.Step == stop {
+				if e.Step == stop || e.Step == -stop && e.Validation != nil {
 					cancel()
 				}
 			}, nil)
-			if !errors.Is(ran, context.Canceled) || f.Step() != stop {
+			if !errors.Is(ran, context.Canceled) || f.Step() != max(stop, -stop) {
 				t.Fatalf("stopping at step %d: at %d, %v", stop, f.Step(), ran)
 			}
 			if err := f.Close(); err != nil {

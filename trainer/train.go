@@ -193,13 +193,10 @@ func (r *run) epoch(ctx context.Context, report func(Event)) error {
 	if r.done == before {
 		r.epochStart, r.lossSum = *r.source, 0
 	}
-	// The order of the images is drawn from the epoch's first random numbers; in
-	// the middle of an epoch it is drawn once more, on the side.
-	start := r.epochStart
-	order := rand.New(&start).Perm(r.train.Len())
-	if r.done == before {
-		*r.source = start
-	}
+	// The order of the images is drawn from the epoch's first random numbers, on
+	// the side, so that it can be drawn once more in the middle of an epoch.
+	drawn := r.epochStart
+	order := rand.New(&drawn).Perm(r.train.Len())
 	event := Event{Epoch: r.epochs + 1, Epochs: r.config.Epochs, Steps: r.steps()}
 	tell := func(validation []format.Metric) {
 		event.Step, event.Loss, event.Rate = r.done, r.lossSum/float64(r.done-before), r.solver.rate
@@ -209,6 +206,9 @@ func (r *run) epoch(ctx context.Context, report func(Event)) error {
 	for at := r.done - before; at < r.stepsPerEpoch; at++ {
 		if err := ctx.Err(); err != nil {
 			return err
+		}
+		if at == 0 {
+			*r.source = drawn
 		}
 		loss, err := r.step(order[at*r.config.Batch : (at+1)*r.config.Batch])
 		if err != nil {
