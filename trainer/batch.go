@@ -20,10 +20,13 @@ type batcher struct {
 	pixels     []byte // of the split, (n, H, W, C)
 	labels     []int
 	norm       [][256]float32 // per channel
+	on, off    float32        // the targets of an image's class and of the others
 }
 
-func newBatcher(input format.Input, transforms []format.Transform, classes int, s *Split) *batcher {
+func newBatcher(input format.Input, transforms []format.Transform, classes int, smoothing float64, s *Split) *batcher {
 	b := &batcher{input: input, transforms: transforms, classes: classes, pixels: s.Pixels, labels: s.Classes}
+	share := smoothing / float64(classes) // Szegedy et al. 2016
+	b.on, b.off = float32(1-smoothing+share), float32(share)
 	b.norm = make([][256]float32, input.Channels)
 	for c := range b.norm {
 		for v := range 256 {
@@ -51,11 +54,14 @@ func (b *batcher) fill(inputs, targets []float32, indices []int, rng *rand.Rand)
 	for i := range draws {
 		draws[i] = drawAugmentation(rng)
 	}
-	clear(targets)
 	size := nhwc.Padded(b.input.Height, b.input.Width, b.input.Channels)
 	views := len(b.transforms)
 	nhwc.Parallel(len(indices), func(_, i int) {
-		targets[i*b.classes+b.labels[indices[i]]] = 1
+		target := targets[i*b.classes : (i+1)*b.classes]
+		for y := range target {
+			target[y] = b.off
+		}
+		target[b.labels[indices[i]]] = b.on
 		for j, t := range b.transforms {
 			at := (i*views + j) * size
 			b.view(inputs[at:at+size], indices[i], draws[i], t)

@@ -18,12 +18,16 @@ type Config struct {
 	Transform     string  `json:"transform"` // see sla.ParseTransforms
 	Net           string  `json:"net"`       // resnetD or resnetDwW
 	Epochs        int     `json:"epochs"`
-	Batch         int     `json:"batch"` // images a step; a method with views takes M rows an image
-	Rate          float64 `json:"lr"`    // the peak of the one-cycle schedule
+	Batch         int     `json:"batch"`    // images a step; a method with views takes M rows an image
+	Rate          float64 `json:"lr"`       // the peak of the schedule
+	Schedule      string  `json:"schedule"` // one-cycle, cosine or step
 	Momentum      float64 `json:"momentum"`
+	Nesterov      bool    `json:"nesterov,omitempty"`
 	Decay         float64 `json:"weight_decay"`
-	Temperature   float64 `json:"temperature"` // T of the distillation
-	Beta          float64 `json:"beta"`        // weight of its cross-entropy
+	Clip          float64 `json:"clip,omitempty"`            // the largest norm of all gradients together; 0: any
+	Smoothing     float64 `json:"label_smoothing,omitempty"` // the share of a label spread over all classes
+	Temperature   float64 `json:"temperature"`               // T of the distillation
+	Beta          float64 `json:"beta"`                      // weight of its cross-entropy
 	Seed          int     `json:"seed"`
 	TrainPerClass int     `json:"train_per_class,omitempty"` // 0: all images
 }
@@ -32,7 +36,7 @@ type Config struct {
 // the length of the run.
 func DefaultConfig() Config {
 	return Config{
-		Method: "sla+sd", Transform: "rotation", Net: "resnet8", Epochs: 10, Batch: 128, Rate: 0.1,
+		Method: "sla+sd", Transform: "rotation", Net: "resnet8", Epochs: 10, Batch: 128, Rate: 0.1, Schedule: "one-cycle",
 		Momentum: 0.9, Decay: 1e-4, Temperature: 1, Beta: 1, Seed: 1,
 	}
 }
@@ -48,6 +52,8 @@ func (c *Config) check() error {
 		{c.Rate > 0 && c.Rate <= 100, "the learning rate must be above 0"},
 		{c.Momentum >= 0 && c.Momentum < 1, "the momentum must be at least 0 and below 1"},
 		{c.Decay >= 0, "the weight decay cannot be negative"},
+		{c.Clip >= 0, "the norm to clip gradients to cannot be negative"},
+		{c.Smoothing >= 0 && c.Smoothing < 1, "label smoothing must be at least 0 and below 1"},
 		{c.Temperature > 0, "the temperature must be above 0"},
 		{c.Beta >= 0, "beta cannot be negative"},
 		{c.Seed >= 0, "the seed cannot be negative"},
@@ -110,6 +116,7 @@ type run struct {
 	batcher       *batcher
 	graph         *graph
 	solver        *sgd
+	schedule      func(at float64) float64
 	stepsPerEpoch int
 	dataHash      [32]byte // of the training images and their classes
 
@@ -138,6 +145,10 @@ func newRun(data *Dataset, c Config) (*run, error) {
 		return nil, err
 	}
 	layers, err := resNet(c.Net)
+	if err != nil {
+		return nil, err
+	}
+	schedule, err := parseSchedule(c.Schedule)
 	if err != nil {
 		return nil, err
 	}
@@ -176,13 +187,14 @@ func newRun(data *Dataset, c Config) (*run, error) {
 			Images: r.train.Len(), Epochs: c.Epochs, Steps: r.steps()},
 	}
 	joint := sla.Joint{Classes: len(d.Labels), Views: len(transforms)}
-	r.batcher = newBatcher(input, transforms, joint.Classes, &r.train)
+	r.batcher = newBatcher(input, transforms, joint.Classes, c.Smoothing, &r.train)
 	r.graph, err = newGraph(graphSpec{layers: layers, input: input, joint: joint, images: c.Batch, method: m,
 		temperature: c.Temperature, beta: c.Beta, rng: r.rng})
 	if err != nil {
 		return nil, err
 	}
-	r.solver = &sgd{momentum: c.Momentum, decay: c.Decay}
+	r.solver = &sgd{momentum: c.Momentum, nesterov: c.Nesterov, decay: c.Decay, clip: c.Clip}
+	r.schedule = schedule
 	return r, nil
 }
 
@@ -239,7 +251,7 @@ func (r *run) step(indices []int) (float64, error) {
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		return 0, fmt.Errorf("%w: the loss is %v; try a lower learning rate", ErrDiverged, loss)
 	}
-	r.solver.rate = oneCycle(r.config.Rate, r.done, r.steps())
+	r.solver.rate = r.config.Rate * r.schedule((float64(r.done)+0.5)/float64(r.steps()))
 	return loss, r.solver.Step(r.graph.valueGrads())
 }
 

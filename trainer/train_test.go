@@ -125,7 +125,7 @@ func TestExportedNetAgreesWithTheGraph(t *testing.T) {
 	for i := range pixels {
 		pixels[i] = byte(rng.Uint32())
 	}
-	b := newBatcher(model.Input, transforms, 3, &Split{Pixels: pixels, Classes: make([]int, images)})
+	b := newBatcher(model.Input, transforms, 3, 0, &Split{Pixels: pixels, Classes: make([]int, images)})
 	for i := range images {
 		for j, tr := range transforms {
 			at := (i*4 + j) * nhwc.Padded(side, side, 1)
@@ -216,7 +216,7 @@ func TestBatchViews(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := newBatcher(input, transforms, 4, &Split{Pixels: pixels, Classes: []int{2}})
+	b := newBatcher(input, transforms, 4, 0, &Split{Pixels: pixels, Classes: []int{2}})
 	a := augmentation{dy: 1, dx: -2, flip: true}
 	var base [6][6][3]float32
 	for y := range 6 {
@@ -256,6 +256,11 @@ func TestBatchViews(t *testing.T) {
 	b.fill(inputs, targets, []int{0}, rand.New(rand.NewPCG(1, 1)))
 	if !slices.Equal(targets, []float32{0, 0, 1, 0}) {
 		t.Errorf("targets %v", targets)
+	}
+	b = newBatcher(input, transforms, 4, 0.1, &Split{Pixels: pixels, Classes: []int{2}})
+	b.fill(inputs, targets, []int{0}, rand.New(rand.NewPCG(1, 1)))
+	if !slices.Equal(targets, []float32{0.025, 0.025, 0.925, 0.025}) {
+		t.Errorf("smoothed targets %v", targets)
 	}
 }
 
@@ -333,6 +338,9 @@ func TestTrainErrors(t *testing.T) {
 		{func(c *Config) { c.Epochs = 0 }, "epochs"},
 		{func(c *Config) { c.Batch = 1000 }, "more than the 180 training images"},
 		{func(c *Config) { c.Rate = 0 }, "learning rate"},
+		{func(c *Config) { c.Schedule = "linear" }, `schedule "linear": want one-cycle, cosine, step`},
+		{func(c *Config) { c.Smoothing = 1 }, "label smoothing"},
+		{func(c *Config) { c.Clip = -1 }, "clip"},
 		{func(c *Config) { c.Seed = -1 }, "seed"},
 		{func(c *Config) { c.TrainPerClass = 21 }, "class T-shirt/top has 20 training images, 21 are wanted"},
 		{func(c *Config) { c.TrainPerClass = 5 }, "50 training images are too few"},
