@@ -1,11 +1,13 @@
 package format
 
+// MaxViews is the largest number of transformations of a slab.
+const MaxViews = 256
+
 // Limits of what a manifest may say. They keep every product of them within 63
 // bits; whether the weights are really there is checked against the file.
 const (
 	maxManifest = 4 << 20 // bytes
 	maxClasses  = 1 << 16
-	maxViews    = 256
 	maxSide     = 4096
 	maxChannels = 1 << 16
 	maxLayers   = 4096
@@ -183,7 +185,7 @@ func (c *cursor) tensor() (x Tensor) {
 	x.Name = c.rawString()
 	c.key("shape")
 	for n := c.array(); c.more(n); {
-		x.Shape = append(x.Shape, c.integer(maxChannels*maxViews))
+		x.Shape = append(x.Shape, c.integer(maxChannels*MaxViews))
 	}
 	c.key("offset")
 	x.Offset = c.integer(maxCount)

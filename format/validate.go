@@ -82,7 +82,7 @@ func (v *validator) input(in *Input) {
 }
 
 func (v *validator) transforms(m *Manifest) {
-	v.within(len(m.Transforms), 1, maxViews, "transforms", " transformations")
+	v.within(len(m.Transforms), 1, MaxViews, "transforms", " transformations")
 	v.list = "transforms"
 	for i, t := range m.Transforms {
 		v.i = i

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"context"
 	"sync"
 )
@@ -88,10 +89,10 @@ func (p *pool) close(ctx context.Context) error {
 	}
 	var err error
 	for _, i := range p.idle {
-		err = firstError(err, i.close(ctx))
+		err = cmp.Or(err, i.close(ctx))
 	}
 	p.idle = nil
-	err = firstError(err, p.engine.close(ctx))
+	err = cmp.Or(err, p.engine.close(ctx))
 	for range cap(p.slots) {
 		<-p.slots // whoever waits learns that the pool is closed
 	}

@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -71,18 +72,9 @@ func newWazeroEngine(ctx context.Context, slab []byte, c config) (*wazeroEngine,
 func (e *wazeroEngine) close(ctx context.Context) error {
 	err := e.runtime.Close(ctx)
 	if e.cache != nil {
-		err = firstError(err, e.cache.Close(ctx))
+		err = cmp.Or(err, e.cache.Close(ctx))
 	}
 	return err
-}
-
-func firstError(errs ...error) error {
-	for _, err := range errs {
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // A wazeroInstance is one instance of the module with the slab open in it.
@@ -106,7 +98,7 @@ func (e *wazeroEngine) instantiate(ctx context.Context) (instance, error) {
 	i.mod = mod
 	if v, err := i.call(ctx, "qt_abi"); err != nil || v != abi {
 		i.close(ctx)
-		return nil, firstError(err, fmt.Errorf("%w: the module speaks interface %d, this program %d", ErrEngine, v, abi))
+		return nil, cmp.Or(err, fmt.Errorf("%w: the module speaks interface %d, this program %d", ErrEngine, v, abi))
 	}
 	if err := i.open(ctx, e.slab); err != nil {
 		i.close(ctx)
@@ -125,7 +117,7 @@ func (i *wazeroInstance) open(ctx context.Context, slab []byte) error {
 	}
 	opened := i.do(ctx, "qt_open", uint64(pointer), uint64(len(slab)))
 	_, err = i.call(ctx, "qt_free", uint64(pointer))
-	return firstError(opened, err)
+	return cmp.Or(opened, err)
 }
 
 func (i *wazeroInstance) alloc(ctx context.Context, n int) (uint32, error) {

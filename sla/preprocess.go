@@ -87,12 +87,24 @@ func Resample(in format.Input, width, height int, rgba []byte) ([]uint8, error) 
 
 var errIncomplete = errors.New("the image is not complete: not all of its rows were given")
 
+// Normalised gives, per channel, what the net is fed for each 8-bit level v:
+// (v/255 - mean) / std. Training and inference both look it up here.
+func Normalised(in format.Input) [][256]float32 {
+	table := make([][256]float32, in.Channels)
+	for c := range table {
+		for v := range 256 {
+			table[c][v] = (float32(v)/255 - in.Mean[c]) / in.Std[c]
+		}
+	}
+	return table
+}
+
 // A preprocessor turns RGBA rows into the net's input. It cuts the centred
 // window with the input's aspect ratio, resizes it, and normalises. The rows
 // stream through, so its memory does not depend on the size of the image.
 type preprocessor struct {
 	in            format.Input
-	norm          [][256]float32 // per channel, (v/255 - mean) / std
+	norm          [][256]float32 // see Normalised
 	width, height int            // of the announced image
 	y             int            // rows that have come
 	across, down  resampler
@@ -103,12 +115,7 @@ type preprocessor struct {
 }
 
 func newPreprocessor(in format.Input) *preprocessor {
-	p := &preprocessor{in: in, norm: make([][256]float32, in.Channels)}
-	for c := range p.norm {
-		for v := range 256 {
-			p.norm[c][v] = (float32(v)/255 - in.Mean[c]) / in.Std[c]
-		}
-	}
+	p := &preprocessor{in: in, norm: Normalised(in)}
 	p.line = make([]uint16, in.Width*in.Channels)
 	p.sums = make([]uint32, in.Height*in.Width*in.Channels)
 	return p

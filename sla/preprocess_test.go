@@ -50,7 +50,7 @@ func TestResizeAgainstPyTorch(t *testing.T) {
 	}
 	fixture(t, "resize.json", &cases)
 	for _, c := range cases {
-		samples := lcg(c.Seed, c.Channels*c.Width*c.Height)
+		samples := formattest.LCG(c.Seed, c.Channels*c.Width*c.Height)
 		for i, v := range samples {
 			samples[i] = float32(math.Floor(float64((v + 1) * 128)))
 		}
@@ -147,7 +147,7 @@ func TestResampleIsPreprocessing(t *testing.T) {
 		c := open(t, formattest.Tiny(channels))
 		const w, h = 37, 19
 		rgba := make([]byte, 4*w*h)
-		for i, v := range lcg(9, len(rgba)) {
+		for i, v := range formattest.LCG(9, len(rgba)) {
 			rgba[i] = byte(127 * (v + 1))
 		}
 		input := func(w, h int, rgba []byte) []float32 {

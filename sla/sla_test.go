@@ -25,16 +25,6 @@ func fixture(t testing.TB, name string, into any) {
 	}
 }
 
-// lcg is the generator of the fixtures: n numbers in [-1, 1).
-func lcg(seed uint32, n int) []float32 {
-	out := make([]float32, n)
-	for i := range out {
-		seed = seed*1664525 + 1013904223
-		out[i] = float32(int32(seed>>16)-32768) / 32768
-	}
-	return out
-}
-
 func TestJointLabelsAreClassMajor(t *testing.T) {
 	s := Joint{Classes: 10, Views: 4}
 	if s.Size() != 40 || s.Index(3, 2) != 14 {
@@ -102,13 +92,13 @@ func TestConvolutionKernels(t *testing.T) {
 			for _, size := range [][4]int{{1, 1, 1, 1}, {2, 3, 5, 3}, {3, 5, 8, 8}, {4, 4, 7, 9}, {1, 6, 6, 13}, {5, 2, 2, 4}} {
 				in := format.Shape{Channels: size[0], Height: size[2], Width: size[3]}
 				l := &format.Layer{Op: format.OpConv, Out: size[1], Kernel: k, Stride: stride, ReLU: size[0]%2 == 1}
-				x := lcg(1, in.Elements())
-				w, b := lcg(2, l.Out*in.Channels*k*k), lcg(3, l.Out)
+				x := formattest.LCG(1, in.Elements())
+				w, b := formattest.LCG(2, l.Out*in.Channels*k*k), formattest.LCG(3, l.Out)
 				src := newValue(in, max(1, k/2))
 				load(src, x)
 				dst := newValue(format.Shape{Channels: l.Out, Height: (in.Height + stride - 1) / stride, Width: (in.Width + stride - 1) / stride}, 2)
 				res := newValue(dst.shape, 1)
-				r := lcg(4, res.shape.Elements())
+				r := formattest.LCG(4, res.shape.Elements())
 				load(res, r)
 				packed := packConv(w, l.Out, in.Channels, k)
 				for _, residual := range []*value{nil, res} {
@@ -155,7 +145,7 @@ func resnet8(t testing.TB) (m *format.Model, want map[string][]float64) {
 		t.Fatal(err)
 	}
 	for i, tensor := range m.TensorShapes() {
-		w := lcg(uint32(100+i), tensor.Elements())
+		w := formattest.LCG(uint32(100+i), tensor.Elements())
 		for k := range w {
 			w[k] *= f.Scales[i]
 		}
@@ -203,7 +193,7 @@ func maxError(got []float32, want []float64) float64 {
 func TestResNetForwardAgainstPyTorch(t *testing.T) {
 	m, want := resnet8(t)
 	c := open(t, m)
-	c.setInput(lcg(7, 3*32*32))
+	c.setInput(formattest.LCG(7, 3*32*32))
 	const tolerance = 2e-6 // measured: 4.4e-7, on logits up to 0.6
 	for _, mode := range []Mode{Baseline, Single, Aggregated, Distilled} {
 		r, err := c.Run(mode)
@@ -233,7 +223,7 @@ func TestResNetForwardAgainstPyTorch(t *testing.T) {
 func TestRunsDoNotDependOnEachOther(t *testing.T) {
 	m, _ := resnet8(t)
 	c := open(t, m)
-	x, other := lcg(7, 3*32*32), lcg(8, 3*32*32)
+	x, other := formattest.LCG(7, 3*32*32), formattest.LCG(8, 3*32*32)
 	logits := func(x []float32, modes ...Mode) []float32 {
 		c.setInput(x)
 		var out []float32
@@ -346,7 +336,7 @@ func TestSelfTestAndTrace(t *testing.T) {
 func BenchmarkResNet8(b *testing.B) {
 	m, _ := resnet8(b)
 	c := open(b, m)
-	x := lcg(7, 3*32*32)
+	x := formattest.LCG(7, 3*32*32)
 	for b.Loop() {
 		c.setInput(x)
 		if _, err := c.Run(Single); err != nil {

@@ -14,9 +14,6 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 )
 
-// maxViews is what a slab can hold.
-const maxViews = 256
-
 // factors are the named transformation sets. A product such as
 // rotation2xcolor3 lists every pair, its first factor varying slowest.
 var factors = []struct {
@@ -51,8 +48,8 @@ func ParseTransforms(spec string, channels int) ([]format.Transform, error) {
 		if err != nil {
 			return nil, errors.New("transformation " + strconv.Quote(spec) + ": " + err.Error())
 		}
-		if len(list)*len(factor) > maxViews {
-			return nil, errors.New("transformation " + strconv.Quote(spec) + " lists more than " + strconv.Itoa(maxViews) + " views")
+		if len(list)*len(factor) > format.MaxViews {
+			return nil, errors.New("transformation " + strconv.Quote(spec) + " lists more than " + strconv.Itoa(format.MaxViews) + " views")
 		}
 		product := make([]format.Transform, 0, len(list)*len(factor))
 		for _, a := range list {

@@ -27,12 +27,7 @@ func newBatcher(input format.Input, transforms []format.Transform, classes int, 
 	b := &batcher{input: input, transforms: transforms, classes: classes, pixels: s.Pixels, labels: s.Classes}
 	share := smoothing / float64(classes) // Szegedy et al. 2016
 	b.on, b.off = float32(1-smoothing+share), float32(share)
-	b.norm = make([][256]float32, input.Channels)
-	for c := range b.norm {
-		for v := range 256 {
-			b.norm[c][v] = (float32(v)/255 - input.Mean[c]) / input.Std[c]
-		}
-	}
+	b.norm = sla.Normalised(input)
 	return b
 }
 

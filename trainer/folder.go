@@ -169,7 +169,10 @@ func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, 
 				return nil, nil, err
 			}
 		case ctx.Err() != nil:
-			return nil, nil, errors.Join(ctx.Err(), f.save())
+			if err := f.save(); err != nil {
+				return nil, nil, err // not the ctx's: nobody should think it was saved
+			}
+			return nil, nil, ctx.Err()
 		default:
 			return nil, nil, err
 		}

@@ -186,6 +186,26 @@ func TestResumeErrors(t *testing.T) {
 	}
 }
 
+// A run that is stopped and cannot save its checkpoint says so.
+func TestStopThatCannotSave(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	f, err := Start(dir, mini, folderConfigForTest())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	ctx, cancel := context.WithCancel(t.Context())
+	_, _, err = f.Run(ctx, func(Event) {
+		if err := os.RemoveAll(dir); err != nil {
+			t.Error(err)
+		}
+		cancel()
+	}, nil)
+	if errors.Is(err, context.Canceled) || err == nil || !strings.Contains(err.Error(), "cannot save a checkpoint") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestWriteFileKeepsTheOldOnFailure(t *testing.T) {
 	dir := t.TempDir()
 	name := filepath.Join(dir, "f")

@@ -12,19 +12,10 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
-
-// lcg is the generator of testdata/fixtures.py: n numbers in [-1, 1).
-func lcg(seed uint32, n int) []float32 {
-	out := make([]float32, n)
-	for i := range out {
-		seed = seed*1664525 + 1013904223
-		out[i] = float32(int32(seed>>16)-32768) / 32768
-	}
-	return out
-}
 
 // fixtureGraph is the net, batch and objective of testdata/fixtures.py.
 func fixtureGraph(t testing.TB, methodName string) *graph {
@@ -55,11 +46,11 @@ func fixtureGraph(t testing.TB, methodName string) *graph {
 		if i%3 == 1 && i < 3*len(g.convs) {
 			offset = 1 // gamma
 		}
-		for k, v := range lcg(uint32(200+i), len(p.value)) {
+		for k, v := range formattest.LCG(uint32(200+i), len(p.value)) {
 			p.value[k] = offset + 0.25*v
 		}
 	}
-	pixels := lcg(1, images*side*side)
+	pixels := formattest.LCG(1, images*side*side)
 	for b := range images {
 		for j := range joint.Views {
 			row := g.inputs[(b*joint.Views+j)*nhwc.Padded(side, side, 1):]
@@ -71,7 +62,7 @@ func fixtureGraph(t testing.TB, methodName string) *graph {
 			}
 		}
 		p := make([]float64, classes)
-		logits := lcg(2, images*classes)[b*classes : (b+1)*classes]
+		logits := formattest.LCG(2, images*classes)[b*classes : (b+1)*classes]
 		softmax(p, logits, 0.5)
 		for k := range p {
 			g.targets[b*classes+k] = float32(p[k])
@@ -101,7 +92,7 @@ func TestTrainingStepsAgainstPyTorch(t *testing.T) {
 	compare := func(what string, got []float32, want probe) {
 		t.Helper()
 		var dot float64
-		for i, v := range lcg(3, len(got)) {
+		for i, v := range formattest.LCG(3, len(got)) {
 			dot += float64(v) * float64(got[i])
 		}
 		for i, v := range want.First {
@@ -400,7 +391,7 @@ func TestDistillation(t *testing.T) {
 	joint := sla.Joint{Classes: 3, Views: 4}
 	const images = 2
 	o := newDistilOp("distil", joint, images, 1.5, 0.7)
-	teacher, student := lcg(5, images*4*12), lcg(6, images*3)
+	teacher, student := formattest.LCG(5, images*4*12), formattest.LCG(6, images*3)
 	targets := []float32{0, 1, 0, 0.5, 0.25, 0.25}
 	value := func() float64 {
 		in := func(v []float32, shape ...int) G.Value {

@@ -6,27 +6,17 @@ import (
 	"encoding/gob"
 	"encoding/hex"
 	"fmt"
-	"image"
 	"image/color"
-	"image/draw"
-	_ "image/gif" // the formats that image folders may hold
-	_ "image/jpeg"
-	_ "image/png"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	_ "golang.org/x/image/webp"
-
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
-
-// maxImagePixels bounds what a small file may claim to decode to.
-const maxImagePixels = 100_000_000
 
 // loadFolder reads DIR/train/CLASS/* and DIR/test/CLASS/*. Every image is
 // cropped to a square and resized to size x size by the very code that classifies
@@ -106,9 +96,7 @@ func imageFiles(dir string, labels []string) ([]labelledFile, error) {
 		}
 		before := len(files)
 		for _, e := range entries {
-			switch strings.ToLower(filepath.Ext(e.Name())) {
-			case ".png", ".jpg", ".jpeg", ".gif", ".webp":
-			default:
+			if !IsImage(e.Name()) {
 				continue
 			}
 			info, err := e.Info()
@@ -142,7 +130,7 @@ func (d *Dataset) decode(train, test []labelledFile, skipBroken bool) error {
 	for i, img := range images {
 		switch {
 		case img.err != nil:
-			broken = append(broken, fmt.Sprintf("%s: %v", files[i].path, img.err))
+			broken = append(broken, img.err.Error())
 		case img.grey:
 			grey = files[i].path
 		default:
@@ -183,30 +171,15 @@ func (d *Dataset) decode(train, test []labelledFile, skipBroken bool) error {
 
 // readSquare decodes an image file and resamples it to size x size x 3.
 func readSquare(path string, size int) (rgb []byte, grey bool, err error) {
-	f, err := os.Open(path)
+	img, err := ReadImage(path)
 	if err != nil {
 		return nil, false, err
 	}
-	defer f.Close()
-	c, _, err := image.DecodeConfig(f)
-	if err != nil {
-		return nil, false, err
-	}
-	if c.Width > sla.MaxSide || c.Height > sla.MaxSide || c.Width*c.Height > maxImagePixels {
-		return nil, false, fmt.Errorf("%dx%d pixels are too many", c.Width, c.Height)
-	}
-	if _, err := f.Seek(0, 0); err != nil {
-		return nil, false, err
-	}
-	img, _, err := image.Decode(f)
-	if err != nil {
-		return nil, false, err
-	}
-	straight := image.NewNRGBA(image.Rect(0, 0, c.Width, c.Height))
-	draw.Draw(straight, straight.Rect, img, img.Bounds().Min, draw.Src)
+	grey = img.ColorModel() == color.GrayModel || img.ColorModel() == color.Gray16Model
+	straight := Straight(img)
 	in := format.Input{Channels: 3, Height: size, Width: size, Mean: []float32{0, 0, 0}, Std: []float32{1, 1, 1}}
-	rgb, err = sla.Resample(in, c.Width, c.Height, straight.Pix)
-	return rgb, c.ColorModel == color.GrayModel || c.ColorModel == color.Gray16Model, err
+	rgb, err = sla.Resample(in, straight.Rect.Dx(), straight.Rect.Dy(), straight.Pix)
+	return rgb, grey, err
 }
 
 // cacheKey names a set of files by their paths, sizes and times.

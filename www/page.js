@@ -1,5 +1,6 @@
 // The page: one picture in, every mode's answer out, side by side.
 
+import { pixelsOf } from './pixels.js';
 import { load } from './quarterturn.js';
 
 const $ = (id) => document.getElementById(id);
@@ -22,7 +23,7 @@ async function attempt(f) {
   try {
     await f();
   } catch (error) {
-    say(error.message, true);
+    say(error.message.replace(/[^.]$/, '$&.'), true); // a sentence
   }
 }
 
@@ -47,17 +48,16 @@ async function show(input, what) {
     'This looks like ', make('strong', { textContent: chosen.top[0].label }),
     ` (${percent(chosen.top[0].probability)}, ${chosen.mode}, ${chosen.passes === 1 ? 'one pass' : `${chosen.passes} passes`}).`,
   );
-  $('modes').replaceChildren(...(await Promise.all(results.map(modeCard))));
+  const digests = Object.fromEntries(await Promise.all(results.map(async (r) => [r.mode, await digest(r.logits)])));
+  $('modes').replaceChildren(...results.map((r) => modeCard(r, digests[r.mode])));
   const aggregated = results.find((r) => r.mode === 'aggregated');
   $('views').replaceChildren(...(aggregated ? aggregated.views.map((logits, j) => viewCard(logits, j, pixels)) : ['This model has no views.']));
   // What a test, or the curious, compare with `quarterturn predict --json`.
-  document.body.dataset.digests = JSON.stringify(Object.fromEntries(
-    await Promise.all(results.map(async (r) => [r.mode, await digest(r.logits)])),
-  ));
+  document.body.dataset.digests = JSON.stringify(digests);
   say(`Classified ${what}.`);
 }
 
-async function modeCard(result) {
+function modeCard(result, hash) {
   const { info } = classifier;
   const score = info.metrics.find((m) => m.mode === result.mode);
   const recommended = result.mode === info.recommended;
@@ -65,7 +65,7 @@ async function modeCard(result) {
     make('h3', {}, result.mode, make('small', { textContent: `${result.passes} × net, ${result.ms.toFixed(1)} ms` })),
     make('p', { textContent: (score ? `${percent(score.accuracy)} right on ${score.n} ${score.split} images` : '') + (recommended ? ', recommended' : '') }),
     ...result.top.map(({ label, probability }) => bar(label, probability)),
-    make('p', { className: 'digest', title: 'SHA-256 of the logits, the same on every target', textContent: await digest(result.logits) }),
+    make('p', { className: 'digest', title: 'SHA-256 of the logits, the same on every target', textContent: hash }),
   );
 }
 
@@ -128,15 +128,7 @@ function describe({ info }, bytes, ms) {
 
 /** Reads a file's pixels, inverted if the box is ticked. */
 async function pixelsOfFile(file) {
-  let bitmap;
-  try {
-    bitmap = await createImageBitmap(file);
-  } catch {
-    throw new Error(`${file.name} is not an image this browser can read.`);
-  }
-  const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext('2d');
-  context.drawImage(bitmap, 0, 0);
-  const image = context.getImageData(0, 0, bitmap.width, bitmap.height);
+  const image = await pixelsOf(file);
   if ($('invert').checked) {
     for (let i = 0; i < image.data.length; i++) if (i % 4 !== 3) image.data[i] = 255 - image.data[i];
   }

@@ -31,18 +31,15 @@ func evalCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			switch split {
-			case "test":
-			case "train":
-				d.Test = d.Train
-			default:
+			images, ok := map[string]*trainer.Split{"test": &d.Test, "train": &d.Train}[split]
+			if !ok {
 				return usagef("--split %q: want test or train", split)
 			}
 			if limit < 0 {
 				return usagef("--limit cannot be negative")
 			}
 			r := &reporter{}
-			metrics, err := trainer.Evaluate(cmd.Context(), m, d, &d.Test, split, limit, r.tested)
+			metrics, err := trainer.Evaluate(cmd.Context(), m, d, images, split, limit, r.tested)
 			r.bar.clear()
 			if err != nil {
 				return fmt.Errorf("%s on %s: %w", model, source.Data, err)

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"image/draw"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -90,18 +89,14 @@ func parityImages(dir string) ([]*image.NRGBA, error) {
 		if err != nil || e.IsDir() {
 			return err
 		}
-		switch strings.ToLower(filepath.Ext(name)) {
-		case ".png", ".jpg", ".jpeg", ".gif", ".webp":
-		default:
+		if !trainer.IsImage(name) {
 			return nil
 		}
-		img, err := readImage(name)
+		img, err := trainer.ReadImage(name)
 		if err != nil {
 			return err
 		}
-		straight := image.NewNRGBA(image.Rect(0, 0, img.Bounds().Dx(), img.Bounds().Dy()))
-		draw.Draw(straight, straight.Rect, img, img.Bounds().Min, draw.Src)
-		images = append(images, straight)
+		images = append(images, trainer.Straight(img))
 		return nil
 	})
 	if err == nil && len(images) == 0 {

@@ -5,48 +5,13 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"image"
-	_ "image/gif" // the formats that predict and parity read
-	_ "image/jpeg"
-	_ "image/png"
-	"os"
 
 	"github.com/spf13/cobra"
-	_ "golang.org/x/image/webp"
 
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer"
 )
-
-// maxPixels bounds what a small file may claim to decode to.
-const maxPixels = 100_000_000
-
-// readImage decodes a PNG, JPEG, GIF or WebP file.
-func readImage(name string) (image.Image, error) {
-	f, err := os.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	c, _, err := image.DecodeConfig(f)
-	if err == nil && (c.Width > sla.MaxSide || c.Height > sla.MaxSide || c.Width*c.Height > maxPixels) {
-		return nil, fmt.Errorf("%s: %dx%d pixels are too many; the limit is %d in all and %d a side", name, c.Width, c.Height, maxPixels, sla.MaxSide)
-	}
-	if err == nil {
-		_, err = f.Seek(0, 0)
-	}
-	var img image.Image
-	if err == nil {
-		img, _, err = image.Decode(f)
-	}
-	if errors.Is(err, image.ErrFormat) {
-		return nil, fmt.Errorf("%s is not a PNG, JPEG, GIF or WebP image", name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return img, nil
-}
 
 type labelled struct {
 	Label       string  `json:"label"`
@@ -87,7 +52,7 @@ func predictCommand() *cobra.Command {
 			defer c.Close(ctx)
 			failed := 0
 			for _, name := range args {
-				img, err := readImage(name)
+				img, err := trainer.ReadImage(name)
 				var p *host.Prediction
 				if err == nil {
 					p, err = c.Classify(ctx, img, host.Mode(mode), host.TopK(top))

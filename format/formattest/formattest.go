@@ -45,3 +45,14 @@ func Tiny(channels int) *format.Model {
 	}
 	return m
 }
+
+// LCG gives n numbers in [-1, 1): the generator with which the Python scripts
+// behind the fixtures make weights and images too.
+func LCG(seed uint32, n int) []float32 {
+	out := make([]float32, n)
+	for i := range out {
+		seed = seed*1664525 + 1013904223
+		out[i] = float32(int32(seed>>16)-32768) / 32768
+	}
+	return out
+}
