@@ -8,10 +8,18 @@ import "github.com/quarterturn/quarterturn/format"
 // tile is the number of neighbouring outputs of a row that a kernel makes.
 const tile = 4
 
-// packConv reorders weights (out, in, k, k) into pairs of output channels:
-// (pair, in, k, k, 2). Of an odd number of channels the last pair is the last
-// two, so one of them is computed twice; a single channel is paired with zeros.
+// packConv reorders weights (out, in, k, k) for the kernels that will read them.
 func packConv(w []float32, out, in, k int) []float32 {
+	if hasVectors(out) {
+		return packVectors(w, out, in, k)
+	}
+	return packPairs(w, out, in, k)
+}
+
+// packPairs reorders weights into pairs of output channels: (pair, in, k, k, 2).
+// Of an odd number of channels the last pair is the last two, so one of them is
+// computed twice; a single channel is paired with zeros.
+func packPairs(w []float32, out, in, k int) []float32 {
 	size := in * k * k
 	packed := make([]float32, 0, 2*pairs(out)*size)
 	for p := range pairs(out) {
@@ -33,6 +41,10 @@ func pairStart(p, out int) int { return max(0, min(2*p, out-2)) }
 
 // conv computes out = act(W*in + b + residual).
 func conv(out, in, residual *value, l *format.Layer, packed, bias []float32) {
+	if hasVectors(l.Out) {
+		convVectors(out, in, residual, l, packed, bias)
+		return
+	}
 	k, stride := l.Kernel, l.Stride
 	channels := in.shape.Channels
 	size := channels * k * k * 2

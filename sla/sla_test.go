@@ -89,7 +89,7 @@ func dense(v *value) (x []float32) {
 func TestConvolutionKernels(t *testing.T) {
 	for _, k := range []int{1, 3, 5, 7} {
 		for _, stride := range []int{1, 2} {
-			for _, size := range [][4]int{{1, 1, 1, 1}, {2, 3, 5, 3}, {3, 5, 8, 8}, {4, 4, 7, 9}, {1, 6, 6, 13}, {5, 2, 2, 4}} {
+			for _, size := range [][4]int{{1, 1, 1, 1}, {2, 3, 5, 3}, {3, 5, 8, 8}, {4, 4, 7, 9}, {1, 6, 6, 13}, {5, 2, 2, 4}, {3, 8, 9, 7}, {2, 16, 5, 13}, {1, 8, 1, 1}, {4, 24, 16, 32}} {
 				in := format.Shape{Channels: size[0], Height: size[2], Width: size[3]}
 				l := &format.Layer{Op: format.OpConv, Out: size[1], Kernel: k, Stride: stride, ReLU: size[0]%2 == 1}
 				x := formattest.LCG(1, in.Elements())

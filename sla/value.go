@@ -16,7 +16,8 @@ type value struct {
 func newValue(shape format.Shape, border int) *value {
 	v := &value{shape: shape, border: border, stride: shape.Width + 2*border}
 	v.plane = (shape.Height + 2*border) * v.stride
-	v.data = make([]float32, shape.Channels*v.plane)
+	n := shape.Channels * v.plane
+	v.data = make([]float32, n+overread)[:n]
 	return v
 }
 
