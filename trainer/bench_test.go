@@ -63,7 +63,7 @@ func BenchmarkStep(b *testing.B) {
 }
 
 func benchGraph(b *testing.B, net string, images, views int) *graph {
-	layers, err := resNet(net)
+	n, err := parseNet(net)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func benchGraph(b *testing.B, net string, images, views int) *graph {
 		b.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	g, err := newGraph(graphSpec{layers: layers, input: format.Input{Channels: 3, Height: 32, Width: 32},
+	g, err := newGraph(graphSpec{net: n, input: format.Input{Channels: 3, Height: 32, Width: 32},
 		joint: sla.Joint{Classes: 10, Views: views}, images: images, method: m, rng: rng})
 	if err != nil {
 		b.Fatal(err)

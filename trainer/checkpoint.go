@@ -29,7 +29,7 @@ func (r *run) state() (params, velocities, running [][]float32) {
 		params = append(params, p.value)
 	}
 	for _, c := range r.graph.convs {
-		running = append(running, c.norm.running.mean, c.norm.running.variance)
+		running = append(running, c.running.mean, c.running.variance)
 	}
 	return params, r.solver.velocity, running
 }

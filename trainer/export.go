@@ -35,8 +35,8 @@ func (c *convLayer) fold() (weight, bias []float32) {
 	k, in, out := shape[0], shape[2], shape[3]
 	weight, bias = make([]float32, len(c.weight.value)), make([]float32, out)
 	for o := range out {
-		scale := float64(c.gamma.value[o]) / math.Sqrt(float64(c.norm.running.variance[o])+nhwc.Epsilon)
-		bias[o] = float32(float64(c.beta.value[o]) - float64(c.norm.running.mean[o])*scale)
+		scale := float64(c.gamma.value[o]) / math.Sqrt(float64(c.running.variance[o])+nhwc.Epsilon)
+		bias[o] = float32(float64(c.beta.value[o]) - float64(c.running.mean[o])*scale)
 		for i := range in {
 			for t := range k * k {
 				weight[(o*in+i)*k*k+t] = float32(float64(c.weight.value[(t*in+i)*out+o]) * scale)

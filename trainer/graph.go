@@ -19,7 +19,7 @@ type graph struct {
 	inputs  []float32 // (images*M, H+2, W+2, C), views of an image next to each other
 	targets []float32 // (images, N), one distribution a row
 	params  []*param
-	convs   []convLayer
+	convs   []*convLayer
 	heads   []headLayer
 
 	g    *G.ExprGraph
@@ -33,13 +33,6 @@ type param struct {
 	value []float32
 }
 
-// A convLayer is a convolution with the batch normalisation behind it.
-type convLayer struct {
-	layer               *format.Layer
-	weight, gamma, beta *param
-	norm                *normOp
-}
-
 // A headLayer is a linear classifier; export as in trainHead.
 type headLayer struct {
 	*linearOp
@@ -49,7 +42,7 @@ type headLayer struct {
 
 // A graphSpec is what a graph is made from.
 type graphSpec struct {
-	layers            []format.Layer
+	net               net
 	input             format.Input
 	joint             sla.Joint // Views is 1 for a method without views
 	images            int       // a batch
@@ -139,51 +132,57 @@ func (b *builder) param(name string, init func() float32, shape ...int) *param {
 
 func constant(v float32) func() float32 { return func() float32 { return v } }
 
-// backbone applies the layers to the images and gives the features (rows, F).
+// backbone applies the net to the images and gives its features (rows, F).
 func (b *builder) backbone(x *G.Node) *G.Node {
-	m := format.Manifest{Input: b.spec.input, Layers: b.spec.layers}
-	shapes := m.Shapes()
-	values := []*G.Node{x}
-	for i := range b.spec.layers {
-		l := &b.spec.layers[i]
-		in, s := values[l.Input], shapes[l.Input]
-		var out *G.Node
-		switch l.Op {
-		case format.OpConv:
-			var residual *G.Node
-			if l.Residual != 0 {
-				residual = values[l.Residual]
-			}
-			out = b.conv(l, in, s, residual)
-		case format.OpShortcut:
-			out = b.apply(newShortcutOp(l.Name, shortcutGeometry{b.rows, s.Height, s.Width, s.Channels, l.Out, l.Stride}), in)
-		case format.OpMean:
-			out = b.apply(newMeanOp(l.Name, b.rows, s.Height, s.Width, s.Channels), in)
+	layers := b.spec.net.layers()
+	var convs []*format.Layer // the layers that learn, in order
+	for i := range layers {
+		if layers[i].Op == format.OpConv {
+			convs = append(convs, &layers[i])
 		}
-		values = append(values, out)
 	}
-	return values[len(values)-1]
+	// layer takes the next of them.
+	layer := func(u *nhwc.Unit) *convLayer {
+		c := b.conv(convs[0], u)
+		convs = convs[1:]
+		return c
+	}
+	var buffers nhwc.Buffers
+	c := nhwc.Conv{Images: b.rows, Height: b.spec.input.Height, Width: b.spec.input.Width,
+		In: b.spec.input.Channels, Out: b.spec.net.width, Kernel: 3, Stride: 1}
+	stem := nhwc.NewStem(c, &buffers)
+	l := layer(&stem.Unit)
+	shape := []int{b.rows, c.Height + 2, c.Width + 2, c.Out}
+	x = b.apply(&stemOp{newOp(l.layer.Name, append([]int{4}, unitInputs...), shape...), stem, l}, append(G.Nodes{x}, l.nodes()...)...)
+	for _, spec := range b.spec.net.blocks {
+		c = nhwc.Conv{Images: b.rows, Height: c.OutHeight(), Width: c.OutWidth(), In: c.Out, Out: spec.out, Kernel: 3, Stride: spec.stride}
+		block := nhwc.NewBlock(c, b.spec.net.project && (c.Stride == 2 || c.In != c.Out), &buffers)
+		inputs := G.Nodes{x}
+		var units []*convLayer
+		for _, u := range block.Units() {
+			l := layer(u)
+			units, inputs = append(units, l), append(inputs, l.nodes()...)
+		}
+		x = b.apply(newBlockOp(spec.name+"block", block, units), inputs...)
+	}
+	return b.apply(newMeanOp("mean", b.rows, c.OutHeight(), c.OutWidth(), c.Out), x)
 }
 
-func (b *builder) conv(l *format.Layer, in *G.Node, s format.Shape, residual *G.Node) *G.Node {
-	c := &nhwc.Conv{Images: b.rows, Height: s.Height, Width: s.Width, In: s.Channels, Out: l.Out, Kernel: l.Kernel, Stride: l.Stride}
-	shape := []int{b.rows, c.OutHeight() + 2, c.OutWidth() + 2, l.Out}
-	std := math.Sqrt(2 / float64(l.Kernel*l.Kernel*l.Out)) // He et al. 2015, over the fan-out
-	layer := convLayer{
-		layer:  l,
-		weight: b.param(l.Name+" weight", func() float32 { return float32(b.spec.rng.NormFloat64() * std) }, l.Kernel, l.Kernel, s.Channels, l.Out),
-		gamma:  b.param(l.Name+" gamma", constant(1), l.Out),
-		beta:   b.param(l.Name+" beta", constant(0), l.Out),
-		norm: newNormOp(l.Name+" norm", &nhwc.Norm{Images: b.rows, Height: c.OutHeight(), Width: c.OutWidth(), Channels: l.Out, ReLU: l.ReLU},
-			residual != nil, shape),
+// conv makes what a unit learns.
+func (b *builder) conv(l *format.Layer, u *nhwc.Unit) *convLayer {
+	std := math.Sqrt(2 / float64(u.Kernel*u.Kernel*u.Out)) // He et al. 2015, over the fan-out
+	normal := func() float32 { return float32(b.spec.rng.NormFloat64() * std) }
+	c := &convLayer{layer: l, unit: u,
+		weight: b.param(l.Name+" weight", normal, u.Kernel, u.Kernel, u.In, u.Out),
+		gamma:  b.param(l.Name+" gamma", constant(1), u.Out),
+		beta:   b.param(l.Name+" beta", constant(0), u.Out),
 	}
-	b.convs = append(b.convs, layer)
-	y := b.apply(&convOp{newOp(l.Name, []int{4, 4}, shape...), c, l.Input == 0}, in, layer.weight.node)
-	inputs := []*G.Node{y, layer.gamma.node, layer.beta.node}
-	if residual != nil {
-		inputs = append(inputs, residual)
+	c.running.mean, c.running.variance = make([]float32, u.Out), make([]float32, u.Out)
+	for i := range c.running.variance {
+		c.running.variance[i] = 1
 	}
-	return b.apply(layer.norm, inputs...)
+	b.convs = append(b.convs, c)
+	return c
 }
 
 // objective puts the method's heads on the features and adds up their losses.

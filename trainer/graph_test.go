@@ -18,10 +18,10 @@ import (
 )
 
 // fixtureGraph is the net, batch and objective of testdata/fixtures.py.
-func fixtureGraph(t testing.TB, methodName string) *graph {
+func fixtureGraph(t testing.TB, netName, methodName string) *graph {
 	t.Helper()
 	const images, side, classes = 5, 8, 3
-	layers, err := resNet("resnet8w8")
+	net, err := parseNet(netName)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func fixtureGraph(t testing.TB, methodName string) *graph {
 		joint.Views = 1
 	}
 	g, err := newGraph(graphSpec{
-		layers: layers, input: format.Input{Channels: 1, Height: side, Width: side},
+		net: net, input: format.Input{Channels: 1, Height: side, Width: side},
 		joint: joint, images: images, method: m, temperature: 2, beta: 0.5, rng: rand.New(rand.NewPCG(1, 2)),
 	})
 	if err != nil {
@@ -105,7 +105,7 @@ func TestTrainingStepsAgainstPyTorch(t *testing.T) {
 		}
 	}
 
-	g := fixtureGraph(t, "sla+sd")
+	g := fixtureGraph(t, "resnet8w8", "sla+sd")
 	solver := &sgd{rate: 0.1, momentum: 0.9, decay: 1e-2}
 	for step, w := range want.Losses {
 		loss, err := g.run()
@@ -128,8 +128,8 @@ func TestTrainingStepsAgainstPyTorch(t *testing.T) {
 		compare(p.node.Name(), p.value, want.Params[i])
 	}
 	for i, c := range g.convs {
-		compare(c.layer.Name+" running mean", c.norm.running.mean, want.Running[i][0])
-		compare(c.layer.Name+" running variance", c.norm.running.variance, want.Running[i][1])
+		compare(c.layer.Name+" running mean", c.running.mean, want.Running[i][0])
+		compare(c.layer.Name+" running variance", c.running.variance, want.Running[i][1])
 	}
 }
 
@@ -201,7 +201,7 @@ func plainLoss(g *graph, m method, teacher [][]float32) (loss float64, aggregate
 // is held fixed, which is what its stop-gradient means.
 func TestGradientOfEveryObjective(t *testing.T) {
 	for _, m := range methods {
-		g := fixtureGraph(t, m.name)
+		g := fixtureGraph(t, "resnet8w8", m.name)
 		loss, err := g.run()
 		if err != nil {
 			t.Fatal(err)
@@ -251,6 +251,12 @@ func TestGradientOfEveryObjective(t *testing.T) {
 	}
 }
 
+// testLayer is a unit as an Op wants it; its params are the inputs of a test.
+func testLayer(name string, u *nhwc.Unit) *convLayer {
+	b := builder{graph: &graph{g: G.NewGraph()}, spec: graphSpec{rng: rand.New(rand.NewPCG(1, 1))}}
+	return b.conv(&format.Layer{Name: name}, u)
+}
+
 // dotOp is a test's loss: the dot product of its input with fixed weights.
 type dotOp struct {
 	op
@@ -275,32 +281,35 @@ func (o *dotOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 // The gradient of every Op with respect to every input, by central differences.
 func TestGradientOfEveryOp(t *testing.T) {
 	joint := sla.Joint{Classes: 3, Views: 2}
-	norm := func(residual, relu bool) G.Op {
-		return newNormOp("norm", &nhwc.Norm{Images: 2, Height: 3, Width: 4, Channels: 8, ReLU: relu}, residual, []int{2, 5, 6, 8})
+	stem := func() G.Op {
+		s := nhwc.NewStem(nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: 8, Kernel: 3, Stride: 1}, &nhwc.Buffers{})
+		return &stemOp{newOp("stem", []int{4, 4, 1, 1}, 2, 5, 6, 8), s, testLayer("stem", &s.Unit)}
 	}
-	conv := func(kernel, stride int) G.Op {
-		c := &nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: 8, Kernel: kernel, Stride: stride}
-		return &convOp{newOp("conv", []int{4, 4}, 2, c.OutHeight()+2, c.OutWidth()+2, 8), c, false}
+	block := func(out, stride int, project bool) G.Op {
+		b := nhwc.NewBlock(nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: out, Kernel: 3, Stride: stride}, project, &nhwc.Buffers{})
+		var layers []*convLayer
+		for i, u := range b.Units() {
+			layers = append(layers, testLayer(fmt.Sprint("unit", i), u))
+		}
+		return newBlockOp("block", b, layers)
 	}
 	image := []int{2, 5, 6, 8}
 	for name, c := range map[string]struct {
 		op     G.Op
 		shapes [][]int
-		fixed  int // so many of the last inputs get no gradient
+		fixed  int // so many of the last inputs get no gradient; -1: the first gets none
 	}{
-		"conv 3x3":          {conv(3, 1), [][]int{image, {3, 3, 8, 8}}, 0},
-		"conv 3x3 stride 2": {conv(3, 2), [][]int{image, {3, 3, 8, 8}}, 0},
-		"conv 1x1 stride 2": {conv(1, 2), [][]int{image, {1, 1, 8, 8}}, 0},
-		"norm":              {norm(false, false), [][]int{image, {8}, {8}}, 0},
-		"norm relu":         {norm(false, true), [][]int{image, {8}, {8}}, 0},
-		"norm add relu":     {norm(true, true), [][]int{image, {8}, {8}, image}, 0},
-		"shortcut":          {newShortcutOp("shortcut", shortcutGeometry{2, 3, 4, 8, 16, 2}), [][]int{image}, 0},
-		"mean":              {newMeanOp("mean", 2, 3, 4, 8), [][]int{image}, 0},
-		"linear":            {newLinearOp("linear", 4, 5, 3, 1), [][]int{{4, 5}, {3, 5}, {3}}, 0},
-		"linear, step 2":    {newLinearOp("linear", 4, 5, 3, 2), [][]int{{4, 5}, {3, 5}, {3}}, 0},
-		"class labels":      {newCrossEntropyOp("ce", classLabels, joint, 4), [][]int{{4, 3}, {2, 3}}, 1},
-		"view labels":       {newCrossEntropyOp("ce", viewLabels, joint, 4), [][]int{{4, 2}, {2, 3}}, 1},
-		"joint labels":      {newCrossEntropyOp("ce", jointLabels, joint, 4), [][]int{{4, 6}, {2, 3}}, 1},
+		"block":               {block(8, 1, false), [][]int{image, {3, 3, 8, 8}, {8}, {8}, {3, 3, 8, 8}, {8}, {8}}, 0},
+		"block, wider":        {block(16, 1, false), [][]int{image, {3, 3, 8, 16}, {16}, {16}, {3, 3, 16, 16}, {16}, {16}}, 0},
+		"block, stride 2":     {block(16, 2, false), [][]int{image, {3, 3, 8, 16}, {16}, {16}, {3, 3, 16, 16}, {16}, {16}}, 0},
+		"block, 1x1 shortcut": {block(16, 2, true), [][]int{image, {3, 3, 8, 16}, {16}, {16}, {1, 1, 8, 16}, {16}, {16}, {3, 3, 16, 16}, {16}, {16}}, 0},
+		"stem":                {stem(), [][]int{image, {3, 3, 8, 8}, {8}, {8}}, -1},
+		"mean":                {newMeanOp("mean", 2, 3, 4, 8), [][]int{image}, 0},
+		"linear":              {newLinearOp("linear", 4, 5, 3, 1), [][]int{{4, 5}, {3, 5}, {3}}, 0},
+		"linear, step 2":      {newLinearOp("linear", 4, 5, 3, 2), [][]int{{4, 5}, {3, 5}, {3}}, 0},
+		"class labels":        {newCrossEntropyOp("ce", classLabels, joint, 4), [][]int{{4, 3}, {2, 3}}, 1},
+		"view labels":         {newCrossEntropyOp("ce", viewLabels, joint, 4), [][]int{{4, 2}, {2, 3}}, 1},
+		"joint labels":        {newCrossEntropyOp("ce", jointLabels, joint, 4), [][]int{{4, 6}, {2, 3}}, 1},
 	} {
 		t.Run(name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(9, 13))
@@ -324,7 +333,9 @@ func TestGradientOfEveryOp(t *testing.T) {
 				n := G.NewTensor(g, tensor.Float32, len(shape), G.WithShape(shape...), G.WithName(fmt.Sprint("input ", i)), G.WithValue(v))
 				nodes, values = append(nodes, n), append(values, f)
 			}
-			wanted = nodes[:len(nodes)-c.fixed]
+			if wanted = nodes[:len(nodes)-max(0, c.fixed)]; c.fixed < 0 {
+				wanted = nodes[1:]
+			}
 			out, err := G.ApplyOp(c.op, nodes...)
 			if err != nil {
 				t.Fatal(err)
@@ -364,6 +375,7 @@ func TestGradientOfEveryOp(t *testing.T) {
 				grads = append(grads, append([]float32(nil), floats(d)...))
 			}
 			for i, grad := range grads {
+				i += max(0, -c.fixed)
 				for range 40 {
 					k := rng.IntN(len(grad))
 					if len(c.shapes[i]) == 4 && c.shapes[i][1] == 5 && !inside(k, c.shapes[i]) {

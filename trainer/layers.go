@@ -3,109 +3,49 @@ package trainer
 import (
 	G "gorgonia.org/gorgonia"
 
+	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
 
-// convOp is a convolution: (rows, H+2, W+2, in) by (k, k, in, out).
-type convOp struct {
-	op
-	*nhwc.Conv
-	first bool // it reads the image, whose gradient nobody wants
+// A convLayer is a convolution of the slab with the batch normalisation behind
+// it: what they learn, and the running statistics, kept as PyTorch keeps them:
+// momentum 0.1, the unbiased variance.
+type convLayer struct {
+	layer               *format.Layer
+	unit                *nhwc.Unit
+	weight, gamma, beta *param
+	running             struct{ mean, variance []float32 }
 }
 
-func (o *convOp) Do(v ...G.Value) (G.Value, error) {
-	o.Forward(o.buffer(), floats(v[0]), floats(v[1]))
-	return o.out, nil
-}
+func (c *convLayer) nodes() G.Nodes { return G.Nodes{c.weight.node, c.gamma.node, c.beta.node} }
 
-func (o *convOp) DiffWRT(int) []bool { return []bool{!o.first, true} }
-
-func (o *convOp) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	var dx *G.Node
-	if !o.first {
-		var err error
-		dx, err = G.ApplyOp(&convInputOp{newOp(o.name+" dx", []int{4, 4}, in[0].Shape()...), o.Conv}, grad, in[1])
-		if err != nil {
-			return nil, err
-		}
+// observe takes the statistics of the batch just seen.
+func (c *convLayer) observe() {
+	u := c.unit
+	count := float32(u.Images * u.OutHeight() * u.OutWidth())
+	for i := range u.Mean {
+		c.running.mean[i] += 0.1 * (u.Mean[i] - c.running.mean[i])
+		c.running.variance[i] += 0.1 * (u.Var[i]*count/(count-1) - c.running.variance[i])
 	}
-	dw, err := G.ApplyOp(&convWeightsOp{newOp(o.name+" dw", []int{4, 4}, in[1].Shape()...), o.Conv}, in[0], grad)
-	return G.Nodes{dx, dw}, err
 }
 
-type convInputOp struct {
-	op
-	*nhwc.Conv
+// unitInputs are the dimensions of a unit's weight, gamma and beta.
+var unitInputs = []int{4, 1, 1}
+
+func unitParams(v []G.Value) nhwc.Params {
+	return nhwc.Params{Weight: floats(v[0]), Gamma: floats(v[1]), Beta: floats(v[2])}
 }
 
-func (o *convInputOp) Do(v ...G.Value) (G.Value, error) {
-	o.GradInput(o.buffer(), floats(v[0]), floats(v[1]))
-	return o.out, nil
-}
-
-type convWeightsOp struct {
-	op
-	*nhwc.Conv
-}
-
-func (o *convWeightsOp) Do(v ...G.Value) (G.Value, error) {
-	o.GradWeights(o.buffer(), floats(v[0]), floats(v[1]))
-	return o.out, nil
-}
-
-// normOp is batch normalisation with an optional residual and ReLU; its inputs
-// are x, gamma, beta and perhaps the residual. While training it keeps running
-// statistics as PyTorch does: momentum 0.1, the unbiased variance.
-type normOp struct {
-	op
-	*nhwc.Norm
-	running struct{ mean, variance []float32 }
-}
-
-func newNormOp(name string, n *nhwc.Norm, residual bool, shape []int) *normOp {
-	inputs := []int{4, 1, 1}
-	if residual {
-		inputs = append(inputs, 4)
-	}
-	o := &normOp{op: newOp(name, inputs, shape...), Norm: n}
-	o.running.mean = make([]float32, n.Channels)
-	o.running.variance = make([]float32, n.Channels)
-	for c := range o.running.variance {
-		o.running.variance[c] = 1
-	}
-	return o
-}
-
-func (o *normOp) Do(v ...G.Value) (G.Value, error) {
-	var residual []float32
-	if len(v) == 4 {
-		residual = floats(v[3])
-	}
-	o.Forward(o.buffer(), floats(v[0]), floats(v[1]), floats(v[2]), residual)
-	count := float32(o.Images * o.Height * o.Width)
-	for c := range o.Mean {
-		o.running.mean[c] += 0.1 * (o.Mean[c] - o.running.mean[c])
-		o.running.variance[c] += 0.1 * (o.Var[c]*count/(count-1) - o.running.variance[c])
-	}
-	return o.out, nil
-}
-
-func (o *normOp) DiffWRT(n int) []bool { return everything(n) }
-
-func (o *normOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	back := &normGradOp{newOp(o.name+" dx", []int{4, 4, 4, 1}, in[0].Shape()...), o.Norm, len(in) == 4}
-	dx, err := G.ApplyOp(back, in[0], out, grad, in[1])
-	if err != nil {
-		return nil, err
-	}
-	grads := G.Nodes{dx}
-	for i, from := range []func() []float32{
-		func() []float32 { return o.DGamma },
-		func() []float32 { return o.DBeta },
-		func() []float32 { return o.DResidual },
-	}[:len(in)-1] {
-		suffix := [...]string{" dgamma", " dbeta", " dresidual"}[i]
-		d, err := G.ApplyOp(newPick(o.name+suffix, 4, from, in[i+1].Shape()...), dx)
+// unitGrads makes the nodes of a unit's gradients, which the Op behind from, a
+// gradient itself, leaves in the unit.
+func unitGrads(c *convLayer, from *G.Node) (G.Nodes, error) {
+	var grads G.Nodes
+	for _, g := range []struct {
+		suffix string
+		of     *param
+		value  []float32
+	}{{" dw", c.weight, c.unit.DWeight}, {" dgamma", c.gamma, c.unit.DGamma}, {" dbeta", c.beta, c.unit.DBeta}} {
+		d, err := G.ApplyOp(newPick(c.layer.Name+g.suffix, 4, g.value, g.of.node.Shape()...), from)
 		if err != nil {
 			return nil, err
 		}
@@ -114,62 +54,96 @@ func (o *normOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	return grads, nil
 }
 
-type normGradOp struct {
+// stemOp is convolution, normalisation and ReLU of the images.
+type stemOp struct {
 	op
-	*nhwc.Norm
-	residual bool
+	*nhwc.Stem
+	layer *convLayer
 }
 
-func (o *normGradOp) Do(v ...G.Value) (G.Value, error) {
-	o.Backward(o.buffer(), floats(v[0]), floats(v[1]), floats(v[2]), floats(v[3]), o.residual)
+func (o *stemOp) Do(v ...G.Value) (G.Value, error) {
+	o.Forward(o.buffer(), floats(v[0]), unitParams(v[1:]))
+	o.layer.observe()
 	return o.out, nil
 }
 
-// shortcutOp is the parameter-free shortcut: every stride-th pixel, and zero for
-// the channels that are new. Its gradient op runs the same copy backwards.
-type shortcutOp struct {
+// The gradient of the images is nobody's.
+func (o *stemOp) DiffWRT(int) []bool { return []bool{false, true, true, true} }
+
+func (o *stemOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	back, err := G.ApplyOp(&stemGradOp{newOp(o.name+" back", []int{4, 4, 4}, 1, 1, 1, 1), o.Stem}, in[0], out, grad)
+	if err != nil {
+		return nil, err
+	}
+	grads, err := unitGrads(o.layer, back)
+	return append(G.Nodes{nil}, grads...), err
+}
+
+// stemGradOp leaves the gradients in the unit; its own output means nothing.
+type stemGradOp struct {
 	op
-	geometry shortcutGeometry
-	back     bool
+	*nhwc.Stem
 }
 
-type shortcutGeometry struct{ rows, height, width, in, out, stride int }
-
-func newShortcutOp(name string, g shortcutGeometry) *shortcutOp {
-	oh, ow := (g.height+g.stride-1)/g.stride, (g.width+g.stride-1)/g.stride
-	return &shortcutOp{newOp(name, []int{4}, g.rows, oh+2, ow+2, g.out), g, false}
-}
-
-func (o *shortcutOp) Do(v ...G.Value) (G.Value, error) {
-	g, from, to := o.geometry, floats(v[0]), o.buffer()
-	oh, ow := (g.height+g.stride-1)/g.stride, (g.width+g.stride-1)/g.stride
-	large, small := nhwc.Padded(g.height, g.width, g.in), nhwc.Padded(oh, ow, g.out)
-	nhwc.Parallel(g.rows, func(_, n int) {
-		if o.back {
-			clear(to[n*large : (n+1)*large])
-		} else {
-			clear(to[n*small : (n+1)*small])
-		}
-		for y := range oh {
-			for x := range ow {
-				a := n*large + ((y*g.stride+1)*(g.width+2)+x*g.stride+1)*g.in
-				b := n*small + ((y+1)*(ow+2)+x+1)*g.out
-				if o.back {
-					copy(to[a:a+g.in], from[b:b+g.in])
-				} else {
-					copy(to[b:b+g.in], from[a:a+g.in])
-				}
-			}
-		}
-	})
+func (o *stemGradOp) Do(v ...G.Value) (G.Value, error) {
+	o.Backward(floats(v[0]), floats(v[1]), floats(v[2]))
 	return o.out, nil
 }
 
-func (o *shortcutOp) DiffWRT(int) []bool { return []bool{true} }
+// blockOp is a residual block.
+type blockOp struct {
+	op
+	*nhwc.Block
+	layers []*convLayer // as Block.Units
+}
 
-func (o *shortcutOp) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	d, err := G.ApplyOp(&shortcutOp{newOp(o.name+" dx", []int{4}, in[0].Shape()...), o.geometry, true}, grad)
-	return G.Nodes{d}, err
+func newBlockOp(name string, b *nhwc.Block, layers []*convLayer) *blockOp {
+	inputs := []int{4}
+	for range layers {
+		inputs = append(inputs, unitInputs...)
+	}
+	c := &b.Second.Conv
+	return &blockOp{newOp(name, inputs, c.Images, c.Height+2, c.Width+2, c.Out), b, layers}
+}
+
+func (o *blockOp) Do(v ...G.Value) (G.Value, error) {
+	var params []nhwc.Params
+	for i := range o.layers {
+		params = append(params, unitParams(v[1+3*i:]))
+	}
+	o.Forward(o.buffer(), floats(v[0]), params)
+	for _, l := range o.layers {
+		l.observe()
+	}
+	return o.out, nil
+}
+
+func (o *blockOp) DiffWRT(n int) []bool { return everything(n) }
+
+func (o *blockOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	dx, err := G.ApplyOp(&blockGradOp{newOp(o.name+" dx", []int{4, 4, 4}, in[0].Shape()...), o.Block}, in[0], out, grad)
+	if err != nil {
+		return nil, err
+	}
+	grads := G.Nodes{dx}
+	for _, l := range o.layers {
+		g, err := unitGrads(l, dx)
+		if err != nil {
+			return nil, err
+		}
+		grads = append(grads, g...)
+	}
+	return grads, nil
+}
+
+type blockGradOp struct {
+	op
+	*nhwc.Block
+}
+
+func (o *blockGradOp) Do(v ...G.Value) (G.Value, error) {
+	o.Backward(o.buffer(), floats(v[0]), floats(v[1]), floats(v[2]))
+	return o.out, nil
 }
 
 // meanOp is global average pooling: (rows, H+2, W+2, C) to (rows, C).
@@ -271,11 +245,11 @@ func (o *linearOp) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
 	if err != nil {
 		return nil, err
 	}
-	dw, err := G.ApplyOp(newPick(o.name+" dw", 2, func() []float32 { return o.dw }, in[1].Shape()...), dz)
+	dw, err := G.ApplyOp(newPick(o.name+" dw", 2, o.dw, in[1].Shape()...), dz)
 	if err != nil {
 		return nil, err
 	}
-	db, err := G.ApplyOp(newPick(o.name+" db", 2, func() []float32 { return o.db }, in[2].Shape()...), dz)
+	db, err := G.ApplyOp(newPick(o.name+" db", 2, o.db, in[2].Shape()...), dz)
 	return G.Nodes{dz, dw, db}, err
 }
 

@@ -2,49 +2,80 @@ package trainer
 
 import (
 	"fmt"
+	"regexp"
 	"strconv"
-	"strings"
 
 	"github.com/quarterturn/quarterturn/format"
 )
 
-// resNet gives the layers of a post-activation CIFAR ResNet (He et al. 2015,
-// section 4.2): a 3x3 stem, three stages of (depth-2)/6 basic blocks of widths
-// w, 2w and 4w, parameter-free shortcuts, global average pooling. name is
-// resnetD, as in resnet8 or resnet32, or resnetDwW for another width than 16.
-func resNet(name string) ([]format.Layer, error) {
-	digits, isNet := strings.CutPrefix(name, "resnet")
-	depthText, widthText, wide := strings.Cut(digits, "w")
-	depth, err := strconv.Atoi(depthText)
-	if !isNet || err != nil || depth < 8 || (depth-2)%6 != 0 {
-		return nil, fmt.Errorf("net %q: want resnet8, resnet14, resnet20, resnet26, resnet32 ..., perhaps with a width as in resnet8w32", name)
+// A net is a post-activation residual network: a 3x3 stem, basic blocks and
+// global average pooling.
+type net struct {
+	width   int // of the stem
+	project bool
+	blocks  []netBlock
+}
+
+type netBlock struct {
+	name        string
+	out, stride int
+	ends        bool // it is the last of a stage
+}
+
+var netName = regexp.MustCompile(`^resnet([0-9]{1,4})(w[0-9]{1,4})?(p)?$`)
+
+// parseNet gives a CIFAR ResNet (He et al. 2015, section 4.2): three stages of
+// (depth-2)/6 basic blocks of widths w, 2w and 4w. name is resnetD, as in resnet8
+// or resnet32, resnetDwW for another width than 16, and ends in p for shortcuts
+// with 1x1 convolutions instead of parameter-free ones.
+func parseNet(name string) (net, error) {
+	parts := netName.FindStringSubmatch(name)
+	var depth int
+	if parts != nil {
+		depth, _ = strconv.Atoi(parts[1])
 	}
-	width := 16
-	if wide {
-		if width, err = strconv.Atoi(widthText); err != nil || width < 8 || width > 512 || width%8 != 0 {
-			return nil, fmt.Errorf("net %q: the width must be a multiple of 8 up to 512", name)
+	if depth < 8 || (depth-2)%6 != 0 {
+		return net{}, fmt.Errorf("net %q: want resnet8, resnet14, resnet20, resnet26, resnet32 ..., perhaps with a width as in resnet8w32, and p for 1x1 shortcuts as in resnet8p", name)
+	}
+	n := net{width: 16, project: parts[3] != ""}
+	if parts[2] != "" {
+		if n.width, _ = strconv.Atoi(parts[2][1:]); n.width < 8 || n.width > 512 || n.width%8 != 0 {
+			return net{}, fmt.Errorf("net %q: the width must be a multiple of 8 up to 512", name)
 		}
 	}
-	layers := []format.Layer{{Name: "stem", Op: format.OpConv, Out: width, Kernel: 3, Stride: 1, ReLU: true}}
-	last := 1 // the value that the last layer computed
+	size := (depth - 2) / 6
 	for stage := range 3 {
-		out := width << stage
-		for block := range (depth - 2) / 6 {
-			stride := 1
-			if stage > 0 && block == 0 {
-				stride = 2
+		for i := range size {
+			b := netBlock{fmt.Sprintf("stage%d.%d.", stage+1, i+1), n.width << stage, 1, i == size-1}
+			if stage > 0 && i == 0 {
+				b.stride = 2
 			}
-			input, skip := last, last
-			base := fmt.Sprintf("stage%d.%d.", stage+1, block+1)
-			layers = append(layers, format.Layer{Name: base + "conv1", Op: format.OpConv, Input: input, Out: out, Kernel: 3, Stride: stride, ReLU: true})
-			middle := len(layers)
-			if stride == 2 {
-				layers = append(layers, format.Layer{Name: base + "shortcut", Op: format.OpShortcut, Input: input, Out: out, Stride: 2})
-				skip = len(layers)
-			}
-			layers = append(layers, format.Layer{Name: base + "conv2", Op: format.OpConv, Input: middle, Residual: skip, Out: out, Kernel: 3, Stride: 1, ReLU: true})
-			last = len(layers)
+			n.blocks = append(n.blocks, b)
 		}
 	}
-	return append(layers, format.Layer{Name: "mean", Op: format.OpMean, Input: last}), nil
+	return n, nil
+}
+
+// layers gives the net as a slab has it.
+func (n net) layers() []format.Layer {
+	conv := func(name string, input, residual, out, kernel, stride int, relu bool) format.Layer {
+		return format.Layer{Name: name, Op: format.OpConv, Input: input, Residual: residual, Out: out, Kernel: kernel, Stride: stride, ReLU: relu}
+	}
+	layers := []format.Layer{conv("stem", 0, 0, n.width, 3, 1, true)}
+	in, width := 1, n.width // the value that the last layer computed, its channels
+	for _, b := range n.blocks {
+		layers = append(layers, conv(b.name+"conv1", in, 0, b.out, 3, b.stride, true))
+		middle, skip := len(layers), in
+		if b.stride == 2 || b.out != width {
+			if n.project {
+				layers = append(layers, conv(b.name+"shortcut", in, 0, b.out, 1, b.stride, false))
+			} else {
+				layers = append(layers, format.Layer{Name: b.name + "shortcut", Op: format.OpShortcut, Input: in, Out: b.out, Stride: b.stride})
+			}
+			skip = len(layers)
+		}
+		layers = append(layers, conv(b.name+"conv2", middle, skip, b.out, 3, 1, true))
+		in, width = len(layers), b.out
+	}
+	return append(layers, format.Layer{Name: "mean", Op: format.OpMean, Input: in})
 }

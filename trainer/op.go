@@ -79,19 +79,12 @@ func everything(n int) []bool {
 
 // A pick gives a buffer that the Op behind its only input fills besides its own
 // output: one Op may compute several gradients at once. The buffer is handed on
-// as it is, not copied, so it must stay the same from run to run.
-type pick struct {
-	op
-	from func() []float32
+// as it is, not copied.
+type pick struct{ op }
+
+func newPick(name string, dims int, from []float32, shape ...int) *pick {
+	return &pick{op{name: name, inputs: []int{dims}, shape: shape,
+		out: tensor.New(tensor.WithShape(shape...), tensor.WithBacking(from))}}
 }
 
-func newPick(name string, dims int, from func() []float32, shape ...int) *pick {
-	return &pick{op{name: name, inputs: []int{dims}, shape: shape}, from}
-}
-
-func (o *pick) Do(...G.Value) (G.Value, error) {
-	if o.out == nil { // the first run has made the buffer
-		o.out = tensor.New(tensor.WithShape(o.shape...), tensor.WithBacking(o.from()))
-	}
-	return o.out, nil
-}
+func (o *pick) Do(...G.Value) (G.Value, error) { return o.out, nil }

@@ -144,7 +144,7 @@ func newRun(data *Dataset, c Config) (*run, error) {
 	if err != nil {
 		return nil, err
 	}
-	layers, err := resNet(c.Net)
+	net, err := parseNet(c.Net)
 	if err != nil {
 		return nil, err
 	}
@@ -182,13 +182,13 @@ func newRun(data *Dataset, c Config) (*run, error) {
 	input := format.Input{Channels: d.Channels, Height: d.Height, Width: d.Width, Mean: half, Std: half}
 	r.manifest = format.Manifest{
 		Name: fmt.Sprintf("%s, %s, %s", d.Name, c.Net, c.Method), Labels: d.Labels, Transforms: transforms,
-		Input: input, Layers: layers,
+		Input: input, Layers: net.layers(),
 		Provenance: format.Provenance{Tool: Tool, Data: d.Name, Method: c.Method, Net: c.Net, Seed: c.Seed,
 			Images: r.train.Len(), Epochs: c.Epochs, Steps: r.steps()},
 	}
 	joint := sla.Joint{Classes: len(d.Labels), Views: len(transforms)}
 	r.batcher = newBatcher(input, transforms, joint.Classes, c.Smoothing, &r.train)
-	r.graph, err = newGraph(graphSpec{layers: layers, input: input, joint: joint, images: c.Batch, method: m,
+	r.graph, err = newGraph(graphSpec{net: net, input: input, joint: joint, images: c.Batch, method: m,
 		temperature: c.Temperature, beta: c.Beta, rng: r.rng})
 	if err != nil {
 		return nil, err

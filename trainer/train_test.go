@@ -100,21 +100,27 @@ func TestTrainingLearns(t *testing.T) {
 // place of the running ones, logits of training kernels (NHWC, normalisation
 // apart) and of the inference kernels (planar, folded) agree for every view.
 func TestExportedNetAgreesWithTheGraph(t *testing.T) {
-	g := fixtureGraph(t, "sla+sd")
+	for _, name := range []string{"resnet8w8", "resnet8w8p"} {
+		t.Run(name, func(t *testing.T) { exportedNetAgrees(t, name) })
+	}
+}
+
+func exportedNetAgrees(t *testing.T, name string) {
+	g := fixtureGraph(t, name, "sla+sd")
 	if _, err := g.run(); err != nil {
 		t.Fatal(err)
 	}
 	for _, c := range g.convs {
-		copy(c.norm.running.mean, c.norm.Mean)
-		copy(c.norm.running.variance, c.norm.Var)
+		copy(c.running.mean, c.unit.Mean)
+		copy(c.running.variance, c.unit.Var)
 	}
-	layers, _ := resNet("resnet8w8")
+	net, _ := parseNet(name)
 	transforms, err := sla.ParseTransforms("rotation", 1)
 	if err != nil {
 		t.Fatal(err)
 	}
 	model := g.export(&format.Manifest{
-		Labels: []string{"a", "b", "c"}, Transforms: transforms, Layers: layers,
+		Labels: []string{"a", "b", "c"}, Transforms: transforms, Layers: net.layers(),
 		Input:       format.Input{Channels: 1, Height: 8, Width: 8, Mean: []float32{0}, Std: []float32{1}},
 		Recommended: format.ModeDistilled,
 	})
@@ -136,8 +142,8 @@ func TestExportedNetAgreesWithTheGraph(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, c := range g.convs {
-		copy(c.norm.running.mean, c.norm.Mean)
-		copy(c.norm.running.variance, c.norm.Var)
+		copy(c.running.mean, c.unit.Mean)
+		copy(c.running.variance, c.unit.Var)
 	}
 	model.Weights = g.export(&model.Manifest).Weights
 	if _, err := seal(model); err != nil {
@@ -182,25 +188,29 @@ func TestExportedNetAgreesWithTheGraph(t *testing.T) {
 	}
 }
 
-// ResNet-32 with a 10-way head has 464,154 parameters (SLA paper's net).
+// The counts of He et al. 2015 and of the SLA paper, with a 10-way head.
 func TestParameterCount(t *testing.T) {
-	layers, err := resNet("resnet32")
-	if err != nil {
-		t.Fatal(err)
-	}
 	m, _ := parseMethod("baseline")
-	g, err := newGraph(graphSpec{layers: layers, input: format.Input{Channels: 3, Height: 32, Width: 32},
-		joint: sla.Joint{Classes: 10, Views: 1}, images: 1, method: m, rng: rand.New(rand.NewPCG(1, 1))})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer g.close()
-	n := 0
-	for _, p := range g.params {
-		n += len(p.value)
-	}
-	if n != 464154 {
-		t.Errorf("ResNet-32 has %d parameters, want 464154", n)
+	for name, want := range map[string]int{
+		"resnet8": 75290, "resnet20": 269722, "resnet20p": 272474, "resnet32": 464154, "resnet44": 658586, "resnet56": 853018,
+	} {
+		net, err := parseNet(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		g, err := newGraph(graphSpec{net: net, input: format.Input{Channels: 3, Height: 8, Width: 8},
+			joint: sla.Joint{Classes: 10, Views: 1}, images: 1, method: m, rng: rand.New(rand.NewPCG(1, 1))})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := 0
+		for _, p := range g.params {
+			n += len(p.value)
+		}
+		if n != want {
+			t.Errorf("%s has %d parameters, want %d", name, n, want)
+		}
+		g.close()
 	}
 }
 

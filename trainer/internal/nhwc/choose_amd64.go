@@ -45,34 +45,42 @@ func affine(y, x, scale, shift, residual []float32, relu bool) {
 	}
 }
 
-func gradSums(sum, product, x, dy, y []float32, relu bool) {
-	n := uintptr(len(x))
-	switch {
-	case !vector(len(x)):
-		gradSumsGo(sum, product, x, dy, y, relu)
-	case relu:
-		gradSumsReLUAVX2(&sum[0], &product[0], &x[0], &dy[0], &y[0], n)
-	default:
-		gradSumsAVX2(&sum[0], &product[0], &x[0], &dy[0], n)
-	}
-}
-
-func gradApply(dx, x, dy, k1, k2, k3, y []float32, relu bool) {
-	n := uintptr(len(x))
-	switch {
-	case !vector(len(x)):
-		gradApplyGo(dx, x, dy, k1, k2, k3, y, relu)
-	case relu:
-		gradApplyReLUAVX2(&dx[0], &x[0], &dy[0], &k1[0], &k2[0], &k3[0], &y[0], n)
-	default:
-		gradApplyAVX2(&dx[0], &x[0], &dy[0], &k1[0], &k2[0], &k3[0], n)
-	}
-}
-
-func mask(d, dy, y []float32, relu bool) {
-	if !relu || !vector(len(d)) {
-		maskGo(d, dy, y, relu)
+func gradSums(sum, product, x, dy []float32) {
+	if !vector(len(x)) {
+		gradSumsGo(sum, product, x, dy)
 		return
 	}
-	maskAVX2(&d[0], &dy[0], &y[0], uintptr(len(d)))
+	gradSumsAVX2(&sum[0], &product[0], &x[0], &dy[0], uintptr(len(x)))
+}
+
+func maskSums(m, sum, product, x, dy, y []float32) {
+	if !vector(len(x)) {
+		maskSumsGo(m, sum, product, x, dy, y)
+		return
+	}
+	maskSumsAVX2(&m[0], &sum[0], &product[0], &x[0], &dy[0], &y[0], uintptr(len(x)))
+}
+
+func gradApply(dx, x, dy, k1, k2, k3 []float32) {
+	if !vector(len(x)) {
+		gradApplyGo(dx, x, dy, k1, k2, k3)
+		return
+	}
+	gradApplyAVX2(&dx[0], &x[0], &dy[0], &k1[0], &k2[0], &k3[0], uintptr(len(x)))
+}
+
+func add(y, x []float32) {
+	if !vector(len(x)) {
+		addGo(y, x)
+		return
+	}
+	addAVX2(&y[0], &x[0], uintptr(len(x)))
+}
+
+func addPixels(sum []float64, x []float32) {
+	if !vector(len(sum)) || len(x) == 0 {
+		addPixelsGo(sum, x)
+		return
+	}
+	addPixelsAVX2(&sum[0], &x[0], uintptr(len(sum)), uintptr(len(x)/len(sum)))
 }

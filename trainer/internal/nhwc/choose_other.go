@@ -12,10 +12,12 @@ func affine(y, x, scale, shift, residual []float32, relu bool) {
 	affineGo(y, x, scale, shift, residual, relu)
 }
 
-func gradSums(sum, product, x, dy, y []float32, relu bool) { gradSumsGo(sum, product, x, dy, y, relu) }
+func gradSums(sum, product, x, dy []float32) { gradSumsGo(sum, product, x, dy) }
 
-func gradApply(dx, x, dy, k1, k2, k3, y []float32, relu bool) {
-	gradApplyGo(dx, x, dy, k1, k2, k3, y, relu)
-}
+func maskSums(m, sum, product, x, dy, y []float32) { maskSumsGo(m, sum, product, x, dy, y) }
 
-func mask(d, dy, y []float32, relu bool) { maskGo(d, dy, y, relu) }
+func gradApply(dx, x, dy, k1, k2, k3 []float32) { gradApplyGo(dx, x, dy, k1, k2, k3) }
+
+func add(y, x []float32) { addGo(y, x) }
+
+func addPixels(sum []float64, x []float32) { addPixelsGo(sum, x) }

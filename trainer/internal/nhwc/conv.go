@@ -12,6 +12,10 @@ type kernels struct {
 	lanes, tile int // tile is the largest
 	forward     [tileMax + 1][vectorMax + 1]forwardKernel
 	weights     [tileMax + 1][vectorMax + 1]weightsKernel
+
+	// For benchmarks: nothing but multiply-adds, peakFLOP operations a turn.
+	peak     func(turns uintptr)
+	peakFLOP int
 }
 
 // choose gives the fastest set that can make so many output channels, and how
@@ -41,16 +45,16 @@ type forwardKernel = func(x *float32, pixel, row, length, rows uintptr, w *float
 type weightsKernel = func(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 // A Conv is a convolution of a batch with zero padding of Kernel/2. Activations
-// are padded NHWC, weights (Kernel, Kernel, In, Out).
+// are padded NHWC, weights (Kernel, Kernel, In, Out). Its methods work on one
+// image, so that several things can be done to it while the cache holds it.
 type Conv struct {
 	Images        int
 	Height, Width int // of the input, without its border
-	In, Out       int // channels; Out a multiple of 8, and In too for GradInput
+	In, Out       int // channels; Out a multiple of 8, and In too for gradInput
 	Kernel        int // 1 or 3
 	Stride        int // 1 or 2
 
-	flipped []float32   // weights for the input gradient, (Kernel, Kernel, Out, In)
-	dilated [][]float32 // per worker, one image's dy spread out to the input's size
+	turned  []float32   // weights for the input gradient, see turn
 	partial [][]float32 // per group of images, its weight gradient
 }
 
@@ -66,104 +70,125 @@ func Padded(height, width, channels int) int { return (height + 2) * (width + 2)
 func (c *Conv) inSize() int  { return Padded(c.Height, c.Width, c.In) }
 func (c *Conv) outSize() int { return Padded(c.OutHeight(), c.OutWidth(), c.Out) }
 
-// Forward writes y = conv(x, w) into the inner part of y.
-func (c *Conv) Forward(y, x, w []float32) {
-	in, out := c.inSize(), c.outSize()
-	Parallel(c.Images, func(_, n int) {
-		convolve(y[n*out:(n+1)*out], x[n*in:(n+1)*in], w, c.OutHeight(), c.OutWidth(), c.Width, c.In, c.Out, c.Kernel, c.Stride)
-	})
+// A window is where the inputs of an output pixel lie.
+type window struct {
+	rows, columns int // of pixels
+	row, column   int // of the first one, in the padded image, for output 0
+	stride        int
 }
 
-// GradInput writes the gradient of the input into the inner part of dx. The
-// border of dy must be zero.
-func (c *Conv) GradInput(dx, dy, w []float32) {
-	// The gradient is the convolution of dy with the weights turned by half a
-	// turn and transposed. Under stride 2 dy is first spread out with zeros.
-	kk := c.Kernel * c.Kernel
-	if c.flipped == nil {
-		c.flipped = make([]float32, len(w))
+// forward writes y = conv(x, w) into the inner part of the image y.
+func (c *Conv) forward(y, x, w []float32) {
+	pad := 1 - c.Kernel/2 // where the window of output 0 begins in the padded input
+	grid := grid{height: c.OutHeight(), width: c.OutWidth(), pixel: c.Out, row: (c.OutWidth() + 2) * c.Out}
+	convolve(y[grid.row+c.Out:], grid, x, c.Width+2, c.In, window{c.Kernel, c.Kernel, pad, pad, c.Stride}, w, c.Out)
+}
+
+// taps lists the rows (or columns) of a kernel that reach the input pixels of a
+// parity under stride 2, in the order of the outputs they come from, the first
+// of which is that of half the pixel's index.
+func (c *Conv) taps(parity int) []int {
+	switch {
+	case c.Kernel == 1 && parity == 0:
+		return []int{0}
+	case c.Kernel == 1:
+		return nil
+	case parity == 0:
+		return []int{1}
 	}
-	for t := range kk {
-		from := w[(kk-1-t)*c.In*c.Out:]
-		to := c.flipped[t*c.In*c.Out:]
-		for i := range c.In {
-			for o := range c.Out {
-				to[o*c.In+i] = from[i*c.Out+o]
+	return []int{2, 0}
+}
+
+// turn prepares gradInput: the gradient of the input is the convolution of the
+// output's with the weights turned by half a turn and transposed. Under stride 2
+// input pixels of even and odd rows and columns meet different weights: that
+// makes four convolutions of stride 1.
+func (c *Conv) turn(w []float32) {
+	to := c.turned[:0]
+	add := func(ky, kx int) {
+		from := w[(ky*c.Kernel+kx)*c.In*c.Out:]
+		for o := range c.Out {
+			for i := range c.In {
+				to = append(to, from[i*c.Out+o])
 			}
 		}
 	}
-	for c.Stride == 2 && len(c.dilated) < Workers() {
-		c.dilated = append(c.dilated, make([]float32, Padded(c.Height, c.Width, c.Out)))
-	}
-	in, out := c.inSize(), c.outSize()
-	Parallel(c.Images, func(worker, n int) {
-		g := dy[n*out : (n+1)*out]
-		if c.Stride == 2 {
-			spread := c.dilated[worker]
-			for y := range c.OutHeight() {
-				for x := range c.OutWidth() {
-					from := ((y+1)*(c.OutWidth()+2) + x + 1) * c.Out
-					to := ((2*y+1)*(c.Width+2) + 2*x + 1) * c.Out
-					copy(spread[to:to+c.Out], g[from:])
+	if c.Stride == 1 {
+		for t := c.Kernel*c.Kernel - 1; t >= 0; t-- {
+			add(t/c.Kernel, t%c.Kernel)
+		}
+	} else {
+		for parity := range 4 {
+			for _, ky := range c.taps(parity / 2) {
+				for _, kx := range c.taps(parity % 2) {
+					add(ky, kx)
 				}
 			}
-			g = spread
 		}
-		convolve(dx[n*in:(n+1)*in], g, c.flipped, c.Height, c.Width, c.Width, c.Out, c.In, c.Kernel, 1)
-	})
+	}
+	c.turned = to
+}
+
+// gradInput writes the gradient of the input into the inner part of the image
+// dx. The border of dy must be zero.
+func (c *Conv) gradInput(dx, dy []float32) {
+	row := (c.Width + 2) * c.In
+	inner := dx[row+c.In:]
+	if c.Stride == 1 {
+		pad := 1 - c.Kernel/2
+		convolve(inner, grid{c.Height, c.Width, c.In, row}, dy, c.OutWidth()+2, c.Out, window{c.Kernel, c.Kernel, pad, pad, 1}, c.turned, c.In)
+		return
+	}
+	w := c.turned
+	for parity := range 4 {
+		y, x := parity/2, parity%2
+		rows, columns := len(c.taps(y)), len(c.taps(x))
+		height, width := (c.Height+1-y)/2, (c.Width+1-x)/2
+		g := grid{height, width, 2 * c.In, 2 * row}
+		if height == 0 || width == 0 {
+			continue
+		}
+		to := inner[y*row+x*c.In:]
+		if rows*columns == 0 {
+			for i := range height {
+				for j := range width {
+					clear(to[i*g.row+j*g.pixel:][:c.In])
+				}
+			}
+			continue
+		}
+		convolve(to, g, dy, c.OutWidth()+2, c.Out, window{rows, columns, 1, 1, 1}, w, c.In)
+		w = w[rows*columns*c.In*c.Out:]
+	}
 }
 
 // groups is the number of parts in which a batch's weight gradient is summed.
 // It is fixed, so that the sum does not depend on the number of workers.
 const groups = 16
 
-// GradWeights writes the gradient of the weights, summed over the batch, to dw.
-func (c *Conv) GradWeights(dw, x, dy []float32) {
-	if c.partial == nil {
-		c.partial = make([][]float32, groups)
-		for g := range c.partial {
-			c.partial[g] = make([]float32, len(dw))
-		}
-	}
-	in, out := c.inSize(), c.outSize()
-	Parallel(groups, func(_, g int) {
-		clear(c.partial[g])
-		for n := g * c.Images / groups; n < (g+1)*c.Images/groups; n++ {
-			c.addWeights(c.partial[g], x[n*in:(n+1)*in], dy[n*out:(n+1)*out])
+// inGroups calls f for every image, those of one group in order.
+func inGroups(images int, f func(worker, group, n int)) {
+	Parallel(groups, func(worker, g int) {
+		for n := g * images / groups; n < (g+1)*images/groups; n++ {
+			f(worker, g, n)
 		}
 	})
-	copy(dw, c.partial[0])
-	for _, part := range c.partial[1:] {
-		for i, v := range part {
-			dw[i] += v
-		}
+}
+
+// startWeights makes ready for addWeights.
+func (c *Conv) startWeights() {
+	for len(c.partial) < groups {
+		c.partial = append(c.partial, make([]float32, c.Kernel*c.Kernel*c.In*c.Out))
+	}
+	for _, part := range c.partial {
+		clear(part)
 	}
 }
 
-// convolve makes one image: y is (height+2, width+2, out), x has rows of
-// xWidth+2 pixels of in channels, w is (kernel, kernel, in, out).
-func convolve(y, x, w []float32, height, width, xWidth, in, out, kernel, stride int) {
+// addWeights adds one image's part to the weight gradient of its group.
+func (c *Conv) addWeights(group int, x, dy []float32) {
 	const f = unsafe.Sizeof(float32(0))
-	pad := 1 - kernel/2 // where the window of output 0 begins in the padded input
-	set, vectors := choose(out)
-	block := set.lanes * vectors
-	length := uintptr(kernel * in)
-	for k := 0; k < out; k += block {
-		for row := range height {
-			for col := 0; col < width; col += set.tile {
-				tile := min(set.tile, width-col)
-				from := ((row*stride+pad)*(xWidth+2) + col*stride + pad) * in
-				to := ((row+1)*(width+2)+col+1)*out + k
-				set.forward[tile][vectors](&x[from], uintptr(stride*in)*f, uintptr((xWidth+2)*in)*f, length, uintptr(kernel),
-					&w[k], uintptr(out)*f, &y[to], uintptr(out)*f)
-			}
-		}
-	}
-}
-
-// addWeights adds one image's part of the weight gradient.
-func (c *Conv) addWeights(dw, x, dy []float32) {
-	const f = unsafe.Sizeof(float32(0))
+	dw := c.partial[group]
 	pad := 1 - c.Kernel/2
 	set, vectors := choose(c.Out)
 	length := c.Kernel * c.In
@@ -175,6 +200,37 @@ func (c *Conv) addWeights(dw, x, dy []float32) {
 			for k := 0; k < c.Out; k += set.lanes * vectors {
 				set.weights[tile][vectors](&x[from], uintptr(c.Stride*c.In)*f, uintptr(c.Stride*(c.Width+2)*c.In)*f, uintptr(ow), uintptr(oh),
 					&dy[(ow+3)*c.Out+k], uintptr(c.Out)*f, uintptr((ow+2)*c.Out)*f, &dw[(ky*length+i)*c.Out+k], uintptr(c.Out)*f)
+			}
+		}
+	}
+}
+
+// weights writes the weight gradient, summed over the groups, to dw.
+func (c *Conv) weights(dw []float32) {
+	copy(dw, c.partial[0])
+	for _, part := range c.partial[1:] {
+		add(dw, part)
+	}
+}
+
+// A grid is the pixels that a convolution makes: distances of pixels and rows
+// in floats.
+type grid struct{ height, width, pixel, row int }
+
+// convolve makes the pixels of a grid, out channels each, the first at y[0]. x
+// has rows of xWidth pixels of in channels; w is (rows, columns, in, out).
+func convolve(y []float32, g grid, x []float32, xWidth, in int, win window, w []float32, out int) {
+	const f = unsafe.Sizeof(float32(0))
+	set, vectors := choose(out)
+	block := set.lanes * vectors
+	length := uintptr(win.columns * in)
+	for k := 0; k < out; k += block {
+		for row := range g.height {
+			for col := 0; col < g.width; col += set.tile {
+				tile := min(set.tile, g.width-col)
+				from := ((row*win.stride+win.row)*xWidth + col*win.stride + win.column) * in
+				set.forward[tile][vectors](&x[from], uintptr(win.stride*in)*f, uintptr(xWidth*in)*f, length, uintptr(win.rows),
+					&w[k], uintptr(out)*f, &y[row*g.row+col*g.pixel+k], uintptr(g.pixel)*f)
 			}
 		}
 	}

@@ -45,6 +45,22 @@ func padded(rng *rand.Rand, images, h, w, c int) []float32 {
 	return v
 }
 
+// convForward, convInput and convWeights do whole batches.
+func convForward(c *Conv, y, x, w []float32) {
+	Parallel(c.Images, func(_, n int) { c.forward(one(y, n, c.outSize()), one(x, n, c.inSize()), w) })
+}
+
+func convInput(c *Conv, dx, dy, w []float32) {
+	c.turn(w)
+	Parallel(c.Images, func(_, n int) { c.gradInput(one(dx, n, c.inSize()), one(dy, n, c.outSize())) })
+}
+
+func convWeights(c *Conv, dw, x, dy []float32) {
+	c.startWeights()
+	inGroups(c.Images, func(_, group, n int) { c.addWeights(group, one(x, n, c.inSize()), one(dy, n, c.outSize())) })
+	c.weights(dw)
+}
+
 // each calls f for every product x * w -> y of the convolution, by index.
 func (c *Conv) each(f func(x, w, y int)) {
 	for n := range c.Images {
@@ -112,15 +128,15 @@ func TestConvAgainstFloat64(t *testing.T) {
 			})
 			name := fmt.Sprintf("%dx%d %d to %d channels, kernel %d, stride %d", c.Height, c.Width, c.In, c.Out, c.Kernel, c.Stride)
 			y := make([]float32, len(dy))
-			c.Forward(y, x, w)
+			convForward(&c, y, x, w)
 			check(t, name+": forward", y, wantY)
 			if c.In%8 == 0 {
 				dx := make([]float32, len(x))
-				c.GradInput(dx, dy, w)
+				convInput(&c, dx, dy, w)
 				check(t, name+": input gradient", dx, wantX)
 			}
 			dw := make([]float32, len(w))
-			c.GradWeights(dw, x, dy)
+			convWeights(&c, dw, x, dy)
 			check(t, name+": weight gradient", dw, wantW)
 		}
 	})
@@ -137,45 +153,11 @@ func TestWorkersDoNotChangeBits(t *testing.T) {
 	for _, workers := range []int{1, 2, 5} {
 		runtime.GOMAXPROCS(workers)
 		dw := make([]float32, 9*c.In*c.Out)
-		c.GradWeights(dw, x, dy)
+		convWeights(&c, dw, x, dy)
 		if first == nil {
 			first = dw
 		} else if !slices.Equal(dw, first) {
 			t.Errorf("%d workers give another weight gradient", workers)
-		}
-	}
-}
-
-// The convolutions of a CIFAR ResNet, in GFLOP/s on all workers.
-func BenchmarkConv(b *testing.B) {
-	for _, c := range []Conv{
-		{Height: 32, Width: 32, In: 3, Out: 16, Kernel: 3, Stride: 1},
-		{Height: 32, Width: 32, In: 16, Out: 16, Kernel: 3, Stride: 1},
-		{Height: 32, Width: 32, In: 16, Out: 32, Kernel: 3, Stride: 2},
-		{Height: 16, Width: 16, In: 32, Out: 32, Kernel: 3, Stride: 1},
-		{Height: 8, Width: 8, In: 64, Out: 64, Kernel: 3, Stride: 1},
-	} {
-		c.Images = 64
-		rng := rand.New(rand.NewPCG(1, 2))
-		x := padded(rng, c.Images, c.Height, c.Width, c.In)
-		dy := padded(rng, c.Images, c.OutHeight(), c.OutWidth(), c.Out)
-		w := normal(rng, 9*c.In*c.Out)
-		y, dx, dw := make([]float32, len(dy)), make([]float32, len(x)), make([]float32, len(w))
-		flop := 2 * 9 * float64(c.In*c.Out*c.Images*c.OutHeight()*c.OutWidth())
-		for name, f := range map[string]func(){
-			"forward": func() { c.Forward(y, x, w) },
-			"input":   func() { c.GradInput(dx, dy, w) },
-			"weights": func() { c.GradWeights(dw, x, dy) },
-		} {
-			if name == "input" && c.In%8 != 0 {
-				continue
-			}
-			b.Run(fmt.Sprintf("%dx%d_%d-%d_s%d/%s", c.Height, c.Width, c.In, c.Out, c.Stride, name), func(b *testing.B) {
-				for b.Loop() {
-					f()
-				}
-				b.ReportMetric(flop*float64(b.N)/b.Elapsed().Seconds()/1e9, "GFLOP/s")
-			})
 		}
 	}
 }
@@ -196,11 +178,11 @@ func TestVectorSetsGiveTheSameBits(t *testing.T) {
 		for i := range results {
 			useAVX512 = i == 1
 			y, dx, dw := make([]float32, len(dy)), make([]float32, len(x)), make([]float32, len(w))
-			c.Forward(y, x, w)
+			convForward(&c, y, x, w)
 			if c.In%8 == 0 {
-				c.GradInput(dx, dy, w)
+				convInput(&c, dx, dy, w)
 			}
-			c.GradWeights(dw, x, dy)
+			convWeights(&c, dw, x, dy)
 			results[i] = slices.Concat(y, dx, dw)
 		}
 		if !slices.Equal(results[0], results[1]) {

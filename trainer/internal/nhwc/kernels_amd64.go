@@ -74,7 +74,10 @@ func forwardAVX2_6x2(x *float32, pixel, row, length, rows uintptr, w *float32, w
 //go:noescape
 func weightsAVX2_6x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
-var kernelsAVX2 = kernels{lanes: 8, tile: 6,
+//go:noescape
+func peakAVX2(turns uintptr)
+
+var kernelsAVX2 = kernels{lanes: 8, tile: 6, peak: peakAVX2, peakFLOP: 768,
 	forward: [tileMax + 1][vectorMax + 1]forwardKernel{
 		1: {1: forwardAVX2_1x1, 2: forwardAVX2_1x2},
 		2: {1: forwardAVX2_2x1, 2: forwardAVX2_2x2},
@@ -189,7 +192,10 @@ func forwardAVX512_8x2(x *float32, pixel, row, length, rows uintptr, w *float32,
 //go:noescape
 func weightsAVX512_8x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
-var kernelsAVX512 = kernels{lanes: 16, tile: 8,
+//go:noescape
+func peakAVX512(turns uintptr)
+
+var kernelsAVX512 = kernels{lanes: 16, tile: 8, peak: peakAVX512, peakFLOP: 1536,
 	forward: [tileMax + 1][vectorMax + 1]forwardKernel{
 		1: {1: forwardAVX512_1x1, 2: forwardAVX512_1x2},
 		2: {1: forwardAVX512_2x1, 2: forwardAVX512_2x2},
@@ -228,13 +234,13 @@ func affineAddReLUAVX2(y, x, scale, shift, residual *float32, n uintptr)
 func gradSumsAVX2(sum, product, x, dy *float32, n uintptr)
 
 //go:noescape
+func maskSumsAVX2(m, sum, product, x, dy, y *float32, n uintptr)
+
+//go:noescape
 func gradApplyAVX2(dx, x, dy, k1, k2, k3 *float32, n uintptr)
 
 //go:noescape
-func gradSumsReLUAVX2(sum, product, x, dy, y *float32, n uintptr)
+func addAVX2(y, x *float32, n uintptr)
 
 //go:noescape
-func gradApplyReLUAVX2(dx, x, dy, k1, k2, k3, y *float32, n uintptr)
-
-//go:noescape
-func maskAVX2(d, dy, y *float32, n uintptr)
+func addPixelsAVX2(sum *float64, x *float32, channels, pixels uintptr)

@@ -22,35 +22,46 @@ func affineGo(y, x, scale, shift, residual []float32, relu bool) {
 	}
 }
 
-func passes(relu bool, y float32) bool { return !relu || y > 0 }
-
-// gradSums adds dy, where the activation passes it, to sum, and its product
-// with x to product.
-func gradSumsGo(sum, product, x, dy, y []float32, relu bool) {
+// gradSums adds dy to sum, and its product with x to product.
+func gradSumsGo(sum, product, x, dy []float32) {
 	for i, g := range dy {
-		if passes(relu, y[i]) {
-			sum[i] += g
-			product[i] += g * x[i]
-		}
+		sum[i] += g
+		product[i] += g * x[i]
 	}
 }
 
-// gradApply writes dx = k1*dy + k2 + k3*x, dy where the activation passes it.
-func gradApplyGo(dx, x, dy, k1, k2, k3, y []float32, relu bool) {
+// maskSums writes to m dy where y is positive, else zero, and is gradSums of m.
+func maskSumsGo(m, sum, product, x, dy, y []float32) {
 	for i, g := range dy {
-		if !passes(relu, y[i]) {
+		if y[i] <= 0 {
 			g = 0
 		}
+		m[i] = g
+		sum[i] += g
+		product[i] += g * x[i]
+	}
+}
+
+// gradApply writes dx = k1*dy + k2 + k3*x.
+func gradApplyGo(dx, x, dy, k1, k2, k3 []float32) {
+	for i, g := range dy {
 		dx[i] = k1[i]*g + k2[i] + k3[i]*x[i]
 	}
 }
 
-// mask writes dy where the activation passes it.
-func maskGo(d, dy, y []float32, relu bool) {
-	for i, g := range dy {
-		if !passes(relu, y[i]) {
-			g = 0
+// add adds x to y.
+func addGo(y, x []float32) {
+	for i, v := range x {
+		y[i] += v
+	}
+}
+
+// addPixels adds pixels of len(sum) floats to sum.
+func addPixelsGo(sum []float64, x []float32) {
+	for len(x) > 0 {
+		for c := range sum {
+			sum[c] += float64(x[c])
 		}
-		d[i] = g
+		x = x[len(sum):]
 	}
 }

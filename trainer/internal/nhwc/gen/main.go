@@ -157,6 +157,22 @@ func (s isa) weights(tile, vectors int) {
 	p("\tVZEROUPPER\n\tRET")
 }
 
+// peak is nothing but multiply-adds, twelve chains of them: what a core can do.
+func (s isa) peak() {
+	name := "peak" + s.name
+	fmt.Fprintf(&decl, "//go:noescape\nfunc %s(turns uintptr)\n\n", name)
+	p("\nTEXT ·%s(SB), NOSPLIT, $0-8\n\tMOVQ turns+0(FP), CX", name)
+	s.clearAccumulators(peakChains + 2)
+	p("loop:")
+	for i := range 4 * peakChains {
+		i %= peakChains
+		p("\tVFMADD231PS %s, %s, %s", s.vector(peakChains), s.vector(peakChains+1), s.vector(i))
+	}
+	p("\tDECQ CX\n\tJNZ loop\n\tVZEROUPPER\n\tRET")
+}
+
+const peakChains = 12
+
 // elementwise writes a kernel that runs body once for each 8 floats; args are
 // its pointers, found in registers by name, and n comes last.
 func elementwise(name string, args []string, body func(reg map[string]string)) {
@@ -199,37 +215,46 @@ func norms() {
 			p("\tVMOVUPS Y0, %s", r["y"])
 		})
 	}
-	// masked loads dy, and zero where y is not positive if there is a ReLU.
-	masked := func(r map[string]string, relu bool) {
+	// gradient adds Y0 to sum and its product with x to product.
+	gradient := func(r map[string]string) {
+		p("\tVADDPS %s, Y0, Y1\n\tVMOVUPS Y1, %s", r["sum"], r["sum"])
+		p("\tVMOVUPS %s, Y2\n\tVFMADD231PS %s, Y0, Y2\n\tVMOVUPS Y2, %s", r["product"], r["x"], r["product"])
+	}
+	elementwise("gradSumsAVX2", []string{"sum", "product", "x", "dy"}, func(r map[string]string) {
 		p("\tVMOVUPS %s, Y0", r["dy"])
-		if relu {
-			p("\tVCMPPS $1, %s, Y15, Y1\n\tVANDPS Y1, Y0, Y0", r["y"]) // 0 < y
-		}
-	}
-	for _, relu := range []bool{false, true} {
-		suffix, y := "AVX2", []string{}
-		if relu {
-			suffix, y = "ReLUAVX2", []string{"y"}
-		}
-		elementwise("gradSums"+suffix, append([]string{"sum", "product", "x", "dy"}, y...), func(r map[string]string) {
-			masked(r, relu)
-			p("\tVADDPS %s, Y0, Y1\n\tVMOVUPS Y1, %s", r["sum"], r["sum"])
-			p("\tVMOVUPS %s, Y2\n\tVFMADD231PS %s, Y0, Y2\n\tVMOVUPS Y2, %s", r["product"], r["x"], r["product"])
-		})
-		elementwise("gradApply"+suffix, append([]string{"dx", "x", "dy", "k1", "k2", "k3"}, y...), func(r map[string]string) {
-			masked(r, relu)
-			p("\tVMOVUPS %s, Y2\n\tVMOVUPS %s, Y3\n\tVFMADD132PS %s, Y2, Y3", r["k2"], r["x"], r["k3"])
-			p("\tVFMADD231PS %s, Y0, Y3\n\tVMOVUPS Y3, %s", r["k1"], r["dx"])
-		})
-	}
-	elementwise("maskAVX2", []string{"d", "dy", "y"}, func(r map[string]string) {
-		masked(r, true)
-		p("\tVMOVUPS Y0, %s", r["d"])
+		gradient(r)
+	})
+	elementwise("maskSumsAVX2", []string{"m", "sum", "product", "x", "dy", "y"}, func(r map[string]string) {
+		p("\tVMOVUPS %s, Y0\n\tVCMPPS $1, %s, Y15, Y1\n\tVANDPS Y1, Y0, Y0\n\tVMOVUPS Y0, %s", r["dy"], r["y"], r["m"]) // 0 < y
+		gradient(r)
+	})
+	elementwise("gradApplyAVX2", []string{"dx", "x", "dy", "k1", "k2", "k3"}, func(r map[string]string) {
+		p("\tVMOVUPS %s, Y2\n\tVMOVUPS %s, Y3\n\tVFMADD132PS %s, Y2, Y3", r["k2"], r["x"], r["k3"])
+		p("\tVMOVUPS %s, Y0\n\tVFMADD231PS %s, Y0, Y3\n\tVMOVUPS Y3, %s", r["dy"], r["k1"], r["dx"])
+	})
+	elementwise("addAVX2", []string{"y", "x"}, func(r map[string]string) {
+		p("\tVMOVUPS %s, Y0\n\tVADDPS %s, Y0, Y0\n\tVMOVUPS Y0, %s", r["y"], r["x"], r["y"])
 	})
 }
 
+// addPixels writes the kernel that adds pixels of channels floats to float64
+// sums, 8 channels at a time.
+func addPixels() {
+	fmt.Fprintf(&decl, "//go:noescape\nfunc addPixelsAVX2(sum *float64, x *float32, channels, pixels uintptr)\n\n")
+	p("\nTEXT ·addPixelsAVX2(SB), NOSPLIT, $0-32")
+	p("\tMOVQ sum+0(FP), DI\n\tMOVQ x+8(FP), SI\n\tMOVQ channels+16(FP), CX\n\tMOVQ pixels+24(FP), DX")
+	p("\tLEAQ (CX*4), R8")
+	p("channels:")
+	p("\tVMOVUPD (DI), Y0\n\tVMOVUPD 32(DI), Y1\n\tMOVQ SI, R9\n\tMOVQ DX, BX")
+	p("pixels:")
+	p("\tVCVTPS2PD (R9), Y2\n\tVCVTPS2PD 16(R9), Y3\n\tVADDPD Y2, Y0, Y0\n\tVADDPD Y3, Y1, Y1")
+	p("\tADDQ R8, R9\n\tDECQ BX\n\tJNZ pixels")
+	p("\tVMOVUPD Y0, (DI)\n\tVMOVUPD Y1, 32(DI)\n\tADDQ $64, DI\n\tADDQ $32, SI")
+	p("\tSUBQ $8, CX\n\tJNZ channels\n\tVZEROUPPER\n\tRET")
+}
+
 func (s isa) table() {
-	fmt.Fprintf(&decl, "var kernels%s = kernels{lanes: %d, tile: %d,\n", s.name, s.lanes, s.maxTile)
+	fmt.Fprintf(&decl, "var kernels%s = kernels{lanes: %d, tile: %d, peak: peak%s, peakFLOP: %d,\n", s.name, s.lanes, s.maxTile, s.name, 4*peakChains*2*s.lanes)
 	for _, kind := range []string{"forward", "weights"} {
 		fmt.Fprintf(&decl, "\t%s: [tileMax + 1][vectorMax + 1]%sKernel{\n", kind, kind)
 		for tile := 1; tile <= s.maxTile; tile++ {
@@ -251,9 +276,11 @@ func main() {
 				s.weights(tile, vectors)
 			}
 		}
+		s.peak()
 		s.table()
 	}
 	norms()
+	addPixels()
 	for file, b := range map[string]*bytes.Buffer{"kernels_amd64.s": &asm, "kernels_amd64.go": &decl} {
 		if err := os.WriteFile(file, append(bytes.TrimRight(b.Bytes(), "\n"), '\n'), 0o644); err != nil {
 			log.Fatal(err)
