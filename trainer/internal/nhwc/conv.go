@@ -2,16 +2,16 @@ package nhwc
 
 import "unsafe"
 
-// At most tileMax neighbouring pixels or input channels, and vectorMax vectors of
-// output channels, are what one kernel makes at a time.
-const tileMax, vectorMax = 8, 2
+// vectorMax is the largest number of vectors of output channels that a kernel
+// makes at a time.
+const vectorMax = 2
 
-// A kernels is a set of kernels for vectors of so many lanes, by tile and number
-// of vectors.
+// A kernels is a set of kernels for vectors of so many lanes, by the number of
+// vectors and by tile: neighbouring pixels, or input channels, made at a time.
 type kernels struct {
-	lanes, tile int // tile is the largest
-	forward     [tileMax + 1][vectorMax + 1]forwardKernel
-	weights     [tileMax + 1][vectorMax + 1]weightsKernel
+	lanes   int
+	forward [vectorMax + 1][]forwardKernel
+	weights [vectorMax + 1][]weightsKernel
 
 	// For benchmarks: nothing but multiply-adds, peakFLOP operations a turn.
 	peak     func(turns uintptr)
@@ -191,14 +191,15 @@ func (c *Conv) addWeights(group int, x, dy []float32) {
 	dw := c.partial[group]
 	pad := 1 - c.Kernel/2
 	set, vectors := choose(c.Out)
+	byTile := set.weights[vectors]
 	length := c.Kernel * c.In
 	oh, ow := c.OutHeight(), c.OutWidth()
 	for ky := range c.Kernel {
-		for i := 0; i < length; i += set.tile {
-			tile := min(set.tile, length-i)
+		for i := 0; i < length; i += len(byTile) - 1 {
+			tile := min(len(byTile)-1, length-i)
 			from := ((ky+pad)*(c.Width+2)+pad)*c.In + i
 			for k := 0; k < c.Out; k += set.lanes * vectors {
-				set.weights[tile][vectors](&x[from], uintptr(c.Stride*c.In)*f, uintptr(c.Stride*(c.Width+2)*c.In)*f, uintptr(ow), uintptr(oh),
+				byTile[tile](&x[from], uintptr(c.Stride*c.In)*f, uintptr(c.Stride*(c.Width+2)*c.In)*f, uintptr(ow), uintptr(oh),
 					&dy[(ow+3)*c.Out+k], uintptr(c.Out)*f, uintptr((ow+2)*c.Out)*f, &dw[(ky*length+i)*c.Out+k], uintptr(c.Out)*f)
 			}
 		}
@@ -222,14 +223,14 @@ type grid struct{ height, width, pixel, row int }
 func convolve(y []float32, g grid, x []float32, xWidth, in int, win window, w []float32, out int) {
 	const f = unsafe.Sizeof(float32(0))
 	set, vectors := choose(out)
-	block := set.lanes * vectors
+	block, byTile := set.lanes*vectors, set.forward[vectors]
 	length := uintptr(win.columns * in)
 	for k := 0; k < out; k += block {
 		for row := range g.height {
-			for col := 0; col < g.width; col += set.tile {
-				tile := min(set.tile, g.width-col)
+			for col := 0; col < g.width; col += len(byTile) - 1 {
+				tile := min(len(byTile)-1, g.width-col)
 				from := ((row*win.stride+win.row)*xWidth + col*win.stride + win.column) * in
-				set.forward[tile][vectors](&x[from], uintptr(win.stride*in)*f, uintptr(xWidth*in)*f, length, uintptr(win.rows),
+				byTile[tile](&x[from], uintptr(win.stride*in)*f, uintptr(xWidth*in)*f, length, uintptr(win.rows),
 					&w[k], uintptr(out)*f, &y[row*g.row+col*g.pixel+k], uintptr(g.pixel)*f)
 			}
 		}

@@ -42,13 +42,16 @@ func weightsGo(tile, vectors int) weightsKernel {
 }
 
 // plain is the set of kernels in plain Go.
-var plain = kernels{lanes: plainLanes, tile: 6}
+var plain = kernels{lanes: plainLanes}
 
 func init() {
-	for tile := 1; tile <= plain.tile; tile++ {
-		for vectors := 1; vectors <= vectorMax; vectors++ {
-			plain.forward[tile][vectors] = forwardGo(tile, vectors)
-			plain.weights[tile][vectors] = weightsGo(tile, vectors)
+	const tileMax = 6
+	for vectors := 1; vectors <= vectorMax; vectors++ {
+		plain.forward[vectors] = make([]forwardKernel, tileMax+1)
+		plain.weights[vectors] = make([]weightsKernel, tileMax+1)
+		for tile := 1; tile <= tileMax; tile++ {
+			plain.forward[vectors][tile] = forwardGo(tile, vectors)
+			plain.weights[vectors][tile] = weightsGo(tile, vectors)
 		}
 	}
 }

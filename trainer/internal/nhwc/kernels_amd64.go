@@ -6,70 +6,88 @@ package nhwc
 func forwardAVX2_1x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weightsAVX2_1x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
-func forwardAVX2_1x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX2_1x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
 func forwardAVX2_2x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX2_2x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
-func forwardAVX2_2x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX2_2x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
 func forwardAVX2_3x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weightsAVX2_3x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
-func forwardAVX2_3x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX2_3x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
 func forwardAVX2_4x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX2_4x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
-func forwardAVX2_4x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX2_4x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
 func forwardAVX2_5x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weightsAVX2_5x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func forwardAVX2_6x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX2_1x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX2_2x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX2_3x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX2_4x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
 func forwardAVX2_5x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weightsAVX2_5x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func forwardAVX2_6x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func forwardAVX2_6x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func weightsAVX2_1x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_2x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_3x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_4x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_5x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
 func weightsAVX2_6x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forwardAVX2_6x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func weightsAVX2_7x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_8x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_9x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_10x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_11x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_12x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_1x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_2x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_3x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_4x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX2_5x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
 func weightsAVX2_6x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
@@ -77,22 +95,14 @@ func weightsAVX2_6x2(x *float32, pixel, row, width, height uintptr, dy *float32,
 //go:noescape
 func peakAVX2(turns uintptr)
 
-var kernelsAVX2 = kernels{lanes: 8, tile: 6, peak: peakAVX2, peakFLOP: 768,
-	forward: [tileMax + 1][vectorMax + 1]forwardKernel{
-		1: {1: forwardAVX2_1x1, 2: forwardAVX2_1x2},
-		2: {1: forwardAVX2_2x1, 2: forwardAVX2_2x2},
-		3: {1: forwardAVX2_3x1, 2: forwardAVX2_3x2},
-		4: {1: forwardAVX2_4x1, 2: forwardAVX2_4x2},
-		5: {1: forwardAVX2_5x1, 2: forwardAVX2_5x2},
-		6: {1: forwardAVX2_6x1, 2: forwardAVX2_6x2},
+var kernelsAVX2 = kernels{lanes: 8, peak: peakAVX2, peakFLOP: 768,
+	forward: [vectorMax + 1][]forwardKernel{
+		1: {1: forwardAVX2_1x1, 2: forwardAVX2_2x1, 3: forwardAVX2_3x1, 4: forwardAVX2_4x1, 5: forwardAVX2_5x1, 6: forwardAVX2_6x1},
+		2: {1: forwardAVX2_1x2, 2: forwardAVX2_2x2, 3: forwardAVX2_3x2, 4: forwardAVX2_4x2, 5: forwardAVX2_5x2, 6: forwardAVX2_6x2},
 	},
-	weights: [tileMax + 1][vectorMax + 1]weightsKernel{
-		1: {1: weightsAVX2_1x1, 2: weightsAVX2_1x2},
-		2: {1: weightsAVX2_2x1, 2: weightsAVX2_2x2},
-		3: {1: weightsAVX2_3x1, 2: weightsAVX2_3x2},
-		4: {1: weightsAVX2_4x1, 2: weightsAVX2_4x2},
-		5: {1: weightsAVX2_5x1, 2: weightsAVX2_5x2},
-		6: {1: weightsAVX2_6x1, 2: weightsAVX2_6x2},
+	weights: [vectorMax + 1][]weightsKernel{
+		1: {1: weightsAVX2_1x1, 2: weightsAVX2_2x1, 3: weightsAVX2_3x1, 4: weightsAVX2_4x1, 5: weightsAVX2_5x1, 6: weightsAVX2_6x1, 7: weightsAVX2_7x1, 8: weightsAVX2_8x1, 9: weightsAVX2_9x1, 10: weightsAVX2_10x1, 11: weightsAVX2_11x1, 12: weightsAVX2_12x1},
+		2: {1: weightsAVX2_1x2, 2: weightsAVX2_2x2, 3: weightsAVX2_3x2, 4: weightsAVX2_4x2, 5: weightsAVX2_5x2, 6: weightsAVX2_6x2},
 	},
 }
 
@@ -100,121 +110,169 @@ var kernelsAVX2 = kernels{lanes: 8, tile: 6, peak: peakAVX2, peakFLOP: 768,
 func forwardAVX512_1x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weightsAVX512_1x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
-func forwardAVX512_1x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX512_1x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
 func forwardAVX512_2x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX512_2x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
-func forwardAVX512_2x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX512_2x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
 func forwardAVX512_3x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weightsAVX512_3x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
-func forwardAVX512_3x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX512_3x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
 func forwardAVX512_4x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX512_4x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
-func forwardAVX512_4x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX512_4x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
 func forwardAVX512_5x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weightsAVX512_5x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
-func forwardAVX512_5x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX512_5x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
 func forwardAVX512_6x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX512_6x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
-
-//go:noescape
-func forwardAVX512_6x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
-
-//go:noescape
-func weightsAVX512_6x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
 func forwardAVX512_7x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weightsAVX512_7x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func forwardAVX512_8x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_9x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_10x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_11x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_12x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_13x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_14x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_15x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_16x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_1x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_2x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_3x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_4x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_5x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+
+//go:noescape
+func forwardAVX512_6x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
 func forwardAVX512_7x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func weightsAVX512_7x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+func forwardAVX512_8x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
 
 //go:noescape
-func forwardAVX512_8x1(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func weightsAVX512_1x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_2x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_3x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_4x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_5x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_6x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_7x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
 func weightsAVX512_8x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
-func forwardAVX512_8x2(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)
+func weightsAVX512_9x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_10x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_11x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_12x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_13x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_14x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_15x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_16x1(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_1x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_2x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_3x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_4x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_5x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_6x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_7x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
 func weightsAVX512_8x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
 
 //go:noescape
+func weightsAVX512_9x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_10x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_11x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
+func weightsAVX512_12x2(x *float32, pixel, row, width, height uintptr, dy *float32, dyPixel, dyRow uintptr, dw *float32, dwRow uintptr)
+
+//go:noescape
 func peakAVX512(turns uintptr)
 
-var kernelsAVX512 = kernels{lanes: 16, tile: 8, peak: peakAVX512, peakFLOP: 1536,
-	forward: [tileMax + 1][vectorMax + 1]forwardKernel{
-		1: {1: forwardAVX512_1x1, 2: forwardAVX512_1x2},
-		2: {1: forwardAVX512_2x1, 2: forwardAVX512_2x2},
-		3: {1: forwardAVX512_3x1, 2: forwardAVX512_3x2},
-		4: {1: forwardAVX512_4x1, 2: forwardAVX512_4x2},
-		5: {1: forwardAVX512_5x1, 2: forwardAVX512_5x2},
-		6: {1: forwardAVX512_6x1, 2: forwardAVX512_6x2},
-		7: {1: forwardAVX512_7x1, 2: forwardAVX512_7x2},
-		8: {1: forwardAVX512_8x1, 2: forwardAVX512_8x2},
+var kernelsAVX512 = kernels{lanes: 16, peak: peakAVX512, peakFLOP: 1536,
+	forward: [vectorMax + 1][]forwardKernel{
+		1: {1: forwardAVX512_1x1, 2: forwardAVX512_2x1, 3: forwardAVX512_3x1, 4: forwardAVX512_4x1, 5: forwardAVX512_5x1, 6: forwardAVX512_6x1, 7: forwardAVX512_7x1, 8: forwardAVX512_8x1, 9: forwardAVX512_9x1, 10: forwardAVX512_10x1, 11: forwardAVX512_11x1, 12: forwardAVX512_12x1, 13: forwardAVX512_13x1, 14: forwardAVX512_14x1, 15: forwardAVX512_15x1, 16: forwardAVX512_16x1},
+		2: {1: forwardAVX512_1x2, 2: forwardAVX512_2x2, 3: forwardAVX512_3x2, 4: forwardAVX512_4x2, 5: forwardAVX512_5x2, 6: forwardAVX512_6x2, 7: forwardAVX512_7x2, 8: forwardAVX512_8x2},
 	},
-	weights: [tileMax + 1][vectorMax + 1]weightsKernel{
-		1: {1: weightsAVX512_1x1, 2: weightsAVX512_1x2},
-		2: {1: weightsAVX512_2x1, 2: weightsAVX512_2x2},
-		3: {1: weightsAVX512_3x1, 2: weightsAVX512_3x2},
-		4: {1: weightsAVX512_4x1, 2: weightsAVX512_4x2},
-		5: {1: weightsAVX512_5x1, 2: weightsAVX512_5x2},
-		6: {1: weightsAVX512_6x1, 2: weightsAVX512_6x2},
-		7: {1: weightsAVX512_7x1, 2: weightsAVX512_7x2},
-		8: {1: weightsAVX512_8x1, 2: weightsAVX512_8x2},
+	weights: [vectorMax + 1][]weightsKernel{
+		1: {1: weightsAVX512_1x1, 2: weightsAVX512_2x1, 3: weightsAVX512_3x1, 4: weightsAVX512_4x1, 5: weightsAVX512_5x1, 6: weightsAVX512_6x1, 7: weightsAVX512_7x1, 8: weightsAVX512_8x1, 9: weightsAVX512_9x1, 10: weightsAVX512_10x1, 11: weightsAVX512_11x1, 12: weightsAVX512_12x1, 13: weightsAVX512_13x1, 14: weightsAVX512_14x1, 15: weightsAVX512_15x1, 16: weightsAVX512_16x1},
+		2: {1: weightsAVX512_1x2, 2: weightsAVX512_2x2, 3: weightsAVX512_3x2, 4: weightsAVX512_4x2, 5: weightsAVX512_5x2, 6: weightsAVX512_6x2, 7: weightsAVX512_7x2, 8: weightsAVX512_8x2, 9: weightsAVX512_9x2, 10: weightsAVX512_10x2, 11: weightsAVX512_11x2, 12: weightsAVX512_12x2},
 	},
 }
 

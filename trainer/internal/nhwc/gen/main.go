@@ -4,8 +4,9 @@
 // forwardPxV makes P neighbouring pixels of V vectors of output channels in
 // registers; weightsIxV makes I input channels by V vectors of output channels
 // of a weight gradient. AVX2 has vectors of 8 and 16 registers: twelve
-// accumulators, two weight vectors and two broadcasts, so tiles reach 6. AVX-512
-// has vectors of 16 and 32 registers; tiles reach 8, the widths of CIFAR maps.
+// accumulators, two weight vectors and two broadcasts. AVX-512 has vectors of 16
+// and 32 registers, and tiles that divide the widths of CIFAR maps and the
+// three times 16 or 32 channels of a row of a 3x3 window.
 //
 // The kernels of batch normalisation go element by element over n floats, a
 // multiple of 8; see norm.go for what each computes.
@@ -14,33 +15,38 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"go/format"
 	"log"
 	"os"
 	"strings"
 )
 
-const maxVectors = 2
+const maxVectors = 2 // of output channels that a kernel makes
 
 // An isa is an instruction set: its names, vectors and tiles.
 type isa struct {
-	name    string
-	reg     string // of a vector register
-	lanes   int    // floats in a vector
-	maxTile int
-	weight  int // the first register for weights, two of them, then two for broadcasts
+	name   string
+	reg    string // of a vector register
+	lanes  int    // floats in a vector
+	weight int    // the first register for weights, two of them, then two for broadcasts
+	// The largest tile with one vector and with two.
+	forwardTile, weightsTile [maxVectors + 1]int
 }
 
-var isas = []isa{{"AVX2", "Y", 8, 6, 12}, {"AVX512", "Z", 16, 8, 16}}
+var isas = []isa{
+	{"AVX2", "Y", 8, 12, [...]int{1: 6, 2: 6}, [...]int{1: 12, 2: 6}},
+	{"AVX512", "Z", 16, 28, [...]int{1: 16, 2: 8}, [...]int{1: 16, 2: 12}},
+}
 
 var asm, decl bytes.Buffer
 
 func p(format string, args ...any) { fmt.Fprintf(&asm, format+"\n", args...) }
 
-// pixel addresses pixel i, displaced by disp bytes: SI is pixel 0, R8 the
-// distance of pixels, R9 three, R10 five and R14 seven times that.
+// pixel addresses pixel i, displaced by disp bytes: SI is pixel 0, R13 pixel 8,
+// R8 the distance of pixels, R9 three, R10 five and R14 seven times that.
 func pixel(i, disp int) string {
-	index := [...]string{"", "(R8*1)", "(R8*2)", "(R9*1)", "(R8*4)", "(R10*1)", "(R9*2)", "(R14*1)"}[i]
-	return fmt.Sprintf("%d(SI)%s", disp, index)
+	index := [...]string{"", "(R8*1)", "(R8*2)", "(R9*1)", "(R8*4)", "(R10*1)", "(R9*2)", "(R14*1)"}[i%8]
+	return fmt.Sprintf("%d(%s)%s", disp, [...]string{"SI", "R13"}[i/8], index)
 }
 
 func (s isa) vector(i int) string { return fmt.Sprintf("%s%d", s.reg, i) }
@@ -77,9 +83,11 @@ func (s isa) forward(tile, vectors int) {
 	name := fmt.Sprintf("forward%s_%dx%d", s.name, tile, vectors)
 	fmt.Fprintf(&decl, "//go:noescape\nfunc %s(x *float32, pixel, row, length, rows uintptr, w *float32, wRow uintptr, y *float32, yPixel uintptr)\n\n", name)
 	p("\nTEXT ·%s(SB), NOSPLIT, $0-72", name)
-	for i, r := range []string{"R11", "R8", "R12", "R13", "BX", "DI", "AX", "DX", "R15"} {
+	for i, r := range []string{"R11", "R8", "R12", "", "BX", "DI", "AX", "DX", "R15"} {
 		arg := []string{"x", "pixel", "row", "length", "rows", "w", "wRow", "y", "yPixel"}[i]
-		p("\tMOVQ %s+%d(FP), %s", arg, 8*i, r)
+		if r != "" { // length is read again for every row
+			p("\tMOVQ %s+%d(FP), %s", arg, 8*i, r)
+		}
 	}
 	p("\tLEAQ (R8)(R8*2), R9")
 	p("\tLEAQ (R8)(R8*4), R10")
@@ -87,7 +95,16 @@ func (s isa) forward(tile, vectors int) {
 	s.clearAccumulators(tile * vectors)
 	p("row:")
 	p("\tMOVQ R11, SI")
-	p("\tMOVQ R13, CX")
+	step := func(bytes int) {
+		p("\tADDQ $%d, SI", bytes)
+		if tile > 8 {
+			p("\tADDQ $%d, R13", bytes)
+		}
+	}
+	if tile > 8 {
+		p("\tLEAQ (SI)(R8*8), R13")
+	}
+	p("\tMOVQ length+24(FP), CX")
 	p("\tSUBQ $4, CX")
 	p("\tJLT tail")
 	p("four:")
@@ -96,7 +113,7 @@ func (s isa) forward(tile, vectors int) {
 		p("\tADDQ AX, DI")
 		s.multiply(tile, vectors, func(i int) string { return pixel(i, 4*u) })
 	}
-	p("\tADDQ $16, SI")
+	step(16)
 	p("\tSUBQ $4, CX")
 	p("\tJGE four")
 	p("tail:")
@@ -106,7 +123,7 @@ func (s isa) forward(tile, vectors int) {
 	s.loadWeights(vectors, "DI")
 	p("\tADDQ AX, DI")
 	s.multiply(tile, vectors, func(i int) string { return pixel(i, 0) })
-	p("\tADDQ $4, SI")
+	step(4)
 	p("\tDECQ CX")
 	p("\tJNZ one")
 	p("next:")
@@ -253,13 +270,31 @@ func addPixels() {
 	p("\tSUBQ $8, CX\n\tJNZ channels\n\tVZEROUPPER\n\tRET")
 }
 
-func (s isa) table() {
-	fmt.Fprintf(&decl, "var kernels%s = kernels{lanes: %d, tile: %d, peak: peak%s, peakFLOP: %d,\n", s.name, s.lanes, s.maxTile, s.name, 4*peakChains*2*s.lanes)
-	for _, kind := range []string{"forward", "weights"} {
-		fmt.Fprintf(&decl, "\t%s: [tileMax + 1][vectorMax + 1]%sKernel{\n", kind, kind)
-		for tile := 1; tile <= s.maxTile; tile++ {
-			fmt.Fprintf(&decl, "\t\t%d: {1: %s%s_%dx1, 2: %s%s_%dx2},\n", tile, kind, s.name, tile, kind, s.name, tile)
+// each calls f for every tile and number of vectors.
+func each(largest [maxVectors + 1]int, f func(tile, vectors int)) {
+	for vectors := 1; vectors <= maxVectors; vectors++ {
+		for tile := 1; tile <= largest[vectors]; tile++ {
+			f(tile, vectors)
 		}
+	}
+}
+
+func (s isa) table() {
+	fmt.Fprintf(&decl, "var kernels%s = kernels{lanes: %d, peak: peak%s, peakFLOP: %d,\n", s.name, s.lanes, s.name, 4*peakChains*2*s.lanes)
+	for _, kind := range []struct {
+		name    string
+		largest [maxVectors + 1]int
+	}{{"forward", s.forwardTile}, {"weights", s.weightsTile}} {
+		fmt.Fprintf(&decl, "\t%s: [vectorMax + 1][]%sKernel{\n", kind.name, kind.name)
+		each(kind.largest, func(tile, vectors int) {
+			if tile == 1 {
+				fmt.Fprintf(&decl, "\t\t%d: {", vectors)
+			}
+			fmt.Fprintf(&decl, "%d: %s%s_%dx%d,", tile, kind.name, s.name, tile, vectors)
+			if tile == kind.largest[vectors] {
+				fmt.Fprintf(&decl, "},\n")
+			}
+		})
 		fmt.Fprintf(&decl, "\t},\n")
 	}
 	fmt.Fprintf(&decl, "}\n\n")
@@ -270,19 +305,19 @@ func main() {
 	asm.WriteString(head + "#include \"textflag.h\"\n")
 	decl.WriteString(head + "package nhwc\n\n")
 	for _, s := range isas {
-		for tile := 1; tile <= s.maxTile; tile++ {
-			for vectors := 1; vectors <= maxVectors; vectors++ {
-				s.forward(tile, vectors)
-				s.weights(tile, vectors)
-			}
-		}
+		each(s.forwardTile, s.forward)
+		each(s.weightsTile, s.weights)
 		s.peak()
 		s.table()
 	}
 	norms()
 	addPixels()
-	for file, b := range map[string]*bytes.Buffer{"kernels_amd64.s": &asm, "kernels_amd64.go": &decl} {
-		if err := os.WriteFile(file, append(bytes.TrimRight(b.Bytes(), "\n"), '\n'), 0o644); err != nil {
+	declared, err := format.Source(decl.Bytes())
+	if err != nil {
+		log.Fatal(err)
+	}
+	for file, b := range map[string][]byte{"kernels_amd64.s": asm.Bytes(), "kernels_amd64.go": declared} {
+		if err := os.WriteFile(file, append(bytes.TrimRight(b, "\n"), '\n'), 0o644); err != nil {
 			log.Fatal(err)
 		}
 	}
