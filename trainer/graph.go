@@ -154,16 +154,20 @@ func (b *builder) backbone(x *G.Node) *G.Node {
 	l := layer(&stem.Unit)
 	shape := []int{b.rows, c.Height + 2, c.Width + 2, c.Out}
 	x = b.apply(&stemOp{newOp(l.layer.Name, append([]int{4}, unitInputs...), shape...), stem, l}, append(G.Nodes{x}, l.nodes()...)...)
-	for _, spec := range b.spec.net.blocks {
-		c = nhwc.Conv{Images: b.rows, Height: c.OutHeight(), Width: c.OutWidth(), In: c.Out, Out: spec.out, Kernel: 3, Stride: spec.stride}
-		block := nhwc.NewBlock(c, b.spec.net.project && (c.Stride == 2 || c.In != c.Out), &buffers)
+	for i, specs := range b.spec.net.stages {
+		var blocks []*nhwc.Block
 		inputs := G.Nodes{x}
 		var units []*convLayer
-		for _, u := range block.Units() {
-			l := layer(u)
-			units, inputs = append(units, l), append(inputs, l.nodes()...)
+		for _, spec := range specs {
+			c = nhwc.Conv{Images: b.rows, Height: c.OutHeight(), Width: c.OutWidth(), In: c.Out, Out: spec.out, Kernel: 3, Stride: spec.stride}
+			block := nhwc.NewBlock(c, b.spec.net.project && (c.Stride == 2 || c.In != c.Out))
+			for _, u := range block.Units() {
+				l := layer(u)
+				units, inputs = append(units, l), append(inputs, l.nodes()...)
+			}
+			blocks = append(blocks, block)
 		}
-		x = b.apply(newBlockOp(spec.name+"block", block, units), inputs...)
+		x = b.apply(newStageOp(fmt.Sprint("stage", i+1), nhwc.NewStage(blocks, &buffers), units), inputs...)
 	}
 	return b.apply(newMeanOp("mean", b.rows, c.OutHeight(), c.OutWidth(), c.Out), x)
 }

@@ -285,32 +285,46 @@ func TestGradientOfEveryOp(t *testing.T) {
 		s := nhwc.NewStem(nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: 8, Kernel: 3, Stride: 1}, &nhwc.Buffers{})
 		return &stemOp{newOp("stem", []int{4, 4, 1, 1}, 2, 5, 6, 8), s, testLayer("stem", &s.Unit)}
 	}
-	block := func(out, stride int, project bool) G.Op {
-		b := nhwc.NewBlock(nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: out, Kernel: 3, Stride: stride}, project, &nhwc.Buffers{})
-		var layers []*convLayer
-		for i, u := range b.Units() {
-			layers = append(layers, testLayer(fmt.Sprint("unit", i), u))
+	// stage gives a chain of blocks, and the shapes of its inputs.
+	stage := func(blocks, out, stride int, project bool) (G.Op, [][]int) {
+		c := nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: out, Kernel: 3, Stride: stride}
+		chain := []*nhwc.Block{nhwc.NewBlock(c, project)}
+		for range blocks - 1 {
+			c.Height, c.Width, c.In, c.Stride = c.OutHeight(), c.OutWidth(), c.Out, 1
+			chain = append(chain, nhwc.NewBlock(c, false))
 		}
-		return newBlockOp("block", b, layers)
+		s := nhwc.NewStage(chain, &nhwc.Buffers{})
+		var layers []*convLayer
+		shapes := [][]int{{2, 5, 6, 8}}
+		for i, u := range s.Units() {
+			layers = append(layers, testLayer(fmt.Sprint("unit", i), u))
+			shapes = append(shapes, []int{u.Kernel, u.Kernel, u.In, u.Out}, []int{u.Out}, []int{u.Out})
+		}
+		return newStageOp("stage", s, layers), shapes
 	}
 	image := []int{2, 5, 6, 8}
-	for name, c := range map[string]struct {
+	type testCase struct {
 		op     G.Op
 		shapes [][]int
 		fixed  int // so many of the last inputs get no gradient; -1: the first gets none
-	}{
-		"block":               {block(8, 1, false), [][]int{image, {3, 3, 8, 8}, {8}, {8}, {3, 3, 8, 8}, {8}, {8}}, 0},
-		"block, wider":        {block(16, 1, false), [][]int{image, {3, 3, 8, 16}, {16}, {16}, {3, 3, 16, 16}, {16}, {16}}, 0},
-		"block, stride 2":     {block(16, 2, false), [][]int{image, {3, 3, 8, 16}, {16}, {16}, {3, 3, 16, 16}, {16}, {16}}, 0},
-		"block, 1x1 shortcut": {block(16, 2, true), [][]int{image, {3, 3, 8, 16}, {16}, {16}, {1, 1, 8, 16}, {16}, {16}, {3, 3, 16, 16}, {16}, {16}}, 0},
-		"stem":                {stem(), [][]int{image, {3, 3, 8, 8}, {8}, {8}}, -1},
-		"mean":                {newMeanOp("mean", 2, 3, 4, 8), [][]int{image}, 0},
-		"linear":              {newLinearOp("linear", 4, 5, 3, 1), [][]int{{4, 5}, {3, 5}, {3}}, 0},
-		"linear, step 2":      {newLinearOp("linear", 4, 5, 3, 2), [][]int{{4, 5}, {3, 5}, {3}}, 0},
-		"class labels":        {newCrossEntropyOp("ce", classLabels, joint, 4), [][]int{{4, 3}, {2, 3}}, 1},
-		"view labels":         {newCrossEntropyOp("ce", viewLabels, joint, 4), [][]int{{4, 2}, {2, 3}}, 1},
-		"joint labels":        {newCrossEntropyOp("ce", jointLabels, joint, 4), [][]int{{4, 6}, {2, 3}}, 1},
-	} {
+	}
+	cases := map[string]testCase{
+		"stem":           {stem(), [][]int{image, {3, 3, 8, 8}, {8}, {8}}, -1},
+		"mean":           {newMeanOp("mean", 2, 3, 4, 8), [][]int{image}, 0},
+		"linear":         {newLinearOp("linear", 4, 5, 3, 1), [][]int{{4, 5}, {3, 5}, {3}}, 0},
+		"linear, step 2": {newLinearOp("linear", 4, 5, 3, 2), [][]int{{4, 5}, {3, 5}, {3}}, 0},
+		"class labels":   {newCrossEntropyOp("ce", classLabels, joint, 4), [][]int{{4, 3}, {2, 3}}, 1},
+		"view labels":    {newCrossEntropyOp("ce", viewLabels, joint, 4), [][]int{{4, 2}, {2, 3}}, 1},
+		"joint labels":   {newCrossEntropyOp("ce", jointLabels, joint, 4), [][]int{{4, 6}, {2, 3}}, 1},
+	}
+	for _, s := range []struct {
+		blocks, out, stride int
+		project             bool
+	}{{1, 8, 1, false}, {1, 16, 1, false}, {1, 16, 2, false}, {1, 16, 2, true}, {1, 16, 1, true}, {3, 8, 1, false}, {2, 16, 2, true}} {
+		o, shapes := stage(s.blocks, s.out, s.stride, s.project)
+		cases[fmt.Sprintf("stage %+v", s)] = testCase{o, shapes, 0}
+	}
+	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(9, 13))
 			g := G.NewGraph()

@@ -90,23 +90,23 @@ func (o *stemGradOp) Do(v ...G.Value) (G.Value, error) {
 	return o.out, nil
 }
 
-// blockOp is a residual block.
-type blockOp struct {
+// stageOp is a chain of residual blocks.
+type stageOp struct {
 	op
-	*nhwc.Block
-	layers []*convLayer // as Block.Units
+	*nhwc.Stage
+	layers []*convLayer // as Stage.Units
 }
 
-func newBlockOp(name string, b *nhwc.Block, layers []*convLayer) *blockOp {
+func newStageOp(name string, s *nhwc.Stage, layers []*convLayer) *stageOp {
 	inputs := []int{4}
 	for range layers {
 		inputs = append(inputs, unitInputs...)
 	}
-	c := &b.Second.Conv
-	return &blockOp{newOp(name, inputs, c.Images, c.Height+2, c.Width+2, c.Out), b, layers}
+	c := &s.Blocks[len(s.Blocks)-1].Second.Conv
+	return &stageOp{newOp(name, inputs, c.Images, c.Height+2, c.Width+2, c.Out), s, layers}
 }
 
-func (o *blockOp) Do(v ...G.Value) (G.Value, error) {
+func (o *stageOp) Do(v ...G.Value) (G.Value, error) {
 	var params []nhwc.Params
 	for i := range o.layers {
 		params = append(params, unitParams(v[1+3*i:]))
@@ -118,10 +118,10 @@ func (o *blockOp) Do(v ...G.Value) (G.Value, error) {
 	return o.out, nil
 }
 
-func (o *blockOp) DiffWRT(n int) []bool { return everything(n) }
+func (o *stageOp) DiffWRT(n int) []bool { return everything(n) }
 
-func (o *blockOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	dx, err := G.ApplyOp(&blockGradOp{newOp(o.name+" dx", []int{4, 4, 4}, in[0].Shape()...), o.Block}, in[0], out, grad)
+func (o *stageOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	dx, err := G.ApplyOp(&stageGradOp{newOp(o.name+" dx", []int{4, 4, 4}, in[0].Shape()...), o.Stage}, in[0], out, grad)
 	if err != nil {
 		return nil, err
 	}
@@ -136,12 +136,12 @@ func (o *blockOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	return grads, nil
 }
 
-type blockGradOp struct {
+type stageGradOp struct {
 	op
-	*nhwc.Block
+	*nhwc.Stage
 }
 
-func (o *blockGradOp) Do(v ...G.Value) (G.Value, error) {
+func (o *stageGradOp) Do(v ...G.Value) (G.Value, error) {
 	o.Backward(o.buffer(), floats(v[0]), floats(v[1]), floats(v[2]))
 	return o.out, nil
 }

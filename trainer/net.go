@@ -3,6 +3,7 @@ package trainer
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"github.com/quarterturn/quarterturn/format"
@@ -13,13 +14,12 @@ import (
 type net struct {
 	width   int // of the stem
 	project bool
-	blocks  []netBlock
+	stages  [][]netBlock
 }
 
 type netBlock struct {
 	name        string
-	out, stride int
-	ends        bool // it is the last of a stage
+	out, stride int // only the first of a stage may have another stride than 1
 }
 
 var netName = regexp.MustCompile(`^resnet([0-9]{1,4})(w[0-9]{1,4})?(p)?$`)
@@ -45,13 +45,15 @@ func parseNet(name string) (net, error) {
 	}
 	size := (depth - 2) / 6
 	for stage := range 3 {
+		var blocks []netBlock
 		for i := range size {
-			b := netBlock{fmt.Sprintf("stage%d.%d.", stage+1, i+1), n.width << stage, 1, i == size-1}
+			b := netBlock{fmt.Sprintf("stage%d.%d.", stage+1, i+1), n.width << stage, 1}
 			if stage > 0 && i == 0 {
 				b.stride = 2
 			}
-			n.blocks = append(n.blocks, b)
+			blocks = append(blocks, b)
 		}
+		n.stages = append(n.stages, blocks)
 	}
 	return n, nil
 }
@@ -63,7 +65,7 @@ func (n net) layers() []format.Layer {
 	}
 	layers := []format.Layer{conv("stem", 0, 0, n.width, 3, 1, true)}
 	in, width := 1, n.width // the value that the last layer computed, its channels
-	for _, b := range n.blocks {
+	for _, b := range slices.Concat(n.stages...) {
 		layers = append(layers, conv(b.name+"conv1", in, 0, b.out, 3, b.stride, true))
 		middle, skip := len(layers), in
 		if b.stride == 2 || b.out != width {

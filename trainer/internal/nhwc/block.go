@@ -98,12 +98,12 @@ func (s *Stem) Backward(x, y, dy []float32) {
 //
 // The shortcut is x itself; where the shape changes, every other pixel of x and
 // zeros for the new channels, or a unit with a 1x1 convolution.
+//
+// A batch goes through it in three passes, since normalisation must have seen
+// every image, and back in three; each is a method for one image.
 type Block struct {
 	First, Second *Unit
 	Projection    *Unit // or nil
-
-	buffers *Buffers
-	workers []workspace
 }
 
 // A workspace is a worker's images, with borders of zeros.
@@ -116,10 +116,10 @@ type workspace struct {
 
 // NewBlock makes a block whose first unit is c; project says that the shortcut
 // has a convolution.
-func NewBlock(c Conv, project bool, buffers *Buffers) *Block {
+func NewBlock(c Conv, project bool) *Block {
 	second := c
 	second.In, second.Height, second.Width, second.Stride = c.Out, c.OutHeight(), c.OutWidth(), 1
-	b := &Block{First: newUnit(c), Second: newUnit(second), buffers: buffers}
+	b := &Block{First: newUnit(c), Second: newUnit(second)}
 	if project {
 		c.Kernel = 1
 		b.Projection = newUnit(c)
@@ -135,56 +135,40 @@ func (b *Block) Units() []*Unit {
 	return []*Unit{b.First, b.Second}
 }
 
-// keepsShape says that the shortcut is the input itself.
-func (b *Block) keepsShape() bool {
-	return b.Projection == nil && b.First.Stride == 1 && b.First.In == b.First.Out
-}
+// KeepsShape says that the shortcut is the input itself.
+func (b *Block) KeepsShape() bool { return b.First.Stride == 1 && b.First.In == b.First.Out }
 
-func (b *Block) prepare() {
-	for len(b.workers) < Workers() {
-		image := func(size int) []float32 { return make([]float32, size) }
-		b.workers = append(b.workers, workspace{image(b.First.outSize()), image(b.First.outSize()),
-			image(b.Second.outSize()), image(b.First.inSize()), image(b.Second.outSize())})
+func (b *Block) forward1(n int, x []float32) {
+	b.First.run(n, x)
+	if b.Projection != nil {
+		b.Projection.run(n, x)
 	}
 }
 
-// Forward writes to the inner part of y what the block makes of x; params are
-// those of Units.
-func (b *Block) Forward(y, x []float32, params []Params) {
-	b.prepare()
-	for i, u := range b.Units() {
-		u.params = params[i]
+func (b *Block) ran1() {
+	b.First.ran()
+	if b.Projection != nil {
+		b.Projection.ran()
 	}
-	first, second, projection := b.First, b.Second, b.Projection
-	in, out := first.inSize(), second.outSize()
-	Parallel(first.Images, func(_, n int) {
-		first.run(n, one(x, n, in))
-		if projection != nil {
-			projection.run(n, one(x, n, in))
-		}
-	})
-	first.ran()
-	if projection != nil {
-		projection.ran()
+}
+
+func (b *Block) forward2(w *workspace, n int) {
+	b.First.apply(w.middle, b.First.output(n), nil, true)
+	b.Second.run(n, w.middle)
+}
+
+func (b *Block) ran2() { b.Second.ran() }
+
+func (b *Block) forward3(w *workspace, n int, y, x []float32) {
+	skip := x
+	if b.Projection != nil {
+		skip = w.skip
+		b.Projection.apply(skip, b.Projection.output(n), nil, false)
+	} else if !b.KeepsShape() {
+		skip = w.skip
+		b.pick(skip, x, false)
 	}
-	Parallel(first.Images, func(worker, n int) {
-		middle := b.workers[worker].middle
-		first.apply(middle, first.output(n), nil, true)
-		second.run(n, middle)
-	})
-	second.ran()
-	Parallel(first.Images, func(worker, n int) {
-		skip := one(x, n, in)
-		if !b.keepsShape() {
-			skip = b.workers[worker].skip
-			if projection != nil {
-				projection.apply(skip, projection.output(n), nil, false)
-			} else {
-				b.pick(skip, one(x, n, in), false)
-			}
-		}
-		second.apply(one(y, n, out), second.output(n), skip, true)
-	})
+	b.Second.apply(y, b.Second.output(n), skip, true)
 }
 
 // pick is the shortcut that picks pixels of an image x and leaves new channels
@@ -204,51 +188,152 @@ func (b *Block) pick(y, x []float32, backwards bool) {
 	}
 }
 
-// Backward writes the gradient of x to the inner part of dx and sets those of
-// the params, in the Units; x and y are those of the last Forward.
-func (b *Block) Backward(dx, x, y, dy []float32) {
-	first, second, projection := b.First, b.Second, b.Projection
-	in, middle, out := first.inSize(), first.outSize(), second.outSize()
-	outer, inner := grow(&b.buffers.outer, len(y)), grow(&b.buffers.inner, len(first.raw))
-	Parallel(first.Images, func(_, n int) {
-		m := one(outer, n, out)
-		second.observeMasked(n, m, second.output(n), one(dy, n, out), one(y, n, out))
-		if projection != nil {
-			projection.observeGrad(n, projection.output(n), m)
-		}
-	})
-	second.startGrad()
-	if projection != nil {
-		projection.startGrad()
+// backward1 writes to m the gradient behind the last ReLU; m may be dy.
+func (b *Block) backward1(n int, m, dy, y []float32) {
+	b.Second.observeMasked(n, m, b.Second.output(n), dy, y)
+	if b.Projection != nil {
+		b.Projection.observeGrad(n, b.Projection.output(n), m)
 	}
-	inGroups(first.Images, func(worker, group, n int) {
-		w := &b.workers[worker]
-		first.apply(w.middle, first.output(n), nil, true)
-		second.applyGrad(w.out, second.output(n), one(outer, n, out))
-		second.addWeights(group, w.middle, w.out)
-		second.gradInput(w.dMiddle, w.out)
-		first.observeMasked(n, one(inner, n, middle), first.output(n), w.dMiddle, w.middle)
-	})
-	first.startGrad()
-	inGroups(first.Images, func(worker, group, n int) {
-		w := &b.workers[worker]
-		from, to, m := one(x, n, in), one(dx, n, in), one(outer, n, out)
-		first.applyGrad(w.dMiddle, first.output(n), one(inner, n, middle))
-		first.addWeights(group, from, w.dMiddle)
-		first.gradInput(to, w.dMiddle)
-		switch {
-		case projection != nil:
-			projection.applyGrad(w.out, projection.output(n), m)
-			projection.addWeights(group, from, w.out)
-			projection.gradInput(w.in, w.out)
-			add(to, w.in)
-		case b.keepsShape():
-			second.rows(func(from, until int) { add(to[from:until], m[from:until]) })
-		default:
-			b.pick(m, to, true)
-		}
-	})
+}
+
+func (b *Block) back1() {
+	b.Second.startGrad()
+	if b.Projection != nil {
+		b.Projection.startGrad()
+	}
+}
+
+// backward2 writes to inner the gradient behind the first ReLU.
+func (b *Block) backward2(w *workspace, group, n int, inner, m []float32) {
+	b.First.apply(w.middle, b.First.output(n), nil, true)
+	b.Second.applyGrad(w.out, b.Second.output(n), m)
+	b.Second.addWeights(group, w.middle, w.out)
+	b.Second.gradInput(w.dMiddle, w.out)
+	b.First.observeMasked(n, inner, b.First.output(n), w.dMiddle, w.middle)
+}
+
+func (b *Block) back2() { b.First.startGrad() }
+
+func (b *Block) backward3(w *workspace, group, n int, dx, x, inner, m []float32) {
+	b.First.applyGrad(w.dMiddle, b.First.output(n), inner)
+	b.First.addWeights(group, x, w.dMiddle)
+	b.First.gradInput(dx, w.dMiddle)
+	switch {
+	case b.Projection != nil:
+		b.Projection.applyGrad(w.out, b.Projection.output(n), m)
+		b.Projection.addWeights(group, x, w.out)
+		b.Projection.gradInput(w.in, w.out)
+		add(dx, w.in)
+	case b.KeepsShape():
+		b.Second.rows(func(from, to int) { add(dx[from:to], m[from:to]) })
+	default:
+		b.pick(m, dx, true)
+	}
+}
+
+func (b *Block) back3() {
 	for _, u := range b.Units() {
 		u.weights(u.DWeight)
+	}
+}
+
+// A Stage is a chain of blocks of which only the first may change the shape. The
+// last pass of a block and the first of the next are one, for an image that is in
+// the cache.
+type Stage struct {
+	Blocks []*Block
+
+	outputs [][]float32 // of all blocks but the last
+	buffers *Buffers
+	workers []workspace
+}
+
+// NewStage makes a stage of blocks.
+func NewStage(blocks []*Block, buffers *Buffers) *Stage {
+	s := &Stage{Blocks: blocks, buffers: buffers}
+	for _, b := range blocks[1:] {
+		s.outputs = append(s.outputs, make([]float32, b.First.Images*b.First.inSize()))
+	}
+	return s
+}
+
+// Units lists the units of all blocks.
+func (s *Stage) Units() (units []*Unit) {
+	for _, b := range s.Blocks {
+		units = append(units, b.Units()...)
+	}
+	return units
+}
+
+func (s *Stage) prepare() {
+	first := s.Blocks[0].First
+	out := func() []float32 { return make([]float32, first.outSize()) }
+	for len(s.workers) < Workers() {
+		in := make([]float32, max(first.inSize(), first.outSize()))
+		s.workers = append(s.workers, workspace{out(), out(), out(), in, out()})
+	}
+}
+
+// input is the input of block i, given that of the stage.
+func (s *Stage) input(i, n int, x []float32) []float32 {
+	if i > 0 {
+		x = s.outputs[i-1]
+	}
+	return one(x, n, s.Blocks[i].First.inSize())
+}
+
+// Forward writes to the inner part of y what the stage makes of x; params are
+// those of Units.
+func (s *Stage) Forward(y, x []float32, params []Params) {
+	s.prepare()
+	for i, u := range s.Units() {
+		u.params = params[i]
+	}
+	images := s.Blocks[0].First.Images
+	for i, b := range s.Blocks {
+		Parallel(images, func(worker, n int) {
+			if i > 0 {
+				s.Blocks[i-1].forward3(&s.workers[worker], n, s.input(i, n, x), s.input(i-1, n, x))
+			}
+			b.forward1(n, s.input(i, n, x))
+		})
+		b.ran1()
+		Parallel(images, func(worker, n int) { b.forward2(&s.workers[worker], n) })
+		b.ran2()
+	}
+	last := len(s.Blocks) - 1
+	Parallel(images, func(worker, n int) {
+		s.Blocks[last].forward3(&s.workers[worker], n, one(y, n, s.Blocks[last].Second.outSize()), s.input(last, n, x))
+	})
+}
+
+// Backward writes the gradient of x to the inner part of dx and sets those of
+// the params, in the Units; x and y are those of the last Forward.
+func (s *Stage) Backward(dx, x, y, dy []float32) {
+	first := s.Blocks[0].First
+	in, out := first.inSize(), first.outSize()
+	outer, inner := grow(&s.buffers.outer, len(y)), grow(&s.buffers.inner, len(y))
+	last := len(s.Blocks) - 1
+	Parallel(first.Images, func(_, n int) {
+		s.Blocks[last].backward1(n, one(outer, n, out), one(dy, n, out), one(y, n, out))
+	})
+	for i := last; i >= 0; i-- {
+		b := s.Blocks[i]
+		b.back1()
+		inGroups(first.Images, func(worker, group, n int) {
+			b.backward2(&s.workers[worker], group, n, one(inner, n, out), one(outer, n, out))
+		})
+		b.back2()
+		inGroups(first.Images, func(worker, group, n int) {
+			w, m, input := &s.workers[worker], one(outer, n, out), s.input(i, n, x)
+			if i == 0 {
+				b.backward3(w, group, n, one(dx, n, in), input, one(inner, n, out), m)
+				return
+			}
+			d := w.in[:out]
+			b.backward3(w, group, n, d, input, one(inner, n, out), m)
+			s.Blocks[i-1].backward1(n, m, d, input)
+		})
+		b.back3()
 	}
 }
