@@ -1,18 +1,24 @@
 package trainer
 
 import (
+	"math"
 	"math/rand/v2"
+
+	"gonum.org/v1/gonum/stat/distuv"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
 
-// pad is how many pixels an image may be shifted to each side: a crop of the
-// image padded with black, as in the SLA paper.
-const pad = 4
+// The ways to mix pairs of images.
+const (
+	mixup  = "mixup"  // a weighted sum (Zhang et al. 2018)
+	cutmix = "cutmix" // a rectangle of the other (Yun et al. 2019)
+)
 
-// A batcher fills batches: image -> crop and flip -> normalise -> M views.
+// A batcher fills batches: images -> augmentation -> perhaps mixed in pairs ->
+// normalised -> M views, which share all of that.
 type batcher struct {
 	input      format.Input
 	transforms []format.Transform // of the batch: the identity alone for a method without views
@@ -21,24 +27,48 @@ type batcher struct {
 	labels     []int
 	norm       [][256]float32 // per channel
 	on, off    float32        // the targets of an image's class and of the others
+	augmenter  *augmenter
+	mix        string
+	alpha      float64
+
+	images []byte // of a batch, augmented
 }
 
-func newBatcher(input format.Input, transforms []format.Transform, classes int, smoothing float64, s *Split) *batcher {
-	b := &batcher{input: input, transforms: transforms, classes: classes, pixels: s.Pixels, labels: s.Classes}
-	share := smoothing / float64(classes) // Szegedy et al. 2016
-	b.on, b.off = float32(1-smoothing+share), float32(share)
-	b.norm = sla.Normalised(input)
-	return b
+func newBatcher(c Config, input format.Input, transforms []format.Transform, classes int, s *Split) (*batcher, error) {
+	b := &batcher{input: input, transforms: transforms, classes: classes, pixels: s.Pixels, labels: s.Classes,
+		norm: sla.Normalised(input), mix: c.Mix, alpha: c.MixAlpha}
+	share := c.Smoothing / float64(classes) // Szegedy et al. 2016
+	b.on, b.off = float32(1-c.Smoothing+share), float32(share)
+	var err error
+	b.augmenter, err = newAugmenter(c.Augment, input)
+	return b, err
 }
 
-// An augmentation is one draw: a shift by dy, dx pixels and perhaps a flip.
-type augmentation struct {
-	dy, dx int
-	flip   bool
+// A mixture says how the images of a batch are mixed: each with the one at its
+// place in partner.
+type mixture struct {
+	partner                  []int
+	share                    float32 // of the image itself
+	top, left, bottom, right int     // what comes from the partner under cutmix
 }
 
-func drawAugmentation(rng *rand.Rand) augmentation {
-	return augmentation{rng.IntN(2*pad+1) - pad, rng.IntN(2*pad+1) - pad, rng.IntN(2) == 1}
+// drawMixture draws one mixture for a batch of n images; without a mix, nil.
+func (b *batcher) drawMixture(n int, rng *rand.Rand) *mixture {
+	if b.mix == "" {
+		return nil
+	}
+	share := distuv.Beta{Alpha: b.alpha, Beta: b.alpha, Src: rng}.Rand()
+	m := &mixture{share: float32(share), partner: rng.Perm(n)}
+	if b.mix == cutmix {
+		side := math.Sqrt(1 - share)
+		h, w := b.input.Height, b.input.Width
+		y, x := rng.IntN(h), rng.IntN(w) // the middle
+		dy, dx := int(side*float64(h))/2, int(side*float64(w))/2
+		m.top, m.bottom = max(0, y-dy), min(h, y+dy)
+		m.left, m.right = max(0, x-dx), min(w, x+dx)
+		m.share = 1 - float32((m.bottom-m.top)*(m.right-m.left))/float32(h*w)
+	}
+	return m
 }
 
 // fill writes the images with the given indices to inputs, (len(indices)*M, H+2,
@@ -47,41 +77,61 @@ func drawAugmentation(rng *rand.Rand) augmentation {
 func (b *batcher) fill(inputs, targets []float32, indices []int, rng *rand.Rand) {
 	draws := make([]augmentation, len(indices))
 	for i := range draws {
-		draws[i] = drawAugmentation(rng)
+		draws[i] = b.augmenter.draw(rng)
 	}
-	size := nhwc.Padded(b.input.Height, b.input.Width, b.input.Channels)
-	views := len(b.transforms)
+	m := b.drawMixture(len(indices), rng)
+	size := b.input.Height * b.input.Width * b.input.Channels
+	if len(b.images) < len(indices)*size {
+		b.images = make([]byte, len(indices)*size)
+	}
 	nhwc.Parallel(len(indices), func(_, i int) {
-		target := targets[i*b.classes : (i+1)*b.classes]
-		for y := range target {
-			target[y] = b.off
+		b.augmenter.apply(b.images[i*size:(i+1)*size], b.pixels[indices[i]*size:][:size], draws[i])
+	})
+	padded, views := nhwc.Padded(b.input.Height, b.input.Width, b.input.Channels), len(b.transforms)
+	nhwc.Parallel(len(indices), func(_, i int) {
+		b.target(targets[i*b.classes:(i+1)*b.classes], indices, i, m)
+		other := i
+		if m != nil {
+			other = m.partner[i]
 		}
-		target[b.labels[indices[i]]] = b.on
 		for j, t := range b.transforms {
-			at := (i*views + j) * size
-			b.view(inputs[at:at+size], indices[i], draws[i], t)
+			at := (i*views + j) * padded
+			b.view(inputs[at:at+padded], b.images[i*size:(i+1)*size], b.images[other*size:(other+1)*size], m, t)
 		}
 	})
 }
 
-// view writes one view of an image into a padded image.
-func (b *batcher) view(dst []float32, index int, a augmentation, t format.Transform) {
+// target writes the distribution over the classes of image i of a batch.
+func (b *batcher) target(target []float32, indices []int, i int, m *mixture) {
+	for y := range target {
+		target[y] = b.off
+	}
+	if m == nil {
+		target[b.labels[indices[i]]] = b.on
+		return
+	}
+	target[b.labels[indices[i]]] += m.share * (b.on - b.off)
+	target[b.labels[indices[m.partner[i]]]] += (1 - m.share) * (b.on - b.off)
+}
+
+// view writes one view of an image, mixed with the other if m is not nil, into a
+// padded image.
+func (b *batcher) view(dst []float32, image, other []byte, m *mixture, t format.Transform) {
 	h, w, channels := b.input.Height, b.input.Width, b.input.Channels
-	src := b.pixels[index*h*w*channels:][:h*w*channels]
 	for y := range h {
 		for x := range w {
 			sy, sx := sla.Source(t.Turns, y, x, h, w)
-			if a.flip {
-				sx = w - 1 - sx
+			at := (sy*w + sx) * channels
+			src := image
+			if m != nil && sy >= m.top && sy < m.bottom && sx >= m.left && sx < m.right {
+				src = other
 			}
-			sy, sx = sy+a.dy, sx+a.dx
 			to := dst[((y+1)*(w+2)+x+1)*channels:][:channels]
 			for c, from := range t.Channels {
-				v := byte(0)
-				if sy >= 0 && sy < h && sx >= 0 && sx < w {
-					v = src[(sy*w+sx)*channels+from]
+				to[c] = b.norm[from][src[at+from]]
+				if b.mix == mixup {
+					to[c] = m.share*to[c] + (1-m.share)*b.norm[from][other[at+from]]
 				}
-				to[c] = b.norm[from][v]
 			}
 		}
 	}

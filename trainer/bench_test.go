@@ -30,7 +30,7 @@ func BenchmarkStep(b *testing.B) {
 			b.Run(fmt.Sprintf("%s/rows=%d/threads=%d", net, images*views, threads), func(b *testing.B) {
 				runtime.GOMAXPROCS(threads)
 				g := benchGraph(b, net, images, views)
-				solver := &sgd{rate: 0.01, momentum: 0.9, decay: 1e-4}
+				solver := &sgd{rate: 0.01, momentum: 0.9, decay: 1e-4, decayAll: true}
 				var times []float64
 				for b.Loop() {
 					start := time.Now()

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+
+	"github.com/quarterturn/quarterturn/format"
 )
 
 // A checkpoint is all that a run needs to go on as if it had never stopped.
@@ -18,25 +20,18 @@ type checkpoint struct {
 	EpochStart, Source []byte // the random source, at the epoch's beginning and now
 	Done, Epochs       int
 	LossSum, Seconds   float64
-	Params, Velocities [][]float32
-	Running            [][]float32 // mean and variance of each normalisation
+	State, Velocities  [][]float32 // of the net, see graph.state, and the solver
+	Average            [][]float32 // if weights are averaged
+	Best               []byte      // the slab of the best epoch, if one is done
 	LogBytes           int64       // of metrics.jsonl, up to here
 }
 
-// state lists the tensors of the net and the solver, to be saved or overwritten.
-func (r *run) state() (params, velocities, running [][]float32) {
-	for _, p := range r.graph.params {
-		params = append(params, p.value)
-	}
-	for _, c := range r.graph.convs {
-		running = append(running, c.running.mean, c.running.variance)
-	}
-	return params, r.solver.velocity, running
-}
-
 func (r *run) checkpoint() (*checkpoint, error) {
-	c := &checkpoint{Config: r.config, DataHash: r.dataHash, Done: r.done, Epochs: r.epochs, LossSum: r.lossSum, Seconds: r.elapsed()}
-	c.Params, c.Velocities, c.Running = r.state()
+	c := &checkpoint{Config: r.config, DataHash: r.dataHash, Done: r.done, Epochs: r.epochs, LossSum: r.lossSum, Seconds: r.elapsed(),
+		State: r.graph.state(), Velocities: r.solver.velocity, Best: r.best.slab}
+	if r.average != nil {
+		c.Average = r.average.values
+	}
 	var err error
 	if c.EpochStart, err = r.epochStart.MarshalBinary(); err != nil {
 		return nil, err
@@ -56,9 +51,21 @@ func (r *run) restore(c *checkpoint) error {
 	if err := errors.Join(r.epochStart.UnmarshalBinary(c.EpochStart), r.source.UnmarshalBinary(c.Source)); err != nil {
 		return fmt.Errorf("the checkpoint's random source: %w", err)
 	}
-	params, _, running := r.state()
-	if err := errors.Join(overwrite(params, c.Params), overwrite(running, c.Running)); err != nil {
+	if err := overwrite(r.graph.state(), c.State); err != nil {
 		return err
+	}
+	if r.average != nil {
+		if err := overwrite(r.average.values, c.Average); err != nil {
+			return err
+		}
+		r.average.steps = c.Done
+	}
+	if c.Best != nil {
+		model, err := format.Decode(c.Best)
+		if err != nil {
+			return fmt.Errorf("the checkpoint's slab: %w", err)
+		}
+		r.best = kept{model, c.Best}
 	}
 	r.solver.velocity = c.Velocities
 	r.done, r.epochs, r.lossSum, r.seconds = c.Done, c.Epochs, c.LossSum, c.Seconds

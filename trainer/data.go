@@ -10,6 +10,7 @@ import (
 	"image"
 	"io"
 	"io/fs"
+	"math"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -123,11 +124,22 @@ func (d *Dataset) subset(s *Split, indices []int) Split {
 	return out
 }
 
-// limitPerClass keeps n random training images of each class.
-func (d *Dataset) limitPerClass(n int, rng *rand.Rand) error {
+// limit keeps n random training images of each class, or all if n is 0; with an
+// imbalance r, of class c of C only r^(-c/(C-1)) of them: an exponential long tail
+// (Cui et al. 2019).
+func (d *Dataset) limit(n int, imbalance float64, rng *rand.Rand) error {
+	if n == 0 && imbalance == 0 {
+		return nil
+	}
 	byClass := make([][]int, len(d.Labels))
 	for i, y := range d.Train.Classes {
 		byClass[y] = append(byClass[y], i)
+	}
+	if n == 0 {
+		n = len(byClass[0])
+		for _, indices := range byClass {
+			n = min(n, len(indices))
+		}
 	}
 	var keep []int
 	for y, indices := range byClass {
@@ -135,7 +147,14 @@ func (d *Dataset) limitPerClass(n int, rng *rand.Rand) error {
 			return fmt.Errorf("class %s has %d training images, %d are wanted", d.Labels[y], len(indices), n)
 		}
 		rng.Shuffle(len(indices), func(a, b int) { indices[a], indices[b] = indices[b], indices[a] })
-		keep = append(keep, indices[:n]...)
+		k := n
+		if imbalance > 0 && len(byClass) > 1 {
+			k = int(float64(n) * math.Pow(imbalance, -float64(y)/float64(len(byClass)-1)))
+		}
+		if k == 0 {
+			return fmt.Errorf("an imbalance of %v leaves no training image of class %s", imbalance, d.Labels[y])
+		}
+		keep = append(keep, indices[:k]...)
 	}
 	slices.Sort(keep)
 	d.Train = d.subset(&d.Train, keep)

@@ -177,16 +177,7 @@ func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, 
 			return nil, nil, err
 		}
 	}
-	if f.run.model == nil { // resumed after the last epoch
-		if err := f.run.snapshot(ctx); err != nil {
-			return nil, nil, err
-		}
-	}
-	model := f.run.model
-	slab, err := seal(model)
-	if err != nil {
-		return nil, nil, err
-	}
+	model := f.run.best.model
 	metrics, err := Evaluate(ctx, model, f.Data, &f.Data.Test, "test", 0, tested)
 	if err != nil {
 		return nil, nil, err
@@ -194,14 +185,14 @@ func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, 
 	if err := f.write(map[string]any{"event": "test", "metrics": metrics}); err != nil {
 		return nil, nil, err
 	}
-	return model, metrics, WriteFile(filepath.Join(f.Dir, SlabFile), slab)
+	return model, metrics, WriteFile(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
 }
 
 // record logs an epoch, draws the curves and saves a checkpoint behind them.
 func (f *Folder) record() error {
 	r := f.run
 	f.epochs = append(f.epochs, epochRecord{"epoch", r.epochs, r.done, r.lossSum / float64(r.stepsPerEpoch),
-		r.solver.rate, r.elapsed(), r.model.Metrics})
+		r.solver.rate, r.elapsed(), r.metrics})
 	if err := f.write(f.epochs[len(f.epochs)-1]); err != nil {
 		return err
 	}

@@ -47,6 +47,8 @@ type graphSpec struct {
 	joint             sla.Joint // Views is 1 for a method without views
 	images            int       // a batch
 	method            method
+	stageHeads        bool // joint heads behind every stage but the last, too
+	sumViews          bool // the joint loss is a sum over the views
 	temperature, beta float64
 	rng               *rand.Rand // for the initial weights
 }
@@ -58,7 +60,8 @@ func newGraph(s graphSpec) (*graph, error) {
 	b.inputs, b.targets = inputs.Data().([]float32), targets.Data().([]float32)
 	x := G.NewTensor(b.g, tensor.Float32, 4, G.WithShape(inputs.Shape()...), G.WithName("inputs"), G.WithValue(inputs))
 	y := G.NewTensor(b.g, tensor.Float32, 2, G.WithShape(targets.Shape()...), G.WithName("targets"), G.WithValue(targets))
-	b.loss = b.objective(b.backbone(x), y)
+	features := b.backbone(x)
+	b.loss = b.objective(features, y)
 	if b.err != nil {
 		return nil, b.err
 	}
@@ -86,6 +89,17 @@ func (g *graph) run() (float64, error) {
 		return 0, err
 	}
 	return float64(g.loss.Value().Data().(float32)), nil
+}
+
+// state lists what the net knows: params and running statistics.
+func (g *graph) state() (state [][]float32) {
+	for _, p := range g.params {
+		state = append(state, p.value)
+	}
+	for _, c := range g.convs {
+		state = append(state, c.running.mean, c.running.variance)
+	}
+	return state
 }
 
 func (g *graph) close() error { return g.vm.Close() }
@@ -132,8 +146,9 @@ func (b *builder) param(name string, init func() float32, shape ...int) *param {
 
 func constant(v float32) func() float32 { return func() float32 { return v } }
 
-// backbone applies the net to the images and gives its features (rows, F).
-func (b *builder) backbone(x *G.Node) *G.Node {
+// backbone applies the net to the images and gives the features (rows, F) behind
+// every stage, or behind the last alone.
+func (b *builder) backbone(x *G.Node) (features G.Nodes) {
 	layers := b.spec.net.layers()
 	var convs []*format.Layer // the layers that learn, in order
 	for i := range layers {
@@ -168,8 +183,11 @@ func (b *builder) backbone(x *G.Node) *G.Node {
 			blocks = append(blocks, block)
 		}
 		x = b.apply(newStageOp(fmt.Sprint("stage", i+1), nhwc.NewStage(blocks, &buffers), units), inputs...)
+		if b.spec.stageHeads || i == len(b.spec.net.stages)-1 {
+			features = append(features, b.apply(newMeanOp(fmt.Sprint("mean", i+1), b.rows, c.OutHeight(), c.OutWidth(), c.Out), x))
+		}
 	}
-	return b.apply(newMeanOp("mean", b.rows, c.OutHeight(), c.OutWidth(), c.Out), x)
+	return features
 }
 
 // conv makes what a unit learns.
@@ -189,8 +207,10 @@ func (b *builder) conv(l *format.Layer, u *nhwc.Unit) *convLayer {
 	return c
 }
 
-// objective puts the method's heads on the features and adds up their losses.
-func (b *builder) objective(z, targets *G.Node) *G.Node {
+// objective puts the method's heads on the features of the last stage, and joint
+// heads on those of the others (Yang et al. 2021, "Hierarchical Self-supervised
+// Augmented Knowledge Distillation"), and adds up their losses.
+func (b *builder) objective(features G.Nodes, targets *G.Node) *G.Node {
 	var total, joint *G.Node
 	add := func(loss *G.Node) {
 		if total == nil || b.err != nil {
@@ -202,19 +222,34 @@ func (b *builder) objective(z, targets *G.Node) *G.Node {
 			b.err = err
 		}
 	}
+	z := features[len(features)-1]
 	for i, h := range b.spec.method.heads {
-		loss := newCrossEntropyOp(fmt.Sprintf("loss%d", i+1), h.labels, b.spec.joint, b.rows)
-		logits := b.head(fmt.Sprintf("head%d", i+1), z, loss.outputs(), 1, h.export)
+		logits, loss := b.classify(fmt.Sprint("head", i+1), z, h, targets)
 		if h.labels == jointLabels {
 			joint = logits
 		}
-		add(b.apply(loss, logits, targets))
+		add(loss)
 	}
 	if b.spec.method.distils {
 		student := b.head("distilled", z, b.spec.joint.Classes, b.spec.joint.Views, format.HeadDistilled)
 		add(b.apply(newDistilOp("distillation", b.spec.joint, b.spec.images, b.spec.temperature, b.spec.beta), joint, student, targets))
 	}
+	for i, z := range features[:len(features)-1] {
+		_, loss := b.classify(fmt.Sprint("stage head", i+1), z, trainHead{labels: jointLabels}, targets)
+		add(loss)
+	}
 	return total
+}
+
+// classify puts a head and its loss on features.
+func (b *builder) classify(name string, z *G.Node, h trainHead, targets *G.Node) (logits, loss *G.Node) {
+	weight := 1
+	if h.labels == jointLabels && b.spec.sumViews {
+		weight = b.spec.joint.Views
+	}
+	o := newCrossEntropyOp(name+" loss", h.labels, b.spec.joint, b.rows, weight)
+	logits = b.head(name, z, o.outputs(), 1, h.export)
+	return logits, b.apply(o, logits, targets)
 }
 
 // head is a linear layer over every step-th row, with PyTorch's initial values.

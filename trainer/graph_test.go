@@ -6,6 +6,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"os"
+	"slices"
 	"testing"
 
 	G "gorgonia.org/gorgonia"
@@ -18,7 +19,7 @@ import (
 )
 
 // fixtureGraph is the net, batch and objective of testdata/fixtures.py.
-func fixtureGraph(t testing.TB, netName, methodName string) *graph {
+func fixtureGraph(t testing.TB, netName, methodName string, changes ...func(*graphSpec)) *graph {
 	t.Helper()
 	const images, side, classes = 5, 8, 3
 	net, err := parseNet(netName)
@@ -33,10 +34,14 @@ func fixtureGraph(t testing.TB, netName, methodName string) *graph {
 	if !m.views {
 		joint.Views = 1
 	}
-	g, err := newGraph(graphSpec{
+	spec := graphSpec{
 		net: net, input: format.Input{Channels: 1, Height: side, Width: side},
 		joint: joint, images: images, method: m, temperature: 2, beta: 0.5, rng: rand.New(rand.NewPCG(1, 2)),
-	})
+	}
+	for _, change := range changes {
+		change(&spec)
+	}
+	g, err := newGraph(spec)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,7 +111,7 @@ func TestTrainingStepsAgainstPyTorch(t *testing.T) {
 	}
 
 	g := fixtureGraph(t, "resnet8w8", "sla+sd")
-	solver := &sgd{rate: 0.1, momentum: 0.9, decay: 1e-2}
+	solver := &sgd{rate: 0.1, momentum: 0.9, decay: 1e-2, decayAll: true}
 	for step, w := range want.Losses {
 		loss, err := g.run()
 		if err != nil {
@@ -149,11 +154,22 @@ func logSoftmax(logits []float32, t float64) []float64 {
 // plainLoss is an objective written down once more, in float64, from the logits
 // of the last run. teacher holds the aggregated logits; if it is nil they are
 // taken from the run.
-func plainLoss(g *graph, m method, teacher [][]float32) (loss float64, aggregated [][]float32) {
+func plainLoss(g *graph, m method, sumViews bool, teacher [][]float32) (loss float64, aggregated [][]float32) {
 	const images, classes, temperature, beta = 5, 3, 2, 0.5
 	views := g.heads[0].rows / images
 	target := func(b, y int) float64 { return float64(g.targets[b*classes+y]) }
-	for i, h := range m.heads {
+	heads := m.heads
+	for len(heads) < len(g.heads) { // the distilled one, left out below, and those of the stages
+		heads = append(slices.Clip(heads), trainHead{labels: jointLabels})
+	}
+	for i, h := range heads {
+		if m.distils && i == 1 {
+			continue
+		}
+		weight := 1.0 / float64(images*views)
+		if sumViews && h.labels == jointLabels {
+			weight = 1.0 / images
+		}
 		logits := g.heads[i].buffer()
 		k := len(logits) / (images * views)
 		for r := range images * views {
@@ -168,7 +184,7 @@ func plainLoss(g *graph, m method, teacher [][]float32) (loss float64, aggregate
 						label = target(b, o/views)
 					}
 				}
-				loss -= label * lp / float64(images*views)
+				loss -= label * lp * weight
 			}
 		}
 	}
@@ -200,15 +216,29 @@ func plainLoss(g *graph, m method, teacher [][]float32) (loss float64, aggregate
 // central differences of that formula along the gradient. In SLA+SD the teacher
 // is held fixed, which is what its stop-gradient means.
 func TestGradientOfEveryObjective(t *testing.T) {
+	type objective struct {
+		method
+		stageHeads, sumViews bool
+	}
+	var objectives []objective
 	for _, m := range methods {
-		g := fixtureGraph(t, "resnet8w8", m.name)
+		objectives = append(objectives, objective{m, false, false})
+		if m.joint() {
+			objectives = append(objectives, objective{m, true, true})
+		}
+	}
+	for _, m := range objectives {
+		g := fixtureGraph(t, "resnet8w8", m.name, func(s *graphSpec) { s.stageHeads, s.sumViews = m.stageHeads, m.sumViews })
 		loss, err := g.run()
 		if err != nil {
 			t.Fatal(err)
 		}
-		want, teacher := plainLoss(g, m, nil)
+		want, teacher := plainLoss(g, m.method, m.sumViews, nil)
 		if math.Abs(loss-want) > 1e-6*want {
-			t.Errorf("%s: the loss is %v, want %v", m.name, loss, want)
+			t.Errorf("%+v: the loss is %v, want %v", m, loss, want)
+		}
+		if exported := len(g.export(&format.Manifest{}).Heads); m.stageHeads && exported > 2 {
+			t.Errorf("%s: %d heads are exported", m.name, exported)
 		}
 		var grads [][]float32
 		for _, p := range g.params {
@@ -239,7 +269,7 @@ func TestGradientOfEveryObjective(t *testing.T) {
 					if _, err := g.run(); err != nil {
 						t.Fatal(err)
 					}
-					side[s], _ = plainLoss(g, m, teacher)
+					side[s], _ = plainLoss(g, m.method, m.sumViews, teacher)
 				}
 				best = min(best, math.Abs((side[0]-side[1])/(2*h)-norm))
 			}
@@ -313,9 +343,9 @@ func TestGradientOfEveryOp(t *testing.T) {
 		"mean":           {newMeanOp("mean", 2, 3, 4, 8), [][]int{image}, 0},
 		"linear":         {newLinearOp("linear", 4, 5, 3, 1), [][]int{{4, 5}, {3, 5}, {3}}, 0},
 		"linear, step 2": {newLinearOp("linear", 4, 5, 3, 2), [][]int{{4, 5}, {3, 5}, {3}}, 0},
-		"class labels":   {newCrossEntropyOp("ce", classLabels, joint, 4), [][]int{{4, 3}, {2, 3}}, 1},
-		"view labels":    {newCrossEntropyOp("ce", viewLabels, joint, 4), [][]int{{4, 2}, {2, 3}}, 1},
-		"joint labels":   {newCrossEntropyOp("ce", jointLabels, joint, 4), [][]int{{4, 6}, {2, 3}}, 1},
+		"class labels":   {newCrossEntropyOp("ce", classLabels, joint, 4, 1), [][]int{{4, 3}, {2, 3}}, 1},
+		"view labels":    {newCrossEntropyOp("ce", viewLabels, joint, 4, 1), [][]int{{4, 2}, {2, 3}}, 1},
+		"joint labels":   {newCrossEntropyOp("ce", jointLabels, joint, 4, 1), [][]int{{4, 6}, {2, 3}}, 1},
 	}
 	for _, s := range []struct {
 		blocks, out, stride int

@@ -23,16 +23,17 @@ const (
 // target is a distribution over the classes and row r is view r % M of image
 // r / M. With jointLabels it is the SLA objective (SLA paper, eq. 3); with
 // classLabels the baseline's and DA's; class and view labels together are MT's.
+// A weight of M makes a sum over the views of it.
 type crossEntropyOp struct {
 	op
 	kind labelKind
 	sla.Joint
-	rows int
-	grad []float32 // of the logits, for a loss gradient of 1
+	rows, weight int
+	grad         []float32 // of the logits, for a loss gradient of 1
 }
 
-func newCrossEntropyOp(name string, kind labelKind, joint sla.Joint, rows int) *crossEntropyOp {
-	o := &crossEntropyOp{op: newOp(name, []int{2, 2}), kind: kind, Joint: joint, rows: rows}
+func newCrossEntropyOp(name string, kind labelKind, joint sla.Joint, rows, weight int) *crossEntropyOp {
+	o := &crossEntropyOp{op: newOp(name, []int{2, 2}), kind: kind, Joint: joint, rows: rows, weight: weight}
 	o.grad = make([]float32, rows*o.outputs())
 	return o
 }
@@ -69,6 +70,7 @@ func (o *crossEntropyOp) label(target []float32, row, k int) float64 {
 func (o *crossEntropyOp) Do(v ...G.Value) (G.Value, error) {
 	logits, targets, k := floats(v[0]), floats(v[1]), o.outputs()
 	p := make([]float64, k)
+	scale := float64(o.weight) / float64(o.rows)
 	var loss float64
 	for r := range o.rows {
 		row := logits[r*k : (r+1)*k]
@@ -77,10 +79,10 @@ func (o *crossEntropyOp) Do(v ...G.Value) (G.Value, error) {
 		for i := range row {
 			t := o.label(target, r, i)
 			loss -= t * (float64(row[i]) - logSum)
-			o.grad[r*k+i] = float32((p[i] - t) / float64(o.rows))
+			o.grad[r*k+i] = float32((p[i] - t) * scale)
 		}
 	}
-	return G.NewF32(float32(loss / float64(o.rows))), nil
+	return G.NewF32(float32(loss * scale)), nil
 }
 
 func (o *crossEntropyOp) DiffWRT(int) []bool { return []bool{true, false} }

@@ -22,6 +22,9 @@ type trainHead struct {
 	export string
 }
 
+// joint says whether a head has joint labels.
+func (m *method) joint() bool { return m.heads[0].labels == jointLabels }
+
 var methods = []method{
 	{"baseline", false, []trainHead{{classLabels, format.HeadClass}}, false},
 	{"da", true, []trainHead{{classLabels, format.HeadClass}}, false},

@@ -8,15 +8,15 @@ import (
 	G "gorgonia.org/gorgonia"
 )
 
-// sgd is stochastic gradient descent with momentum and weight decay on every
-// parameter, as in PyTorch: g += decay*w, v = momentum*v + g, w -= rate*v, or
+// sgd is stochastic gradient descent with momentum and weight decay, on every
+// parameter or on the weights of convolutions and heads alone, as in PyTorch: g += decay*w, v = momentum*v + g, w -= rate*v, or
 // w -= rate*(g + momentum*v) with Nesterov's momentum. Before that, gradients
 // are scaled down to a total norm of at most clip, if clip is not 0.
 // Gorgonia's own solver keeps its velocities to itself, so that a run could not
 // be continued, and folds the rate into them. It implements gorgonia.Solver.
 type sgd struct {
 	rate, momentum, decay, clip float64
-	nesterov                    bool
+	nesterov, decayAll          bool
 	velocity                    [][]float32 // per parameter
 }
 
@@ -39,9 +39,13 @@ func (s *sgd) Step(params []G.ValueGrad) error {
 	if norm := math.Sqrt(square); s.clip > 0 && norm > s.clip {
 		scale = float32(s.clip / norm)
 	}
-	rate, momentum, decay := float32(s.rate), float32(s.momentum), float32(s.decay)
+	rate, momentum := float32(s.rate), float32(s.momentum)
 	for i, p := range params {
 		w, grad := floats(p.Value()), grads[i]
+		decay := float32(s.decay)
+		if !s.decayAll && p.Value().Shape().Dims() == 1 {
+			decay = 0
+		}
 		if i == len(s.velocity) {
 			s.velocity = append(s.velocity, make([]float32, len(w)))
 		}

@@ -18,14 +18,15 @@ func (f fixedGrad) Grad() (G.Value, error) { return f.g, nil }
 // torch.nn.utils.clip_grad_norm_, in float64.
 func TestSGD(t *testing.T) {
 	for _, s := range []sgd{
-		{rate: 0.1, momentum: 0.9, decay: 0.01},
-		{rate: 0.1, momentum: 0.9, decay: 0.01, nesterov: true},
+		{rate: 0.1, momentum: 0.9, decay: 0.01, decayAll: true},
+		{rate: 0.1, momentum: 0.9, decay: 0.01}, // of weights, not of vectors
+		{rate: 0.1, momentum: 0.9, decay: 0.01, decayAll: true, nesterov: true},
 		{rate: 0.1, momentum: 0.9, clip: 0.5},
-		{rate: 0.1, momentum: 0.5, decay: 0.1, clip: 100, nesterov: true},
+		{rate: 0.1, momentum: 0.5, decay: 0.1, decayAll: true, clip: 100, nesterov: true},
 	} {
 		w := []float32{1, -2, 0.5}
 		params := []fixedGrad{
-			{tensor.New(tensor.WithShape(2), tensor.WithBacking(w[:2:2])), tensor.New(tensor.WithShape(2), tensor.Of(tensor.Float32))},
+			{tensor.New(tensor.WithShape(1, 2), tensor.WithBacking(w[:2:2])), tensor.New(tensor.WithShape(1, 2), tensor.Of(tensor.Float32))},
 			{tensor.New(tensor.WithShape(1), tensor.WithBacking(w[2:])), tensor.New(tensor.WithShape(1), tensor.Of(tensor.Float32))},
 		}
 		want, v := []float64{1, -2, 0.5}, make([]float64, 3)
@@ -42,7 +43,10 @@ func TestSGD(t *testing.T) {
 				}
 			}
 			for i := range want {
-				d := g[i] + s.decay*want[i]
+				d := g[i]
+				if s.decayAll || i < 2 {
+					d += s.decay * want[i]
+				}
 				v[i] = s.momentum*v[i] + d
 				if s.nesterov {
 					d += s.momentum * v[i]

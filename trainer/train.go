@@ -6,65 +6,13 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
 )
-
-// A Config says how to train. Start from DefaultConfig.
-type Config struct {
-	Method        string  `json:"method"`    // baseline, da, mt, sla or sla+sd
-	Transform     string  `json:"transform"` // see sla.ParseTransforms
-	Net           string  `json:"net"`       // resnetD or resnetDwW
-	Epochs        int     `json:"epochs"`
-	Batch         int     `json:"batch"`    // images a step; a method with views takes M rows an image
-	Rate          float64 `json:"lr"`       // the peak of the schedule
-	Schedule      string  `json:"schedule"` // one-cycle, cosine or step
-	Momentum      float64 `json:"momentum"`
-	Nesterov      bool    `json:"nesterov,omitempty"`
-	Decay         float64 `json:"weight_decay"`
-	Clip          float64 `json:"clip,omitempty"`            // the largest norm of all gradients together; 0: any
-	Smoothing     float64 `json:"label_smoothing,omitempty"` // the share of a label spread over all classes
-	Temperature   float64 `json:"temperature"`               // T of the distillation
-	Beta          float64 `json:"beta"`                      // weight of its cross-entropy
-	Seed          int     `json:"seed"`
-	TrainPerClass int     `json:"train_per_class,omitempty"` // 0: all images
-}
-
-// DefaultConfig gives the settings of the SLA paper where they do not depend on
-// the length of the run.
-func DefaultConfig() Config {
-	return Config{
-		Method: "sla+sd", Transform: "rotation", Net: "resnet8", Epochs: 10, Batch: 128, Rate: 0.1, Schedule: "one-cycle",
-		Momentum: 0.9, Decay: 1e-4, Temperature: 1, Beta: 1, Seed: 1,
-	}
-}
-
-// check finds what is wrong with a Config in itself.
-func (c *Config) check() error {
-	for _, x := range []struct {
-		ok   bool
-		what string
-	}{
-		{c.Epochs >= 1, "the number of epochs must be at least 1"},
-		{c.Batch >= 2, "a batch must have at least 2 images"},
-		{c.Rate > 0 && c.Rate <= 100, "the learning rate must be above 0"},
-		{c.Momentum >= 0 && c.Momentum < 1, "the momentum must be at least 0 and below 1"},
-		{c.Decay >= 0, "the weight decay cannot be negative"},
-		{c.Clip >= 0, "the norm to clip gradients to cannot be negative"},
-		{c.Smoothing >= 0 && c.Smoothing < 1, "label smoothing must be at least 0 and below 1"},
-		{c.Temperature > 0, "the temperature must be above 0"},
-		{c.Beta >= 0, "beta cannot be negative"},
-		{c.Seed >= 0, "the seed cannot be negative"},
-		{c.TrainPerClass >= 0, "the number of training images a class cannot be negative"},
-	} {
-		if !x.ok {
-			return errors.New(x.what)
-		}
-	}
-	return nil
-}
 
 // An Event tells how a run gets on: after each step, and, with Validation set,
 // after each epoch.
@@ -84,11 +32,13 @@ const Tool = "quarterturn 0.1"
 var ErrDiverged = errors.New("training diverged")
 
 // Train trains on a data set and gives the slab. A tenth of the training images
-// is held out to choose the mode that the slab recommends; the slab's manifest
-// has every mode's score on it. report, if not nil, is called on the way.
+// is held out to choose the mode that the slab recommends and the epoch that it
+// comes from; its manifest has every mode's score on them. report, if not nil, is
+// called on the way.
 //
 // The steps of a run: batch, graph (forward, loss, gradients), solver; after
-// each epoch the net is exported and evaluated as a slab.
+// each epoch the net is exported and evaluated as a slab, and kept if the mode
+// that it would serve is the best yet.
 func Train(ctx context.Context, d *Dataset, c Config, report func(Event)) (*format.Model, []byte, error) {
 	r, err := newRun(d, c)
 	if err != nil {
@@ -103,8 +53,7 @@ func Train(ctx context.Context, d *Dataset, c Config, report func(Event)) (*form
 			return nil, nil, err
 		}
 	}
-	slab, err := seal(r.model)
-	return r.model, slab, err
+	return r.best.model, r.best.slab, nil
 }
 
 // A run is a training run under way.
@@ -130,8 +79,17 @@ type run struct {
 	lossSum    float64  // of this epoch's steps
 	seconds    float64  // spent training before this process
 
-	began time.Time
-	model *format.Model // as of the last whole epoch
+	began   time.Time
+	average *average // of the weights, or nil
+
+	metrics []format.Metric // of the last whole epoch, on the held-out images
+	best    kept            // the best epoch, as a slab
+}
+
+// kept is the epoch that a run keeps.
+type kept struct {
+	model *format.Model
+	slab  []byte
 }
 
 func (r *run) steps() int { return r.stepsPerEpoch * r.config.Epochs }
@@ -165,10 +123,8 @@ func newRun(data *Dataset, c Config) (*run, error) {
 	d := *data
 	r := &run{config: c, data: &d, source: rand.NewPCG(uint64(c.Seed), 0), began: time.Now()}
 	r.rng = rand.New(r.source)
-	if c.TrainPerClass > 0 {
-		if err := d.limitPerClass(c.TrainPerClass, r.rng); err != nil {
-			return nil, err
-		}
+	if err := d.limit(c.TrainPerClass, c.Imbalance, r.rng); err != nil {
+		return nil, err
 	}
 	r.dataHash = d.Train.hash()
 	r.train, r.held = d.holdOut(r.rng)
@@ -184,17 +140,25 @@ func newRun(data *Dataset, c Config) (*run, error) {
 		Name: fmt.Sprintf("%s, %s, %s", d.Name, c.Net, c.Method), Labels: d.Labels, Transforms: transforms,
 		Input: input, Layers: net.layers(),
 		Provenance: format.Provenance{Tool: Tool, Data: d.Name, Method: c.Method, Net: c.Net, Seed: c.Seed,
-			Images: r.train.Len(), Epochs: c.Epochs, Steps: r.steps()},
+			Images: r.train.Len()},
 	}
 	joint := sla.Joint{Classes: len(d.Labels), Views: len(transforms)}
-	r.batcher = newBatcher(input, transforms, joint.Classes, c.Smoothing, &r.train)
+	if r.batcher, err = newBatcher(c, input, transforms, joint.Classes, &r.train); err != nil {
+		return nil, err
+	}
 	r.graph, err = newGraph(graphSpec{net: net, input: input, joint: joint, images: c.Batch, method: m,
-		temperature: c.Temperature, beta: c.Beta, rng: r.rng})
+		stageHeads: c.StageHeads, sumViews: c.SumViews, temperature: c.Temperature, beta: c.Beta, rng: r.rng})
 	if err != nil {
 		return nil, err
 	}
-	r.solver = &sgd{momentum: c.Momentum, nesterov: c.Nesterov, decay: c.Decay, clip: c.Clip}
+	if err := r.checkServed(); err != nil {
+		return nil, errors.Join(err, r.graph.close())
+	}
+	r.solver = &sgd{momentum: c.Momentum, nesterov: c.Nesterov, decay: c.Decay, decayAll: !c.DecayWeights, clip: c.Clip}
 	r.schedule = schedule
+	if c.Average > 0 {
+		r.average = newAverage(c.Average, r.graph.state())
+	}
 	return r, nil
 }
 
@@ -234,7 +198,7 @@ func (r *run) epoch(ctx context.Context, report func(Event)) error {
 		return err
 	}
 	r.epochs++
-	tell(r.model.Metrics)
+	tell(r.metrics)
 	return nil
 }
 
@@ -252,18 +216,60 @@ func (r *run) step(indices []int) (float64, error) {
 		return 0, fmt.Errorf("%w: the loss is %v; try a lower learning rate", ErrDiverged, loss)
 	}
 	r.solver.rate = r.config.Rate * r.schedule((float64(r.done)+0.5)/float64(r.steps()))
-	return loss, r.solver.Step(r.graph.valueGrads())
+	if err := r.solver.Step(r.graph.valueGrads()); err != nil {
+		return 0, err
+	}
+	if r.average != nil {
+		r.average.add(r.graph.state())
+	}
+	return loss, nil
 }
 
-// snapshot exports the net as it is and evaluates it on the held-out images.
+// checkServed finds out whether the net will have the mode to serve.
+func (r *run) checkServed() error {
+	modes := r.graph.export(&r.manifest).Modes()
+	if serve := r.config.Serve; serve != auto && !slices.Contains(modes, serve) {
+		return fmt.Errorf("serve %q: a slab of method %s has %s, or auto", serve, r.config.Method, strings.Join(modes, ", "))
+	}
+	return nil
+}
+
+// snapshot exports the net as it is, with averaged weights if there are any,
+// evaluates it on the held-out images and keeps it if it is the best.
 func (r *run) snapshot(ctx context.Context) error {
-	model := r.graph.export(&r.manifest)
+	var model *format.Model
+	export := func() { model = r.graph.export(&r.manifest) }
+	if r.average != nil {
+		r.average.with(r.graph.state(), export)
+	} else {
+		export()
+	}
 	metrics, err := Evaluate(ctx, model, r.data, &r.held, "validation", 0, nil)
 	if err != nil {
 		return err
 	}
-	model.Metrics = metrics
-	model.Recommended = recommend(&model.Manifest, metrics)
-	r.model = model
+	r.metrics, model.Metrics = metrics, metrics
+	if model.Recommended = r.config.Serve; model.Recommended == auto {
+		model.Recommended = recommend(&model.Manifest, metrics)
+	}
+	if r.best.model != nil && served(model) < served(r.best.model) {
+		return nil
+	}
+	model.Provenance.Epochs, model.Provenance.Steps = r.epochs+1, r.done
+	slab, err := seal(model)
+	if err != nil {
+		return err
+	}
+	r.best = kept{model, slab}
 	return nil
+}
+
+// served is the validation accuracy of the mode that a slab recommends.
+func served(m *format.Model) float64 {
+	for _, x := range m.Metrics {
+		if x.Mode == m.Recommended {
+			return x.Accuracy
+		}
+	}
+	return 0
 }

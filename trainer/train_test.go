@@ -24,7 +24,7 @@ func small(t testing.TB) *Dataset {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.limitPerClass(20, rand.New(rand.NewPCG(1, 1))); err != nil {
+	if err := d.limit(20, 0, rand.New(rand.NewPCG(1, 1))); err != nil {
 		t.Fatal(err)
 	}
 	d.Test = d.subset(&d.Test, []int{0, 1, 2, 3, 4, 5, 6, 7})
@@ -131,11 +131,15 @@ func exportedNetAgrees(t *testing.T, name string) {
 	for i := range pixels {
 		pixels[i] = byte(rng.Uint32())
 	}
-	b := newBatcher(model.Input, transforms, 3, 0, &Split{Pixels: pixels, Classes: make([]int, images)})
+	b, err := newBatcher(DefaultConfig(), model.Input, transforms, 3, &Split{Pixels: pixels, Classes: make([]int, images)})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for i := range images {
 		for j, tr := range transforms {
 			at := (i*4 + j) * nhwc.Padded(side, side, 1)
-			b.view(g.inputs[at:at+nhwc.Padded(side, side, 1)], i, augmentation{}, tr)
+			image := pixels[i*side*side : (i+1)*side*side]
+			b.view(g.inputs[at:at+nhwc.Padded(side, side, 1)], image, image, nil, tr)
 		}
 	}
 	if _, err := g.run(); err != nil {
@@ -211,66 +215,6 @@ func TestParameterCount(t *testing.T) {
 			t.Errorf("%s has %d parameters, want %d", name, n, want)
 		}
 		g.close()
-	}
-}
-
-// A view is the transformation of the shifted, flipped, normalised image, with
-// black (level 0, here -1) where the shift leaves nothing.
-func TestBatchViews(t *testing.T) {
-	input := format.Input{Channels: 3, Height: 6, Width: 6, Mean: []float32{.5, .5, .5}, Std: []float32{.5, .5, .5}}
-	pixels := make([]byte, 6*6*3)
-	for i := range pixels {
-		pixels[i] = byte(i + 1)
-	}
-	transforms, err := sla.ParseTransforms("rotationxcolor", 3)
-	if err != nil {
-		t.Fatal(err)
-	}
-	b := newBatcher(input, transforms, 4, 0, &Split{Pixels: pixels, Classes: []int{2}})
-	a := augmentation{dy: 1, dx: -2, flip: true}
-	var base [6][6][3]float32
-	for y := range 6 {
-		for x := range 6 {
-			for c := range 3 {
-				level := 0
-				if sy, sx := y+1, (5-x)-2; sy < 6 && sx >= 0 {
-					level = (sy*6+sx)*3 + c + 1
-				}
-				base[y][x][c] = (float32(level)/255 - 0.5) / 0.5
-			}
-		}
-	}
-	for j, tr := range transforms {
-		want := base
-		for range tr.Turns { // quarter turns one at a time: out[y][x] = in[x][5-y]
-			in := want
-			for y := range 6 {
-				for x := range 6 {
-					want[y][x] = in[x][5-y]
-				}
-			}
-		}
-		dst := make([]float32, nhwc.Padded(6, 6, 3))
-		b.view(dst, 0, a, tr)
-		for y := range 6 {
-			for x := range 6 {
-				for c := range 3 {
-					if got := dst[((y+1)*8+x+1)*3+c]; got != want[y][x][tr.Channels[c]] {
-						t.Fatalf("view %d, pixel (%d, %d), channel %d is %v, want %v", j, y, x, c, got, want[y][x][tr.Channels[c]])
-					}
-				}
-			}
-		}
-	}
-	inputs, targets := make([]float32, 24*nhwc.Padded(6, 6, 3)), make([]float32, 4)
-	b.fill(inputs, targets, []int{0}, rand.New(rand.NewPCG(1, 1)))
-	if !slices.Equal(targets, []float32{0, 0, 1, 0}) {
-		t.Errorf("targets %v", targets)
-	}
-	b = newBatcher(input, transforms, 4, 0.1, &Split{Pixels: pixels, Classes: []int{2}})
-	b.fill(inputs, targets, []int{0}, rand.New(rand.NewPCG(1, 1)))
-	if !slices.Equal(targets, []float32{0.025, 0.025, 0.925, 0.025}) {
-		t.Errorf("smoothed targets %v", targets)
 	}
 }
 
@@ -351,6 +295,14 @@ func TestTrainErrors(t *testing.T) {
 		{func(c *Config) { c.Schedule = "linear" }, `schedule "linear": want one-cycle, cosine, step`},
 		{func(c *Config) { c.Smoothing = 1 }, "label smoothing"},
 		{func(c *Config) { c.Clip = -1 }, "clip"},
+		{func(c *Config) { c.Average = 1 }, "averaged weights"},
+		{func(c *Config) { c.Augment = "crop,blur" }, `augmentation "blur": want none or a list of crop, flip, rand, cutout`},
+		{func(c *Config) { c.Mix = "blend" }, `mix "blend": want mixup or cutmix`},
+		{func(c *Config) { c.Mix, c.MixAlpha = "mixup", 0 }, "alpha"},
+		{func(c *Config) { c.Method, c.StageHeads = "da", true }, "method da has no joint loss"},
+		{func(c *Config) { c.Method, c.Serve = "baseline", "distilled" }, `serve "distilled": a slab of method baseline has baseline, or auto`},
+		{func(c *Config) { c.Imbalance = 0.5 }, "imbalance must be at least 1"},
+		{func(c *Config) { c.Imbalance = 50 }, "an imbalance of 50 leaves no training image of class"},
 		{func(c *Config) { c.Seed = -1 }, "seed"},
 		{func(c *Config) { c.TrainPerClass = 21 }, "class T-shirt/top has 20 training images, 21 are wanted"},
 		{func(c *Config) { c.TrainPerClass = 5 }, "50 training images are too few"},
