@@ -20,7 +20,8 @@ type epochRecord struct {
 	Step    int             `json:"step"`
 	Loss    float64         `json:"loss"`
 	Rate    float64         `json:"lr"`
-	Seconds float64         `json:"seconds"`
+	Seconds float64         `json:"seconds"` // that the run has taken
+	Time    float64         `json:"time"`    // in seconds since 1970
 	Metrics []format.Metric `json:"metrics"` // on the validation images
 }
 

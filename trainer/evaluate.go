@@ -2,8 +2,11 @@ package trainer
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"image"
 	"math"
+	"slices"
 	"sync/atomic"
 
 	"github.com/quarterturn/quarterturn/format"
@@ -11,13 +14,73 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
 
-// Evaluate runs every mode of a model on the first limit images of a split (all
-// of them if limit is 0), with the inference code that runs everywhere. Metrics
-// come in the order of Manifest.Modes. progress, if not nil, is called after
-// each image, from several goroutines.
-func Evaluate(ctx context.Context, m *format.Model, d *Dataset, s *Split, split string, limit int, progress func(done, of int)) ([]format.Metric, error) {
-	if m.Classes() != len(d.Labels) {
-		return nil, fmt.Errorf("the slab knows %d classes, the data set %s has %d", m.Classes(), d.Name, len(d.Labels))
+// An Ensemble is models whose probabilities are averaged (the SLA paper's IE);
+// mostly it is one model alone.
+type Ensemble []*format.Model
+
+// Modes lists the modes that all models have.
+func (e Ensemble) Modes() (modes []string) {
+	for _, mode := range e[0].Modes() {
+		if !slices.ContainsFunc(e, func(m *format.Model) bool { return !slices.Contains(m.Modes(), mode) }) {
+			modes = append(modes, mode)
+		}
+	}
+	return modes
+}
+
+// Passes is the number of passes through a net that an image takes.
+func (e Ensemble) Passes(mode string) (n int) {
+	for _, m := range e {
+		n += m.Passes(mode)
+	}
+	return n
+}
+
+// check finds out whether the models can be scored on a data set.
+func (e Ensemble) check(d *Dataset) error {
+	for _, m := range e {
+		if m.Classes() != len(d.Labels) {
+			return fmt.Errorf("the slab knows %d classes, the data set %s has %d", m.Classes(), d.Name, len(d.Labels))
+		}
+	}
+	if len(e.Modes()) == 0 {
+		return errors.New("the slabs have no mode in common")
+	}
+	return nil
+}
+
+// An outcome is what is said of one image in one mode: the probability of the
+// truth, that of the answer, and whether it is right.
+type outcome struct {
+	truth, top float64
+	right      bool
+}
+
+// judge compares an answer, the mean of the results, with the truth. Of one
+// result the logits decide: they tell more than rounded probabilities.
+func judge(results []*sla.Result, truth int) outcome {
+	mean := make([]float64, len(results[0].Probabilities))
+	for _, r := range results {
+		for k, p := range r.Probabilities {
+			mean[k] += float64(p) / float64(len(results))
+		}
+	}
+	best := 0
+	for k := range mean {
+		if len(results) == 1 && results[0].Logits[k] > results[0].Logits[best] || len(results) > 1 && mean[k] > mean[best] {
+			best = k
+		}
+	}
+	return outcome{mean[truth], mean[best], best == truth}
+}
+
+// Evaluate runs every mode of an ensemble on the first limit images of a split
+// (all of them if limit is 0), with the inference code that runs everywhere.
+// Metrics come in the order of Modes. progress, if not nil, is called after each
+// image, from several goroutines.
+func Evaluate(ctx context.Context, e Ensemble, d *Dataset, s *Split, split string, limit int, progress func(done, of int)) ([]format.Metric, error) {
+	if err := e.check(d); err != nil {
+		return nil, err
 	}
 	n := s.Len()
 	if limit > 0 {
@@ -26,51 +89,36 @@ func Evaluate(ctx context.Context, m *format.Model, d *Dataset, s *Split, split 
 	if n == 0 {
 		return nil, fmt.Errorf("the %s split of %s is empty", split, d.Name)
 	}
-	modes := m.Modes()
-	classifiers := make([]*sla.Classifier, nhwc.Workers())
+	modes := e.Modes()
+	classifiers := make([][]*sla.Classifier, nhwc.Workers())
 	for i := range classifiers {
-		var err error
-		if classifiers[i], err = sla.New(m); err != nil {
-			return nil, err
+		for _, m := range e {
+			c, err := sla.New(m)
+			if err != nil {
+				return nil, err
+			}
+			classifiers[i] = append(classifiers[i], c)
 		}
 	}
-	// Per image and mode: the probability of the truth, that of the answer, and
-	// whether it is right.
-	type outcome struct {
-		truth, top float64
-		right      bool
-	}
-	outcomes := make([][]outcome, n)
+	outcomes := make([][]outcome, n) // per image and mode
 	var failure atomic.Pointer[error]
 	var done atomic.Int64
 	nhwc.Parallel(n, func(worker, i int) {
 		if ctx.Err() != nil || failure.Load() != nil {
 			return
 		}
-		c := classifiers[worker]
 		img := d.Image(s, i)
-		err := c.Begin(d.Width, d.Height)
-		if err == nil {
-			err = c.Rows(img.Pix)
-		}
+		err := show(classifiers[worker], img)
 		for _, name := range modes {
-			var r *sla.Result
+			var results []*sla.Result
 			if err == nil {
-				mode, _ := sla.ParseMode(name) // the names come from the manifest
-				r, err = c.Run(mode)
+				results, err = classify(classifiers[worker], name)
 			}
 			if err != nil {
 				failure.Store(&err)
 				return
 			}
-			best := 0
-			for k, v := range r.Logits {
-				if v > r.Logits[best] {
-					best = k
-				}
-			}
-			p := r.Probabilities
-			outcomes[i] = append(outcomes[i], outcome{float64(p[s.Classes[i]]), float64(p[best]), best == s.Classes[i]})
+			outcomes[i] = append(outcomes[i], judge(results, s.Classes[i]))
 		}
 		if progress != nil {
 			progress(int(done.Add(1)), n)
@@ -104,4 +152,34 @@ func Evaluate(ctx context.Context, m *format.Model, d *Dataset, s *Split, split 
 		metrics = append(metrics, x)
 	}
 	return metrics, nil
+}
+
+// show gives classifiers an image.
+func show(classifiers []*sla.Classifier, img *image.NRGBA) error {
+	for _, c := range classifiers {
+		if err := c.Begin(img.Rect.Dx(), img.Rect.Dy()); err != nil {
+			return err
+		}
+		if err := c.Rows(img.Pix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// classify asks classifiers in a mode.
+func classify(classifiers []*sla.Classifier, name string) ([]*sla.Result, error) {
+	mode, err := sla.ParseMode(name)
+	if err != nil {
+		return nil, err
+	}
+	var results []*sla.Result
+	for _, c := range classifiers {
+		r, err := c.Run(mode)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, r)
+	}
+	return results, nil
 }

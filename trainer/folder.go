@@ -14,7 +14,7 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 )
 
-// The files of a run's folder.
+// The files of a run's folder, beside EventsFile.
 const (
 	ConfigFile     = "config.json"   // how it trains; written first
 	LogFile        = "metrics.jsonl" // an event a line: each epoch, and the test at the end
@@ -39,6 +39,7 @@ type Folder struct {
 
 	run    *run
 	log    *os.File
+	events *os.File
 	epochs []epochRecord // what the log says
 }
 
@@ -64,10 +65,26 @@ func Start(dir string, source Source, c Config) (*Folder, error) {
 	if err == nil {
 		f.log, err = os.Create(filepath.Join(dir, LogFile))
 	}
+	if err == nil {
+		err = f.openEvents()
+	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
+}
+
+// openEvents begins the events file, with the epochs that the log has.
+func (f *Folder) openEvents() error {
+	b := startEvents(float64(time.Now().Unix()))
+	for i := range f.epochs {
+		b = append(b, f.epochs[i].events()...)
+	}
+	var err error
+	if f.events, err = os.Create(filepath.Join(f.Dir, EventsFile)); err == nil {
+		_, err = f.events.Write(b)
+	}
+	return err
 }
 
 // Resume opens the folder of a run that was stopped.
@@ -137,15 +154,19 @@ func (f *Folder) restore() error {
 		}
 		f.epochs = append(f.epochs, e)
 	}
-	_, err = f.log.Seek(0, io.SeekEnd)
-	return err
+	if _, err := f.log.Seek(0, io.SeekEnd); err != nil {
+		return err
+	}
+	return f.openEvents()
 }
 
 // Close frees what the run holds. It changes nothing on disk.
 func (f *Folder) Close() error {
 	err := f.run.graph.close()
-	if f.log != nil {
-		err = errors.Join(err, f.log.Close())
+	for _, file := range []*os.File{f.log, f.events} {
+		if file != nil {
+			err = errors.Join(err, file.Close())
+		}
 	}
 	return err
 }
@@ -178,7 +199,7 @@ func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, 
 		}
 	}
 	model := f.run.best.model
-	metrics, err := Evaluate(ctx, model, f.Data, &f.Data.Test, "test", 0, tested)
+	metrics, err := Evaluate(ctx, Ensemble{model}, f.Data, &f.Data.Test, "test", 0, tested)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -192,8 +213,12 @@ func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, 
 func (f *Folder) record() error {
 	r := f.run
 	f.epochs = append(f.epochs, epochRecord{"epoch", r.epochs, r.done, r.lossSum / float64(r.stepsPerEpoch),
-		r.solver.rate, r.elapsed(), r.metrics})
-	if err := f.write(f.epochs[len(f.epochs)-1]); err != nil {
+		r.solver.rate, r.elapsed(), float64(time.Now().UnixMilli()) / 1e3, r.metrics})
+	last := &f.epochs[len(f.epochs)-1]
+	if err := f.write(last); err != nil {
+		return err
+	}
+	if _, err := f.events.Write(last.events()); err != nil {
 		return err
 	}
 	svg, err := curves(f.epochs)

@@ -244,7 +244,7 @@ func (r *run) snapshot(ctx context.Context) error {
 	} else {
 		export()
 	}
-	metrics, err := Evaluate(ctx, model, r.data, &r.held, "validation", 0, nil)
+	metrics, err := Evaluate(ctx, Ensemble{model}, r.data, &r.held, "validation", 0, nil)
 	if err != nil {
 		return err
 	}

@@ -242,7 +242,7 @@ func TestEvaluateScores(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	metrics, err := Evaluate(t.Context(), model, d, &d.Test, "test", 0, nil)
+	metrics, err := Evaluate(t.Context(), Ensemble{model}, d, &d.Test, "test", 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -274,8 +274,68 @@ func TestEvaluateScores(t *testing.T) {
 		}
 	}
 	d.Labels = d.Labels[:9]
-	if _, err := Evaluate(t.Context(), model, d, &d.Test, "test", 0, nil); err == nil || !strings.Contains(err.Error(), "10 classes") {
+	if _, err := Evaluate(t.Context(), Ensemble{model}, d, &d.Test, "test", 0, nil); err == nil || !strings.Contains(err.Error(), "10 classes") {
 		t.Errorf("a data set of other classes: %v", err)
+	}
+}
+
+// An ensemble answers with the mean of its nets' probabilities, in the modes that
+// all of them have.
+func TestEnsemble(t *testing.T) {
+	d := small(t)
+	config := smallConfig()
+	var e Ensemble
+	var classifiers []*sla.Classifier
+	for _, method := range []string{"sla", "sla+sd"} {
+		config.Method = method
+		config.Seed++
+		model, _, err := Train(t.Context(), d, config, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := sla.New(model)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, classifiers = append(e, model), append(classifiers, c)
+	}
+	metrics, err := Evaluate(t.Context(), e, d, &d.Test, "test", 0, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(metrics) != 2 || metrics[0].Mode != "single" || metrics[1].Mode != "aggregated" || e.Passes("aggregated") != 8 {
+		t.Fatalf("metrics %+v, %d passes aggregated", metrics, e.Passes("aggregated"))
+	}
+	right, nll := 0, 0.0
+	for i, y := range d.Test.Classes {
+		mean := make([]float64, 10)
+		for _, c := range classifiers {
+			if err := errors.Join(c.Begin(28, 28), c.Rows(d.Image(&d.Test, i).Pix)); err != nil {
+				t.Fatal(err)
+			}
+			r, err := c.Run(sla.Aggregated)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for k, p := range r.Probabilities {
+				mean[k] += float64(p) / 2
+			}
+		}
+		if mean[y] == slices.Max(mean) {
+			right++
+		}
+		nll -= math.Log(mean[y]) / 8
+	}
+	if x := metrics[1]; x.Accuracy != float64(right)/8 || math.Abs(x.NLL-nll) > 1e-9 {
+		t.Errorf("%+v, counted %d right, NLL %v", x, right, nll)
+	}
+	config.Method = "baseline"
+	other, _, err := Train(t.Context(), d, config, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Evaluate(t.Context(), append(e, other), d, &d.Test, "test", 0, nil); err == nil || !strings.Contains(err.Error(), "no mode in common") {
+		t.Errorf("nets without a common mode: %v", err)
 	}
 }
 

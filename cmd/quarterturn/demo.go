@@ -68,7 +68,7 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	note("the slab recommends %s, by its %d validation images\n", model.Recommended, model.Metrics[0].N)
 
 	results, err := json.MarshalIndent(map[string]scores{
-		"baseline": evalResult(plain, baseline), "sla+sd": evalResult(metrics, model),
+		"baseline": evalResult(plain, baseline.Passes), "sla+sd": evalResult(metrics, model.Passes),
 	}, "", "  ")
 	if err != nil {
 		return err

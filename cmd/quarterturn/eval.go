@@ -11,21 +11,27 @@ import (
 )
 
 func evalCommand() *cobra.Command {
-	var model, split string
+	var models []string
+	var split string
 	var source trainer.Source
 	var limit int
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "eval --model F --data D",
 		Short: "Score every mode of a slab on a data set",
+		Long:  "Score every mode of a slab on a data set. With --model given more than once, the slabs are an ensemble:\ntheir probabilities are averaged.",
 		Args:  cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			_, m, err := readSlab(model)
-			if err != nil {
-				return err
+			var e trainer.Ensemble
+			for _, name := range models {
+				_, m, err := readSlab(name)
+				if err != nil {
+					return err
+				}
+				e = append(e, m)
 			}
 			if strings.HasPrefix(source.Data, "folder:") {
-				source.Size = m.Input.Width
+				source.Size = e[0].Input.Width
 			}
 			d, err := source.Load()
 			if err != nil {
@@ -39,21 +45,21 @@ func evalCommand() *cobra.Command {
 				return usagef("--limit cannot be negative")
 			}
 			r := &reporter{}
-			metrics, err := trainer.Evaluate(cmd.Context(), m, d, images, split, limit, r.tested)
+			metrics, err := trainer.Evaluate(cmd.Context(), e, d, images, split, limit, r.tested)
 			r.bar.clear()
 			if err != nil {
-				return fmt.Errorf("%s on %s: %w", model, source.Data, err)
+				return fmt.Errorf("%s on %s: %w", strings.Join(models, ", "), source.Data, err)
 			}
 			if asJSON {
-				return printJSON(evalResult(metrics, m))
+				return printJSON(evalResult(metrics, e.Passes))
 			}
-			note("%s on %d %s images of %s", model, metrics[0].N, split, d.Name)
-			modeTable(metrics, m.Passes, func(mode string) string { return mode })
+			note("%s on %d %s images of %s", strings.Join(models, ", "), metrics[0].N, split, d.Name)
+			modeTable(metrics, e.Passes, func(mode string) string { return mode })
 			return nil
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&model, "model", "", "the slab")
+	f.StringArrayVar(&models, "model", nil, "the slab; several are an ensemble")
 	f.StringVar(&source.Data, "data", "", "data set: "+trainer.DataHelp)
 	f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
 	f.StringVar(&split, "split", "test", "test or train")
@@ -74,11 +80,11 @@ type scores struct {
 	Modes map[string]modeScore `json:"modes"`
 }
 
-func evalResult(metrics []format.Metric, m *format.Model) scores {
+func evalResult(metrics []format.Metric, passes func(mode string) int) scores {
 	s := scores{Modes: map[string]modeScore{}}
 	for _, x := range metrics {
 		s.N = x.N
-		s.Modes[x.Mode] = modeScore{x.Accuracy, x.NLL, x.ECE, m.Passes(x.Mode)}
+		s.Modes[x.Mode] = modeScore{x.Accuracy, x.NLL, x.ECE, passes(x.Mode)}
 	}
 	return s
 }

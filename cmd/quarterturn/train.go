@@ -109,7 +109,7 @@ func train(ctx context.Context, f *trainer.Folder, asJSON bool) error {
 	}
 	note("wrote %s; it recommends %s", filepath.Join(f.Dir, trainer.SlabFile), model.Recommended)
 	if asJSON {
-		return printJSON(evalResult(metrics, model))
+		return printJSON(evalResult(metrics, model.Passes))
 	}
 	modeTable(metrics, model.Passes, func(mode string) string { return mode })
 	return nil
@@ -146,6 +146,6 @@ func trainAndTest(ctx context.Context, d *trainer.Dataset, c trainer.Config) (*f
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	metrics, err := trainer.Evaluate(ctx, model, d, &d.Test, "test", 0, r.tested)
+	metrics, err := trainer.Evaluate(ctx, trainer.Ensemble{model}, d, &d.Test, "test", 0, r.tested)
 	return model, slab, metrics, err
 }
