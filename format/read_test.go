@@ -228,6 +228,9 @@ func TestBadSlabs(t *testing.T) {
 		{"layer reads ahead", encode(func(m *format.Model) { m.Layers[0].Input = 2 }), format.ErrUnsupported, "layers[0].input"},
 		{"residual shape", encode(func(m *format.Model) { m.Layers[3].Residual = 1 }), format.ErrUnsupported, "layers[3].residual"},
 		{"even kernel", encode(func(m *format.Model) { m.Layers[0].Kernel = 2 }), format.ErrUnsupported, "layers[0].kernel"},
+		{"max pooling of another kernel", encode(func(m *format.Model) {
+			m.Layers[2] = format.Layer{Name: "skip", Op: format.OpMax, Input: 1, Out: 4, Kernel: 5, Stride: 2}
+		}), format.ErrUnsupported, "layers[2]"},
 		{"no stride", encode(func(m *format.Model) { m.Layers[0].Stride = 0 }), format.ErrUnsupported, "layers[0].stride"},
 		{"heads out of order", encode(func(m *format.Model) { m.Heads[0], m.Heads[1] = m.Heads[1], m.Heads[0] }), format.ErrUnsupported, "heads[1]"},
 		{"unknown head", encode(func(m *format.Model) { m.Heads[0].Kind = "third" }), format.ErrUnsupported, "heads[0]"},

@@ -130,10 +130,12 @@ func (v *validator) layers(m *Manifest) {
 		case OpShortcut:
 			v.want(l.Out >= in.Channels, "out", "a shortcut cannot drop channels")
 			v.want(l.Kernel == 0 && l.Residual == 0 && !l.ReLU, "", "a shortcut has neither kernel, residual nor ReLU")
+		case OpMax:
+			v.want(l.Out == in.Channels && l.Kernel == 3 && l.Residual == 0 && !l.ReLU, "", "max keeps the channels, has kernel 3, and neither residual nor ReLU")
 		case OpMean:
 			v.want(l.Out == 0 && l.Kernel == 0 && l.Stride == 0 && l.Residual == 0 && !l.ReLU, "", "mean takes nothing but its input")
 		default:
-			v.want(false, "op", "want conv, shortcut or mean")
+			v.want(false, "op", "want conv, shortcut, max or mean")
 		}
 		if l.Op != OpMean {
 			v.within(l.Out, 1, maxChannels, "out", " channels")

@@ -38,7 +38,7 @@ type Label struct {
 // of package format, such as format.ErrCorrupt. The slab must not be changed
 // before Close.
 func Open(ctx context.Context, slab []byte, opts ...Option) (*Classifier, error) {
-	c := newConfig(opts)
+	c := newConfig(slab, opts)
 	model, err := format.Decode(slab)
 	if err != nil {
 		return nil, err

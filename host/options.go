@@ -49,15 +49,17 @@ func WithEngine(e Engine) Option { return func(c *config) { c.engine = e } }
 func WithPoolSize(n int) Option { return func(c *config) { c.pool = max(1, n) } }
 
 // WithMemoryLimit bounds the memory of one sandboxed instance, in bytes, rounded
-// up to 64 KiB. The default is 128 MiB. The native engine has no such limit.
+// up to 64 KiB. The default is 64 MiB and eight times the slab, which leaves room
+// for the weights in the order that kernels want and for garbage on the way
+// there. The native engine has no such limit.
 func WithMemoryLimit(bytes uint64) Option { return func(c *config) { c.memoryLimit = bytes } }
 
 // WithCacheDir keeps compiled code in a directory, so that the next process
 // opens in milliseconds. Without it, code is shared within this process only.
 func WithCacheDir(dir string) Option { return func(c *config) { c.cacheDir = dir } }
 
-func newConfig(opts []Option) config {
-	c := config{pool: runtime.GOMAXPROCS(0), memoryLimit: 128 << 20}
+func newConfig(slab []byte, opts []Option) config {
+	c := config{pool: runtime.GOMAXPROCS(0), memoryLimit: 64<<20 + 8*uint64(len(slab))}
 	for _, o := range opts {
 		o(&c)
 	}

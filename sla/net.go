@@ -43,6 +43,8 @@ func (n *network) forward(z []float32, observe func(layer int, out *value)) {
 			conv(out, in, residual, l, n.weights[i], n.biases[i])
 		case format.OpShortcut:
 			shortcut(out, in, l.Stride)
+		case format.OpMax:
+			largest(out, in, l.Stride)
 		case format.OpMean:
 			mean(out, in)
 		}
@@ -67,6 +69,26 @@ func shortcut(out, in *value, stride int) {
 			from := in.row(c, y*stride)
 			for x := range row {
 				row[x] = from[x*stride]
+			}
+		}
+	}
+}
+
+// largest is max pooling over the part of a 3x3 window that lies in the image.
+func largest(out, in *value, stride int) {
+	for c := range out.shape.Channels {
+		for y := range out.shape.Height {
+			row := out.row(c, y)
+			for x := range row {
+				top := in.row(c, y*stride)[x*stride]
+				for i := max(0, y*stride-1); i < min(in.shape.Height, y*stride+2); i++ {
+					for _, v := range in.row(c, i)[max(0, x*stride-1):min(in.shape.Width, x*stride+2)] {
+						if v > top {
+							top = v
+						}
+					}
+				}
+				row[x] = top
 			}
 		}
 	}

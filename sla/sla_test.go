@@ -116,6 +116,30 @@ func TestConvolutionKernels(t *testing.T) {
 	}
 }
 
+func TestMaxPooling(t *testing.T) {
+	for _, size := range [][3]int{{2, 5, 6}, {1, 1, 1}, {3, 4, 7}} {
+		for _, stride := range []int{1, 2} {
+			in := newValue(format.Shape{Channels: size[0], Height: size[1], Width: size[2]}, 1)
+			x := formattest.LCG(6, in.shape.Elements())
+			load(in, x)
+			out := newValue(format.Shape{Channels: size[0], Height: (size[1] + stride - 1) / stride, Width: (size[2] + stride - 1) / stride}, 2)
+			largest(out, in, stride)
+			for i, got := range dense(out) {
+				c, y, oy := i/(out.shape.Height*out.shape.Width), i/out.shape.Width%out.shape.Height*stride, i%out.shape.Width*stride
+				want := float32(-2)
+				for k, v := range x[c*size[1]*size[2] : (c+1)*size[1]*size[2]] {
+					if dy, dx := k/size[2]-y, k%size[2]-oy; dy*dy <= 1 && dx*dx <= 1 {
+						want = max(want, v)
+					}
+				}
+				if got != want {
+					t.Fatalf("%v, stride %d: output %d is %v, want %v", size, stride, i, got, want)
+				}
+			}
+		}
+	}
+}
+
 // resnet8 is the net of testdata/fixtures.py, with what PyTorch computes in
 // float64.
 func resnet8(t testing.TB) (m *format.Model, want map[string][]float64) {

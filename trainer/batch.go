@@ -21,6 +21,7 @@ const (
 // normalised -> M views, which share all of that.
 type batcher struct {
 	input      format.Input
+	border     int                // of zeros around the images
 	transforms []format.Transform // of the batch: the identity alone for a method without views
 	classes    int
 	pixels     []byte // of the split, (n, H, W, C)
@@ -34,8 +35,8 @@ type batcher struct {
 	images []byte // of a batch, augmented
 }
 
-func newBatcher(c Config, input format.Input, transforms []format.Transform, classes int, s *Split) (*batcher, error) {
-	b := &batcher{input: input, transforms: transforms, classes: classes, pixels: s.Pixels, labels: s.Classes,
+func newBatcher(c Config, input format.Input, border int, transforms []format.Transform, classes int, s *Split) (*batcher, error) {
+	b := &batcher{input: input, border: border, transforms: transforms, classes: classes, pixels: s.Pixels, labels: s.Classes,
 		norm: sla.Normalised(input), mix: c.Mix, alpha: c.MixAlpha}
 	share := c.Smoothing / float64(classes) // Szegedy et al. 2016
 	b.on, b.off = float32(1-c.Smoothing+share), float32(share)
@@ -71,8 +72,8 @@ func (b *batcher) drawMixture(n int, rng *rand.Rand) *mixture {
 	return m
 }
 
-// fill writes the images with the given indices to inputs, (len(indices)*M, H+2,
-// W+2, C), and their labels to targets, (len(indices), N). All draws are made
+// fill writes the images with the given indices to inputs, (len(indices)*M, H+2B,
+// W+2B, C) with a border B, and their labels to targets, (len(indices), N). All draws are made
 // first, in order, so that the work may be shared out.
 func (b *batcher) fill(inputs, targets []float32, indices []int, rng *rand.Rand) {
 	draws := make([]augmentation, len(indices))
@@ -87,7 +88,7 @@ func (b *batcher) fill(inputs, targets []float32, indices []int, rng *rand.Rand)
 	nhwc.Parallel(len(indices), func(_, i int) {
 		b.augmenter.apply(b.images[i*size:(i+1)*size], b.pixels[indices[i]*size:][:size], draws[i])
 	})
-	padded, views := nhwc.Padded(b.input.Height, b.input.Width, b.input.Channels), len(b.transforms)
+	padded, views := len(inputs)/len(indices)/len(b.transforms), len(b.transforms)
 	nhwc.Parallel(len(indices), func(_, i int) {
 		b.target(targets[i*b.classes:(i+1)*b.classes], indices, i, m)
 		other := i
@@ -126,7 +127,7 @@ func (b *batcher) view(dst []float32, image, other []byte, m *mixture, t format.
 			if m != nil && sy >= m.top && sy < m.bottom && sx >= m.left && sx < m.right {
 				src = other
 			}
-			to := dst[((y+1)*(w+2)+x+1)*channels:][:channels]
+			to := dst[((y+b.border)*(w+2*b.border)+x+b.border)*channels:][:channels]
 			for c, from := range t.Channels {
 				to[c] = b.norm[from][src[at+from]]
 				if b.mix == mixup {

@@ -15,7 +15,7 @@ import (
 // batcherFor is a batcher of 4 classes.
 func batcherFor(t *testing.T, c Config, input format.Input, transforms []format.Transform, s *Split) *batcher {
 	t.Helper()
-	b, err := newBatcher(c, input, transforms, 4, s)
+	b, err := newBatcher(c, input, 1, transforms, 4, s)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,7 +16,7 @@ import (
 // A graph is a net, its heads and its loss for batches of one size, ready to
 // run: write inputs and targets, call run, then let a solver step on params.
 type graph struct {
-	inputs  []float32 // (images*M, H+2, W+2, C), views of an image next to each other
+	inputs  []float32 // (images*M, H+2B, W+2B, C) with B as net.border, views of an image next to each other
 	targets []float32 // (images, N), one distribution a row
 	params  []*param
 	convs   []*convLayer
@@ -55,7 +55,8 @@ type graphSpec struct {
 
 func newGraph(s graphSpec) (*graph, error) {
 	b := &builder{graph: &graph{g: G.NewGraph()}, spec: s, rows: s.images * s.joint.Views}
-	inputs := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(b.rows, s.input.Height+2, s.input.Width+2, s.input.Channels))
+	border := 2 * s.net.border()
+	inputs := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(b.rows, s.input.Height+border, s.input.Width+border, s.input.Channels))
 	targets := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(s.images, s.joint.Classes))
 	b.inputs, b.targets = inputs.Data().([]float32), targets.Data().([]float32)
 	x := G.NewTensor(b.g, tensor.Float32, 4, G.WithShape(inputs.Shape()...), G.WithName("inputs"), G.WithValue(inputs))
@@ -164,17 +165,23 @@ func (b *builder) backbone(x *G.Node) (features G.Nodes) {
 	}
 	var buffers nhwc.Buffers
 	c := nhwc.Conv{Images: b.rows, Height: b.spec.input.Height, Width: b.spec.input.Width,
-		In: b.spec.input.Channels, Out: b.spec.net.width, Kernel: 3, Stride: 1}
+		In: b.spec.input.Channels, Out: b.spec.net.width, Kernel: b.spec.net.kernel, Stride: b.spec.net.stride}
 	stem := nhwc.NewStem(c, &buffers)
 	l := layer(&stem.Unit)
-	shape := []int{b.rows, c.Height + 2, c.Width + 2, c.Out}
+	height, width := c.OutHeight(), c.OutWidth()
+	shape := []int{b.rows, height + 2, width + 2, c.Out}
 	x = b.apply(&stemOp{newOp(l.layer.Name, append([]int{4}, unitInputs...), shape...), stem, l}, append(G.Nodes{x}, l.nodes()...)...)
+	if b.spec.net.pool {
+		pool := newPoolOp("pool", b.rows, height, width, c.Out)
+		x, height, width = b.apply(pool, x), pool.OutHeight(), pool.OutWidth()
+	}
 	for i, specs := range b.spec.net.stages {
 		var blocks []*nhwc.Block
 		inputs := G.Nodes{x}
 		var units []*convLayer
 		for _, spec := range specs {
-			c = nhwc.Conv{Images: b.rows, Height: c.OutHeight(), Width: c.OutWidth(), In: c.Out, Out: spec.out, Kernel: 3, Stride: spec.stride}
+			c = nhwc.Conv{Images: b.rows, Height: height, Width: width, In: c.Out, Out: spec.out, Kernel: 3, Stride: spec.stride}
+			height, width = c.OutHeight(), c.OutWidth()
 			block := nhwc.NewBlock(c, b.spec.net.project && (c.Stride == 2 || c.In != c.Out))
 			for _, u := range block.Units() {
 				l := layer(u)
@@ -184,7 +191,7 @@ func (b *builder) backbone(x *G.Node) (features G.Nodes) {
 		}
 		x = b.apply(newStageOp(fmt.Sprint("stage", i+1), nhwc.NewStage(blocks, &buffers), units), inputs...)
 		if b.spec.stageHeads || i == len(b.spec.net.stages)-1 {
-			features = append(features, b.apply(newMeanOp(fmt.Sprint("mean", i+1), b.rows, c.OutHeight(), c.OutWidth(), c.Out), x))
+			features = append(features, b.apply(newMeanOp(fmt.Sprint("mean", i+1), b.rows, height, width, c.Out), x))
 		}
 	}
 	return features

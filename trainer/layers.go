@@ -146,6 +146,39 @@ func (o *stageGradOp) Do(v ...G.Value) (G.Value, error) {
 	return o.out, nil
 }
 
+// poolOp is max pooling.
+type poolOp struct {
+	op
+	*nhwc.Pool
+}
+
+func newPoolOp(name string, rows, height, width, channels int) *poolOp {
+	p := &nhwc.Pool{Images: rows, Height: height, Width: width, Channels: channels}
+	return &poolOp{newOp(name, []int{4}, rows, p.OutHeight()+2, p.OutWidth()+2, channels), p}
+}
+
+func (o *poolOp) Do(v ...G.Value) (G.Value, error) {
+	o.Forward(o.buffer(), floats(v[0]))
+	return o.out, nil
+}
+
+func (o *poolOp) DiffWRT(int) []bool { return []bool{true} }
+
+func (o *poolOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	d, err := G.ApplyOp(&poolGradOp{newOp(o.name+" dx", []int{4, 4, 4}, in[0].Shape()...), o.Pool}, in[0], out, grad)
+	return G.Nodes{d}, err
+}
+
+type poolGradOp struct {
+	op
+	*nhwc.Pool
+}
+
+func (o *poolGradOp) Do(v ...G.Value) (G.Value, error) {
+	o.Backward(o.buffer(), floats(v[0]), floats(v[1]), floats(v[2]))
+	return o.out, nil
+}
+
 // meanOp is global average pooling: (rows, H+2, W+2, C) to (rows, C).
 type meanOp struct {
 	op

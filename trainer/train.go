@@ -143,7 +143,7 @@ func newRun(data *Dataset, c Config) (*run, error) {
 			Images: r.train.Len()},
 	}
 	joint := sla.Joint{Classes: len(d.Labels), Views: len(transforms)}
-	if r.batcher, err = newBatcher(c, input, transforms, joint.Classes, &r.train); err != nil {
+	if r.batcher, err = newBatcher(c, input, net.border(), transforms, joint.Classes, &r.train); err != nil {
 		return nil, err
 	}
 	r.graph, err = newGraph(graphSpec{net: net, input: input, joint: joint, images: c.Batch, method: m,

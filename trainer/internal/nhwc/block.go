@@ -37,11 +37,16 @@ func (u *Unit) run(n int, x []float32) {
 // ran ends the convolution of a batch.
 func (u *Unit) ran() { u.ready(u.params.Gamma, u.params.Beta) }
 
-// startGrad makes ready for applyGrad, addWeights and gradInput, when every
-// image's gradient was observed.
+// startGrad makes ready for applyGrad and addWeights, when every image's gradient
+// was observed.
 func (u *Unit) startGrad() {
 	u.readyGrad(u.params.Gamma)
 	u.startWeights()
+}
+
+// startGrads makes ready for gradInput, too.
+func (u *Unit) startGrads() {
+	u.startGrad()
 	u.turn(u.params.Weight)
 }
 
@@ -197,9 +202,9 @@ func (b *Block) backward1(n int, m, dy, y []float32) {
 }
 
 func (b *Block) back1() {
-	b.Second.startGrad()
+	b.Second.startGrads()
 	if b.Projection != nil {
-		b.Projection.startGrad()
+		b.Projection.startGrads()
 	}
 }
 
@@ -212,7 +217,7 @@ func (b *Block) backward2(w *workspace, group, n int, inner, m []float32) {
 	b.First.observeMasked(n, inner, b.First.output(n), w.dMiddle, w.middle)
 }
 
-func (b *Block) back2() { b.First.startGrad() }
+func (b *Block) back2() { b.First.startGrads() }
 
 func (b *Block) backward3(w *workspace, group, n int, dx, x, inner, m []float32) {
 	b.First.applyGrad(w.dMiddle, b.First.output(n), inner)

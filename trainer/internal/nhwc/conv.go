@@ -51,7 +51,7 @@ type Conv struct {
 	Images        int
 	Height, Width int // of the input, without its border
 	In, Out       int // channels; Out a multiple of 8, and In too for gradInput
-	Kernel        int // 1 or 3
+	Kernel        int // 1, 3, or for a stem another odd number
 	Stride        int // 1 or 2
 
 	turned  []float32   // weights for the input gradient, see turn
@@ -67,7 +67,13 @@ func (c *Conv) OutWidth() int { return (c.Width + c.Stride - 1) / c.Stride }
 // Padded is the number of floats of one padded image.
 func Padded(height, width, channels int) int { return (height + 2) * (width + 2) * channels }
 
-func (c *Conv) inSize() int  { return Padded(c.Height, c.Width, c.In) }
+// Border is the width of the border of zeros around the input: 1, or what the
+// kernel reaches beyond that.
+func (c *Conv) Border() int { return max(1, c.Kernel/2) }
+
+func (c *Conv) inWidth() int { return c.Width + 2*c.Border() }
+
+func (c *Conv) inSize() int  { return (c.Height + 2*c.Border()) * c.inWidth() * c.In }
 func (c *Conv) outSize() int { return Padded(c.OutHeight(), c.OutWidth(), c.Out) }
 
 // A window is where the inputs of an output pixel lie.
@@ -79,9 +85,9 @@ type window struct {
 
 // forward writes y = conv(x, w) into the inner part of the image y.
 func (c *Conv) forward(y, x, w []float32) {
-	pad := 1 - c.Kernel/2 // where the window of output 0 begins in the padded input
+	pad := c.Border() - c.Kernel/2 // where the window of output 0 begins in the padded input
 	grid := grid{height: c.OutHeight(), width: c.OutWidth(), pixel: c.Out, row: (c.OutWidth() + 2) * c.Out}
-	convolve(y[grid.row+c.Out:], grid, x, c.Width+2, c.In, window{c.Kernel, c.Kernel, pad, pad, c.Stride}, w, c.Out)
+	convolve(y[grid.row+c.Out:], grid, x, c.inWidth(), c.In, window{c.Kernel, c.Kernel, pad, pad, c.Stride}, w, c.Out)
 }
 
 // taps lists the rows (or columns) of a kernel that reach the input pixels of a
@@ -189,7 +195,7 @@ func (c *Conv) startWeights() {
 func (c *Conv) addWeights(group int, x, dy []float32) {
 	const f = unsafe.Sizeof(float32(0))
 	dw := c.partial[group]
-	pad := 1 - c.Kernel/2
+	pad := c.Border() - c.Kernel/2
 	set, vectors := choose(c.Out)
 	byTile := set.weights[vectors]
 	length := c.Kernel * c.In
@@ -197,9 +203,9 @@ func (c *Conv) addWeights(group int, x, dy []float32) {
 	for ky := range c.Kernel {
 		for i := 0; i < length; i += len(byTile) - 1 {
 			tile := min(len(byTile)-1, length-i)
-			from := ((ky+pad)*(c.Width+2)+pad)*c.In + i
+			from := ((ky+pad)*c.inWidth()+pad)*c.In + i
 			for k := 0; k < c.Out; k += set.lanes * vectors {
-				byTile[tile](&x[from], uintptr(c.Stride*c.In)*f, uintptr(c.Stride*(c.Width+2)*c.In)*f, uintptr(ow), uintptr(oh),
+				byTile[tile](&x[from], uintptr(c.Stride*c.In)*f, uintptr(c.Stride*c.inWidth()*c.In)*f, uintptr(ow), uintptr(oh),
 					&dy[(ow+3)*c.Out+k], uintptr(c.Out)*f, uintptr((ow+2)*c.Out)*f, &dw[(ky*length+i)*c.Out+k], uintptr(c.Out)*f)
 			}
 		}

@@ -23,6 +23,7 @@ var shapes = []Conv{
 	{Images: 3, Height: 6, Width: 5, In: 8, Out: 16, Kernel: 1, Stride: 2},
 	{Images: 2, Height: 3, Width: 13, In: 16, Out: 32, Kernel: 3, Stride: 1},
 	{Images: 2, Height: 5, Width: 12, In: 32, Out: 64, Kernel: 3, Stride: 2},
+	{Images: 2, Height: 9, Width: 10, In: 3, Out: 16, Kernel: 7, Stride: 2},
 }
 
 func normal(rng *rand.Rand, n int) []float32 {
@@ -35,10 +36,16 @@ func normal(rng *rand.Rand, n int) []float32 {
 
 // padded gives random images with a zero border.
 func padded(rng *rand.Rand, images, h, w, c int) []float32 {
-	v := make([]float32, images*Padded(h, w, c))
+	return bordered(rng, images, h, w, c, 1)
+}
+
+// bordered is padded with a border of another width.
+func bordered(rng *rand.Rand, images, h, w, c, border int) []float32 {
+	size := (h + 2*border) * (w + 2*border) * c
+	v := make([]float32, images*size)
 	for n := range images {
 		for y := range h {
-			at := n*Padded(h, w, c) + ((y+1)*(w+2)+1)*c
+			at := n*size + ((y+border)*(w+2*border)+border)*c
 			copy(v[at:at+w*c], normal(rng, w*c))
 		}
 	}
@@ -74,7 +81,7 @@ func (c *Conv) each(f func(x, w, y int)) {
 						}
 						for i := range c.In {
 							for o := range c.Out {
-								f(n*c.inSize()+((iy+1)*(c.Width+2)+ix+1)*c.In+i,
+								f(n*c.inSize()+((iy+c.Border())*c.inWidth()+ix+c.Border())*c.In+i,
 									((ky*c.Kernel+kx)*c.In+i)*c.Out+o,
 									n*c.outSize()+((oy+1)*(c.OutWidth()+2)+ox+1)*c.Out+o)
 							}
@@ -117,7 +124,7 @@ func TestConvAgainstFloat64(t *testing.T) {
 	engines(t, func(t *testing.T) {
 		for _, c := range shapes {
 			rng := rand.New(rand.NewPCG(1, 2))
-			x := padded(rng, c.Images, c.Height, c.Width, c.In)
+			x := bordered(rng, c.Images, c.Height, c.Width, c.In, c.Border())
 			dy := padded(rng, c.Images, c.OutHeight(), c.OutWidth(), c.Out)
 			w := normal(rng, c.Kernel*c.Kernel*c.In*c.Out)
 			wantY, wantX, wantW := make([]float64, len(dy)), make([]float64, len(x)), make([]float64, len(w))
@@ -145,7 +152,7 @@ func TestConvAgainstFloat64(t *testing.T) {
 func TestWorkersDoNotChangeBits(t *testing.T) {
 	c := shapes[4]
 	rng := rand.New(rand.NewPCG(3, 4))
-	x := padded(rng, c.Images, c.Height, c.Width, c.In)
+	x := bordered(rng, c.Images, c.Height, c.Width, c.In, c.Border())
 	dy := padded(rng, c.Images, c.OutHeight(), c.OutWidth(), c.Out)
 	before := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(before)
@@ -171,7 +178,7 @@ func TestVectorSetsGiveTheSameBits(t *testing.T) {
 	defer func() { useAVX512 = true }()
 	for _, c := range shapes {
 		rng := rand.New(rand.NewPCG(7, 7))
-		x := padded(rng, c.Images, c.Height, c.Width, c.In)
+		x := bordered(rng, c.Images, c.Height, c.Width, c.In, c.Border())
 		dy := padded(rng, c.Images, c.OutHeight(), c.OutWidth(), c.Out)
 		w := normal(rng, c.Kernel*c.Kernel*c.In*c.Out)
 		var results [2][]float32
