@@ -92,3 +92,29 @@ func benchGraph(b *testing.B, net string, images, views int) *graph {
 	}
 	return g
 }
+
+// BenchmarkBatch times the making of a batch of 128 images in four views.
+func BenchmarkBatch(b *testing.B) {
+	input := format.Input{Channels: 3, Height: 32, Width: 32, Mean: []float32{.5, .5, .5}, Std: []float32{.5, .5, .5}}
+	transforms, err := sla.ParseTransforms("rotation", 3)
+	if err != nil {
+		b.Fatal(err)
+	}
+	const images = 128
+	for _, augment := range []string{"crop,flip", "crop,flip,rand,cutout"} {
+		b.Run(augment, func(b *testing.B) {
+			config := DefaultConfig()
+			config.Augment = augment
+			batcher, err := newBatcher(config, input, 1, transforms, 10, &Split{Pixels: make([]byte, images*32*32*3), Classes: make([]int, images)})
+			if err != nil {
+				b.Fatal(err)
+			}
+			inputs, targets := make([]float32, images*4*34*34*3), make([]float32, images*10)
+			rng := rand.New(rand.NewPCG(1, 1))
+			indices := rng.Perm(images)
+			for b.Loop() {
+				batcher.fill(inputs, targets, indices, rng)
+			}
+		})
+	}
+}

@@ -186,9 +186,6 @@ func (c *Conv) startWeights() {
 	for len(c.partial) < groups {
 		c.partial = append(c.partial, make([]float32, c.Kernel*c.Kernel*c.In*c.Out))
 	}
-	for _, part := range c.partial {
-		clear(part)
-	}
 }
 
 // addWeights adds one image's part to the weight gradient of its group.
@@ -212,11 +209,13 @@ func (c *Conv) addWeights(group int, x, dy []float32) {
 	}
 }
 
-// weights writes the weight gradient, summed over the groups, to dw.
+// weights writes the weight gradient, summed over the groups, to dw. It leaves
+// zeros behind, for the next batch.
 func (c *Conv) weights(dw []float32) {
-	copy(dw, c.partial[0])
-	for _, part := range c.partial[1:] {
+	clear(dw)
+	for _, part := range c.partial {
 		add(dw, part)
+		clear(part)
 	}
 }
 

@@ -95,6 +95,30 @@ func weightsAVX2_6x2(x *float32, pixel, row, width, height uintptr, dy *float32,
 //go:noescape
 func peakAVX2(turns uintptr)
 
+//go:noescape
+func sumsAVX2(sum, square, x *float32, n uintptr)
+
+//go:noescape
+func affineAVX2(y, x, scale, shift *float32, n uintptr)
+
+//go:noescape
+func affineReLUAVX2(y, x, scale, shift *float32, n uintptr)
+
+//go:noescape
+func affineAddReLUAVX2(y, x, scale, shift, residual *float32, n uintptr)
+
+//go:noescape
+func gradSumsAVX2(sum, product, x, dy *float32, n uintptr)
+
+//go:noescape
+func maskSumsAVX2(m, sum, product, x, dy, y *float32, n uintptr)
+
+//go:noescape
+func gradApplyAVX2(dx, x, dy, k1, k2, k3 *float32, n uintptr)
+
+//go:noescape
+func addAVX2(y, x *float32, n uintptr)
+
 var kernelsAVX2 = kernels{lanes: 8, peak: peakAVX2, peakFLOP: 768,
 	forward: [vectorMax + 1][]forwardKernel{
 		1: {1: forwardAVX2_1x1, 2: forwardAVX2_2x1, 3: forwardAVX2_3x1, 4: forwardAVX2_4x1, 5: forwardAVX2_5x1, 6: forwardAVX2_6x1},
@@ -265,6 +289,30 @@ func weightsAVX512_12x2(x *float32, pixel, row, width, height uintptr, dy *float
 //go:noescape
 func peakAVX512(turns uintptr)
 
+//go:noescape
+func sumsAVX512(sum, square, x *float32, n uintptr)
+
+//go:noescape
+func affineAVX512(y, x, scale, shift *float32, n uintptr)
+
+//go:noescape
+func affineReLUAVX512(y, x, scale, shift *float32, n uintptr)
+
+//go:noescape
+func affineAddReLUAVX512(y, x, scale, shift, residual *float32, n uintptr)
+
+//go:noescape
+func gradSumsAVX512(sum, product, x, dy *float32, n uintptr)
+
+//go:noescape
+func maskSumsAVX512(m, sum, product, x, dy, y *float32, n uintptr)
+
+//go:noescape
+func gradApplyAVX512(dx, x, dy, k1, k2, k3 *float32, n uintptr)
+
+//go:noescape
+func addAVX512(y, x *float32, n uintptr)
+
 var kernelsAVX512 = kernels{lanes: 16, peak: peakAVX512, peakFLOP: 1536,
 	forward: [vectorMax + 1][]forwardKernel{
 		1: {1: forwardAVX512_1x1, 2: forwardAVX512_2x1, 3: forwardAVX512_3x1, 4: forwardAVX512_4x1, 5: forwardAVX512_5x1, 6: forwardAVX512_6x1, 7: forwardAVX512_7x1, 8: forwardAVX512_8x1, 9: forwardAVX512_9x1, 10: forwardAVX512_10x1, 11: forwardAVX512_11x1, 12: forwardAVX512_12x1, 13: forwardAVX512_13x1, 14: forwardAVX512_14x1, 15: forwardAVX512_15x1, 16: forwardAVX512_16x1},
@@ -275,30 +323,6 @@ var kernelsAVX512 = kernels{lanes: 16, peak: peakAVX512, peakFLOP: 1536,
 		2: {1: weightsAVX512_1x2, 2: weightsAVX512_2x2, 3: weightsAVX512_3x2, 4: weightsAVX512_4x2, 5: weightsAVX512_5x2, 6: weightsAVX512_6x2, 7: weightsAVX512_7x2, 8: weightsAVX512_8x2, 9: weightsAVX512_9x2, 10: weightsAVX512_10x2, 11: weightsAVX512_11x2, 12: weightsAVX512_12x2},
 	},
 }
-
-//go:noescape
-func sumsAVX2(sum, square, x *float32, n uintptr)
-
-//go:noescape
-func affineAVX2(y, x, scale, shift *float32, n uintptr)
-
-//go:noescape
-func affineReLUAVX2(y, x, scale, shift *float32, n uintptr)
-
-//go:noescape
-func affineAddReLUAVX2(y, x, scale, shift, residual *float32, n uintptr)
-
-//go:noescape
-func gradSumsAVX2(sum, product, x, dy *float32, n uintptr)
-
-//go:noescape
-func maskSumsAVX2(m, sum, product, x, dy, y *float32, n uintptr)
-
-//go:noescape
-func gradApplyAVX2(dx, x, dy, k1, k2, k3 *float32, n uintptr)
-
-//go:noescape
-func addAVX2(y, x *float32, n uintptr)
 
 //go:noescape
 func addPixelsAVX2(sum *float64, x *float32, channels, pixels uintptr)

@@ -9,7 +9,7 @@
 // three times 16 or 32 channels of a row of a 3x3 window.
 //
 // The kernels of batch normalisation go element by element over n floats, a
-// multiple of 8; see norm.go for what each computes.
+// multiple of the vector's; see norm_generic.go for what each computes.
 package main
 
 import (
@@ -18,6 +18,7 @@ import (
 	"go/format"
 	"log"
 	"os"
+	"regexp"
 	"strings"
 )
 
@@ -51,14 +52,18 @@ func pixel(i, disp int) string {
 
 func (s isa) vector(i int) string { return fmt.Sprintf("%s%d", s.reg, i) }
 
+func (s isa) clear(i int) {
+	v := s.vector(i)
+	if s.lanes == 16 {
+		p("\tVPXORD %s, %s, %s", v, v, v)
+	} else {
+		p("\tVXORPS %s, %s, %s", v, v, v)
+	}
+}
+
 func (s isa) clearAccumulators(n int) {
 	for i := range n {
-		v := s.vector(i)
-		if s.lanes == 16 {
-			p("\tVPXORD %s, %s, %s", v, v, v)
-		} else {
-			p("\tVXORPS %s, %s, %s", v, v, v)
-		}
+		s.clear(i)
 	}
 }
 
@@ -190,67 +195,80 @@ func (s isa) peak() {
 
 const peakChains = 12
 
-// elementwise writes a kernel that runs body once for each 8 floats; args are
-// its pointers, found in registers by name, and n comes last.
-func elementwise(name string, args []string, body func(reg map[string]string)) {
+// elementwise writes a kernel that runs body once for each vector; args are its
+// pointers, found in registers by name, and n, a multiple of the lanes, comes last.
+func (s isa) elementwise(name string, args []string, body func(reg map[string]string)) {
 	registers := []string{"SI", "DI", "R8", "R9", "R10", "R11", "R12", "R13"}
-	fmt.Fprintf(&decl, "//go:noescape\nfunc %s(%s *float32, n uintptr)\n\n", name, strings.Join(args, ", "))
-	p("\nTEXT ·%s(SB), NOSPLIT, $0-%d", name, 8*len(args)+8)
+	fmt.Fprintf(&decl, "//go:noescape\nfunc %s%s(%s *float32, n uintptr)\n\n", name, s.name, strings.Join(args, ", "))
+	p("\nTEXT ·%s%s(SB), NOSPLIT, $0-%d", name, s.name, 8*len(args)+8)
 	reg := map[string]string{}
 	for i, a := range args {
 		p("\tMOVQ %s+%d(FP), %s", a, 8*i, registers[i])
 		reg[a] = "(" + registers[i] + ")(BX*1)"
 	}
 	p("\tMOVQ n+%d(FP), CX", 8*len(args))
-	p("\tSHLQ $2, CX\n\tXORQ BX, BX\n\tVXORPS Y15, Y15, Y15")
+	p("\tSHLQ $2, CX\n\tXORQ BX, BX")
+	s.clear(15)
 	p("loop:")
 	body(reg)
-	p("\tADDQ $32, BX\n\tCMPQ BX, CX\n\tJLT loop\n\tVZEROUPPER\n\tRET")
+	p("\tADDQ $%d, BX\n\tCMPQ BX, CX\n\tJLT loop\n\tVZEROUPPER\n\tRET", 4*s.lanes)
 }
 
-func norms() {
-	elementwise("sumsAVX2", []string{"sum", "square", "x"}, func(r map[string]string) {
-		p("\tVMOVUPS %s, Y0\n\tVADDPS %s, Y0, Y1\n\tVMOVUPS Y1, %s", r["x"], r["sum"], r["sum"])
-		p("\tVMOVUPS %s, Y2\n\tVFMADD231PS Y0, Y0, Y2\n\tVMOVUPS Y2, %s", r["square"], r["square"])
+// do writes instructions; "V0" in them is vector register 0, and so on.
+func (s isa) do(format string, args ...any) {
+	p("\t"+vectorName.ReplaceAllString(strings.ReplaceAll(format, "; ", "\n\t"), s.reg+"$1"), args...)
+}
+
+var vectorName = regexp.MustCompile(`\bV([0-9]+)\b`)
+
+func (s isa) norms() {
+	s.elementwise("sums", []string{"sum", "square", "x"}, func(r map[string]string) {
+		s.do("VMOVUPS %s, V0; VADDPS %s, V0, V1; VMOVUPS V1, %s", r["x"], r["sum"], r["sum"])
+		s.do("VMOVUPS %s, V2; VFMADD231PS V0, V0, V2; VMOVUPS V2, %s", r["square"], r["square"])
 	})
 	for _, v := range []struct {
 		name           string
 		residual, relu bool
-	}{{"affineAVX2", false, false}, {"affineReLUAVX2", false, true}, {"affineAddReLUAVX2", true, true}} {
+	}{{"affine", false, false}, {"affineReLU", false, true}, {"affineAddReLU", true, true}} {
 		args := []string{"y", "x", "scale", "shift"}
 		if v.residual {
 			args = append(args, "residual")
 		}
-		elementwise(v.name, args, func(r map[string]string) {
-			p("\tVMOVUPS %s, Y0\n\tVMOVUPS %s, Y1\n\tVFMADD132PS %s, Y1, Y0", r["x"], r["shift"], r["scale"])
+		s.elementwise(v.name, args, func(r map[string]string) {
+			s.do("VMOVUPS %s, V0; VMOVUPS %s, V1; VFMADD132PS %s, V1, V0", r["x"], r["shift"], r["scale"])
 			if v.residual {
-				p("\tVADDPS %s, Y0, Y0", r["residual"])
+				s.do("VADDPS %s, V0, V0", r["residual"])
 			}
 			if v.relu {
-				p("\tVMAXPS Y0, Y15, Y0") // in this order a NaN stays one
+				s.do("VMAXPS V0, V15, V0") // in this order a NaN stays one
 			}
-			p("\tVMOVUPS Y0, %s", r["y"])
+			s.do("VMOVUPS V0, %s", r["y"])
 		})
 	}
-	// gradient adds Y0 to sum and its product with x to product.
+	// gradient adds V0 to sum and its product with x to product.
 	gradient := func(r map[string]string) {
-		p("\tVADDPS %s, Y0, Y1\n\tVMOVUPS Y1, %s", r["sum"], r["sum"])
-		p("\tVMOVUPS %s, Y2\n\tVFMADD231PS %s, Y0, Y2\n\tVMOVUPS Y2, %s", r["product"], r["x"], r["product"])
+		s.do("VADDPS %s, V0, V1; VMOVUPS V1, %s", r["sum"], r["sum"])
+		s.do("VMOVUPS %s, V2; VFMADD231PS %s, V0, V2; VMOVUPS V2, %s", r["product"], r["x"], r["product"])
 	}
-	elementwise("gradSumsAVX2", []string{"sum", "product", "x", "dy"}, func(r map[string]string) {
-		p("\tVMOVUPS %s, Y0", r["dy"])
+	s.elementwise("gradSums", []string{"sum", "product", "x", "dy"}, func(r map[string]string) {
+		s.do("VMOVUPS %s, V0", r["dy"])
 		gradient(r)
 	})
-	elementwise("maskSumsAVX2", []string{"m", "sum", "product", "x", "dy", "y"}, func(r map[string]string) {
-		p("\tVMOVUPS %s, Y0\n\tVCMPPS $1, %s, Y15, Y1\n\tVANDPS Y1, Y0, Y0\n\tVMOVUPS Y0, %s", r["dy"], r["y"], r["m"]) // 0 < y
+	s.elementwise("maskSums", []string{"m", "sum", "product", "x", "dy", "y"}, func(r map[string]string) {
+		if s.lanes == 16 { // 0 < y
+			s.do("VCMPPS $1, %s, V15, K1; VMOVUPS.Z %s, K1, V0", r["y"], r["dy"])
+		} else {
+			s.do("VMOVUPS %s, V0; VCMPPS $1, %s, V15, V1; VANDPS V1, V0, V0", r["dy"], r["y"])
+		}
+		s.do("VMOVUPS V0, %s", r["m"])
 		gradient(r)
 	})
-	elementwise("gradApplyAVX2", []string{"dx", "x", "dy", "k1", "k2", "k3"}, func(r map[string]string) {
-		p("\tVMOVUPS %s, Y2\n\tVMOVUPS %s, Y3\n\tVFMADD132PS %s, Y2, Y3", r["k2"], r["x"], r["k3"])
-		p("\tVMOVUPS %s, Y0\n\tVFMADD231PS %s, Y0, Y3\n\tVMOVUPS Y3, %s", r["dy"], r["k1"], r["dx"])
+	s.elementwise("gradApply", []string{"dx", "x", "dy", "k1", "k2", "k3"}, func(r map[string]string) {
+		s.do("VMOVUPS %s, V2; VMOVUPS %s, V3; VFMADD132PS %s, V2, V3", r["k2"], r["x"], r["k3"])
+		s.do("VMOVUPS %s, V0; VFMADD231PS %s, V0, V3; VMOVUPS V3, %s", r["dy"], r["k1"], r["dx"])
 	})
-	elementwise("addAVX2", []string{"y", "x"}, func(r map[string]string) {
-		p("\tVMOVUPS %s, Y0\n\tVADDPS %s, Y0, Y0\n\tVMOVUPS Y0, %s", r["y"], r["x"], r["y"])
+	s.elementwise("add", []string{"y", "x"}, func(r map[string]string) {
+		s.do("VMOVUPS %s, V0; VADDPS %s, V0, V0; VMOVUPS V0, %s", r["y"], r["x"], r["y"])
 	})
 }
 
@@ -308,9 +326,9 @@ func main() {
 		each(s.forwardTile, s.forward)
 		each(s.weightsTile, s.weights)
 		s.peak()
+		s.norms()
 		s.table()
 	}
-	norms()
 	addPixels()
 	declared, err := format.Source(decl.Bytes())
 	if err != nil {
