@@ -11,7 +11,7 @@ import (
 
 // BenchmarkConv times the convolutions of ResNet-32 for CIFAR on one core and,
 // in turn with them, a loop of nothing but multiply-adds: the core's peak, which
-// on a shared machine is not the same from one second to the next. The batch of 32
+// on a shared machine is not the same from one second to the next. The batch of 16
 // images stays in the caches; see BenchmarkStep of the trainer for whole batches.
 //
 //	go test -run '^$' -bench Conv ./trainer/internal/nhwc
@@ -25,7 +25,7 @@ func BenchmarkConv(b *testing.B) {
 		{Height: 16, Width: 16, In: 32, Out: 64, Kernel: 3, Stride: 2},
 		{Height: 8, Width: 8, In: 64, Out: 64, Kernel: 3, Stride: 1},
 	} {
-		c.Images = 32
+		c.Images = 16
 		rng := rand.New(rand.NewPCG(1, 2))
 		x := padded(rng, c.Images, c.Height, c.Width, c.In)
 		dy := padded(rng, c.Images, c.OutHeight(), c.OutWidth(), c.Out)
