@@ -3,6 +3,7 @@ package trainer
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"encoding/xml"
 	"errors"
 	"os"
@@ -16,6 +17,8 @@ var mini = Source{Data: "fashion-mini"}
 func folderConfigForTest() Config {
 	c := smallConfig()
 	c.TrainPerClass, c.Epochs = 20, 3
+	// All that draws random numbers or has a state of its own.
+	c.Average, c.Mix, c.Augment, c.StageHeads = 0.9, cutmix, "crop,flip,rand,cutout", true
 	return c
 }
 
@@ -40,6 +43,17 @@ func finish(t *testing.T, f *Folder) (slab []byte, events int) {
 	svg, err := os.ReadFile(filepath.Join(f.Dir, CurvesFile))
 	if err != nil || xml.Unmarshal(svg, new(struct{})) != nil || !bytes.Contains(svg, []byte("aggregated")) || len(f.epochs) != f.Config.Epochs {
 		t.Errorf("%s: %d epochs, %d bytes, %v", CurvesFile, len(f.epochs), len(svg), err)
+	}
+	records, err := os.ReadFile(filepath.Join(f.Dir, EventsFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for ; len(records) > 0; n++ {
+		records = records[16+binary.LittleEndian.Uint64(records):]
+	}
+	if n != 1+f.Config.Epochs {
+		t.Errorf("%s: %d records", EventsFile, n)
 	}
 	return slab, bytes.Count(log, []byte("\n"))
 }
