@@ -51,9 +51,11 @@ func (s *Split) hash() [32]byte {
 const DataHelp = "fashion-mini (built in), fashion:DIR (the four IDX files of Fashion-MNIST), cifar10:DIR or cifar100:DIR (the binary files), " +
 	"folder:DIR (DIR/train/CLASS/*.png, jpg, gif or webp, and DIR/test/CLASS/...)"
 
-// A Source says where a data set is and, for image folders, how to read it.
+// A Source says where a data set is, what to call it and, for image folders, how
+// to read it.
 type Source struct {
 	Data       string `json:"data"`                  // see DataHelp
+	Name       string `json:"name,omitempty"`        // what slabs call it; empty: its kind, or its folder
 	Size       int    `json:"size,omitempty"`        // side to which a folder's images are resized; 0: 32
 	SkipBroken bool   `json:"skip_broken,omitempty"` // leave out images of a folder that cannot be read
 }
@@ -84,13 +86,16 @@ func (source Source) Load() (*Dataset, error) {
 	default:
 		return nil, fmt.Errorf("data %q: want %s", name, DataHelp)
 	}
-	if err == nil && kind != "folder" && source != (Source{Data: name}) {
+	if err == nil && kind != "folder" && (source.Size != 0 || source.SkipBroken) {
 		err = errors.New("only the images of a folder can be resized or skipped")
 	}
 	if err != nil {
 		return nil, fmt.Errorf("data %s: %w", name, err)
 	}
-	if d.Name = kind; kind == "folder" {
+	switch d.Name = kind; {
+	case source.Name != "":
+		d.Name = source.Name
+	case kind == "folder":
 		d.Name = filepath.Base(filepath.Clean(dir))
 	}
 	return d, nil

@@ -126,6 +126,9 @@ func TestBadImageFolders(t *testing.T) {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
 	}
+	if d, err := (Source{Data: "fashion-mini", Name: "clothes"}).Load(); err != nil || d.Name != "clothes" {
+		t.Errorf("a name of one's own: %v", err)
+	}
 	if _, err := (Source{Data: "fashion-mini", Size: 64}).Load(); err == nil || !strings.Contains(err.Error(), "only the images of a folder") {
 		t.Errorf("resizing fashion-mini: %v", err)
 	}

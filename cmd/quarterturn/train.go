@@ -47,6 +47,7 @@ func trainCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&source.Data, "data", "", "data set, see above")
+	f.StringVar(&source.Name, "name", "", "what the slab calls the data set; empty: its kind, or its folder's name")
 	f.IntVar(&source.Size, "size", 0, "side to which the images of a folder are resized; 0: 32")
 	f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
 	f.StringVar(&out, "out", "", "folder of the run")

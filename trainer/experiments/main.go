@@ -29,7 +29,8 @@ import (
 
 // An experiment is some ways of training on one data set.
 type experiment struct {
-	name, data string
+	name string
+	data trainer.Source
 	ways       []way
 }
 
@@ -49,8 +50,10 @@ func experiments(cifar10 string) []experiment {
 	cifar := func(method string, epochs int) func(c *trainer.Config) {
 		return func(c *trainer.Config) { c.Method, c.Epochs = method, epochs }
 	}
+	// The copy of the data set that these results are from was re-encoded as JPEG.
+	jpegCopy := trainer.Source{Data: "cifar10:" + cifar10, Name: "CIFAR-10 (JPEG copy)"}
 	return []experiment{
-		{"fashion-mini", "fashion-mini", []way{
+		{"fashion-mini", trainer.Source{Data: "fashion-mini"}, []way{
 			{"resnet8, baseline", 3, small("resnet8", "baseline", 14)},
 			{"resnet8, sla+sd", 3, small("resnet8", "sla+sd", 14)},
 			{"resnet8, baseline, 4x the steps", 3, small("resnet8", "baseline", 56)},
@@ -58,7 +61,7 @@ func experiments(cifar10 string) []experiment {
 			{"resnet8w8, sla+sd", 3, small("resnet8w8", "sla+sd", 30)},
 			{"resnet8w8, baseline, 4x the steps", 3, small("resnet8w8", "baseline", 120)},
 		}},
-		{"cifar10", "cifar10:" + cifar10, []way{
+		{"cifar10", jpegCopy, []way{
 			{"baseline", 1, cifar("baseline", 15)},
 			{"da", 1, cifar("da", 15)},
 			{"mt", 1, cifar("mt", 15)},
@@ -66,7 +69,7 @@ func experiments(cifar10 string) []experiment {
 			{"sla+sd", 1, cifar("sla+sd", 15)},
 			{"baseline, 4x the steps", 1, cifar("baseline", 60)},
 		}},
-		{"cifar10-page", "cifar10:" + cifar10, []way{
+		{"cifar10-page", jpegCopy, []way{
 			{"resnet8w32, sla+sd", 1, func(c *trainer.Config) {
 				c.Net, c.Epochs, c.Decay, c.DecayWeights, c.Nesterov = "resnet8w32", 15, 5e-4, true, true
 			}},
@@ -101,7 +104,7 @@ func run(ctx context.Context, out, cifar10 string, names []string) error {
 			return fmt.Errorf("no experiment %q; there are: %s", name, strings.Join(known, ", "))
 		}
 		e := all[i]
-		if strings.HasSuffix(e.data, ":") {
+		if strings.HasSuffix(e.data.Data, ":") {
 			return fmt.Errorf("%s needs -cifar10", name)
 		}
 		if err := e.run(ctx, filepath.Join(out, e.name)); err != nil {
@@ -160,7 +163,7 @@ func row(begin, mode string, passes int, scores []format.Metric) {
 
 // ensemble prints what the nets of all seeds score together (the paper's IE).
 func (e *experiment) ensemble(ctx context.Context, w way, models trainer.Ensemble) error {
-	d, err := trainer.Load(e.data)
+	d, err := e.data.Load()
 	if err != nil {
 		return err
 	}
@@ -178,7 +181,7 @@ func (e *experiment) ensemble(ctx context.Context, w way, models trainer.Ensembl
 
 // train gives the model of a run and its scores on the test images, training
 // what is missing.
-func train(ctx context.Context, dir, data string, c trainer.Config) (*format.Model, []format.Metric, error) {
+func train(ctx context.Context, dir string, data trainer.Source, c trainer.Config) (*format.Model, []format.Metric, error) {
 	slab, err := os.ReadFile(filepath.Join(dir, trainer.SlabFile))
 	if err == nil {
 		return finished(dir, slab, c)
@@ -192,7 +195,7 @@ func train(ctx context.Context, dir, data string, c trainer.Config) (*format.Mod
 		if err != nil {
 			return nil, nil, err
 		}
-	} else if f, err = trainer.Start(dir, trainer.Source{Data: data}, c); err != nil {
+	} else if f, err = trainer.Start(dir, data, c); err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()
