@@ -16,9 +16,9 @@ import (
 )
 
 // Files holds the JavaScript package, the page, and the runners of the parity
-// check.
+// check and of the benchmark.
 //
-//go:embed *.js *.html *.css *.svg parity
+//go:embed *.js *.html *.css *.svg parity bench
 var Files embed.FS
 
 // A Sample is an image that the page offers to classify.

@@ -1,0 +1,57 @@
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/bench"
+)
+
+func benchCommand() *cobra.Command {
+	var model string
+	var engines []string
+	var rounds int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "bench --model F",
+		Short: "Time every mode of a slab on every engine, side by side",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			slab, m, err := readSlab(model)
+			if err != nil {
+				return err
+			}
+			if rounds < 1 {
+				return usagef("--rounds must be at least 1")
+			}
+			var bar progress
+			r, err := bench.Run(cmd.Context(), slab, engines, rounds, func(done, of int) { bar.set(done, of, "timing") })
+			bar.clear()
+			if err != nil {
+				return err
+			}
+			if asJSON {
+				return printJSON(r)
+			}
+			fmt.Printf("%s, one image of %d x %d, one thread; milliseconds, medians of %d rounds\n\n", m.Name, m.Input.Width, m.Input.Height, r.Rounds)
+			fmt.Printf("%-10s %-12s %7s %9s %9s %9s %9s %9s\n", "engine", "mode", "passes", "median", "10 %", "90 %", "open", "first")
+			for _, e := range r.Engines {
+				for i, x := range e.Modes {
+					fmt.Printf("%-10s %-12s %7d %9.2f %9.2f %9.2f", e.Name, x.Mode, x.Passes, x.Median, x.Low, x.High)
+					if i == 0 {
+						fmt.Printf(" %9.1f %9.2f", e.Open, e.First)
+					}
+					fmt.Println()
+				}
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&model, "model", "", "the slab")
+	f.StringSliceVar(&engines, "engines", bench.Engines, "the engines to time")
+	f.IntVar(&rounds, "rounds", 50, "how often each mode runs on each engine")
+	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
+	return required(cmd, "model")
+}
