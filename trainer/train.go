@@ -19,6 +19,7 @@ import (
 type Event struct {
 	Epoch, Epochs int // counted from 1
 	Step, Steps   int // of the whole run, counted from 1
+	Batch         int // images a step
 	Loss          float64
 	Rate          float64
 	Seconds       float64         // since the run began
@@ -173,7 +174,7 @@ func (r *run) epoch(ctx context.Context, report func(Event)) error {
 	// the side, so that it can be drawn once more in the middle of an epoch.
 	drawn := r.epochStart
 	order := rand.New(&drawn).Perm(r.train.Len())
-	event := Event{Epoch: r.epochs + 1, Epochs: r.config.Epochs, Steps: r.steps()}
+	event := Event{Epoch: r.epochs + 1, Epochs: r.config.Epochs, Steps: r.steps(), Batch: r.config.Batch}
 	tell := func(validation []format.Metric) {
 		event.Step, event.Loss, event.Rate = r.done, r.lossSum/float64(r.done-before), r.solver.rate
 		event.Seconds, event.Validation = r.elapsed(), validation

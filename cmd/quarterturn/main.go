@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.AddCommand(demoCommand(), trainCommand(), evalCommand(), predictCommand(), inspectCommand(),
-		verifyCommand(), parityCommand(), benchCommand(), serveCommand())
+		verifyCommand(), parityCommand(), benchCommand(), reproduceCommand(), serveCommand())
 	for _, c := range root.Commands() {
 		f := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {

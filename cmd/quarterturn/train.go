@@ -99,7 +99,7 @@ func train(ctx context.Context, f *trainer.Folder, asJSON bool) error {
 		note("going on with %s at step %d of %d", f.Dir, f.Step(), f.Steps())
 	}
 	announce(f.Data, f.Config)
-	r := &reporter{batch: f.Config.Batch}
+	r := &reporter{}
 	model, metrics, err := f.Run(ctx, r.event, r.tested)
 	r.bar.clear()
 	if errors.Is(err, context.Canceled) {
@@ -121,19 +121,16 @@ func announce(d *trainer.Dataset, c trainer.Config) {
 }
 
 // A reporter shows a run: a bar on a terminal, and a line an epoch.
-type reporter struct {
-	bar   progress
-	batch int // images a step
-}
+type reporter struct{ bar progress }
 
 func (r *reporter) event(e trainer.Event) {
 	if e.Validation == nil {
-		r.bar.set(e.Step*r.batch, e.Steps*r.batch, fmt.Sprintf("epoch %d/%d, loss %.3f", e.Epoch, e.Epochs, e.Loss))
+		r.bar.set(e.Step*e.Batch, e.Steps*e.Batch, fmt.Sprintf("epoch %d/%d, loss %.3f", e.Epoch, e.Epochs, e.Loss))
 		return
 	}
 	r.bar.clear()
 	line := fmt.Sprintf("  epoch %2d/%d  %5.0f s  %4.0f images/s  loss %.3f  validation accuracy:", e.Epoch, e.Epochs, e.Seconds,
-		float64(e.Step*r.batch)/e.Seconds, e.Loss)
+		float64(e.Step*e.Batch)/e.Seconds, e.Loss)
 	for _, x := range e.Validation {
 		line += fmt.Sprintf(" %s %.1f%%", x.Mode, 100*x.Accuracy)
 	}
@@ -145,7 +142,7 @@ func (r *reporter) tested(done, of int) { r.bar.set(done, of, "testing") }
 // trainAndTest trains without a folder and evaluates on the test images.
 func trainAndTest(ctx context.Context, d *trainer.Dataset, c trainer.Config) (*format.Model, []byte, []format.Metric, error) {
 	announce(d, c)
-	r := &reporter{batch: c.Batch}
+	r := &reporter{}
 	defer r.bar.clear()
 	model, slab, err := trainer.Train(ctx, d, c, r.event)
 	if err != nil {

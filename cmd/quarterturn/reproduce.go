@@ -1,0 +1,50 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/experiments"
+)
+
+func reproduceCommand() *cobra.Command {
+	var out, cifar10 string
+	long := "Train what a table of docs/results.md lists, evaluate it, and print the table. Every run is a folder under\n" +
+		"--out; what is there is not done again, and after a stop the same command goes on.\n\nExperiments:\n"
+	for _, e := range experiments.All("") {
+		long += fmt.Sprintf("  %-14s %s\n", e.Name, e.About)
+	}
+	cmd := &cobra.Command{
+		Use:   "reproduce NAME --out DIR",
+		Short: "Run an experiment of docs/results.md and print its table",
+		Long:  long,
+		Args:  cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			all := experiments.All(cifar10)
+			i := slices.IndexFunc(all, func(e experiments.Experiment) bool { return e.Name == args[0] })
+			if i < 0 {
+				return usagef("there is no experiment %q; --help lists them", args[0])
+			}
+			running := ""
+			var r reporter
+			defer r.bar.clear()
+			return all[i].Run(cmd.Context(), os.Stdout, filepath.Join(out, args[0]), func(run string, e trainer.Event) {
+				if run != running {
+					r.bar.clear()
+					note("%s", run)
+					running = run
+				}
+				r.event(e)
+			})
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&out, "out", "", "folder of the runs")
+	f.StringVar(&cifar10, "cifar10", "", "folder of CIFAR-10's binary files")
+	return required(cmd, "out")
+}

@@ -1,0 +1,48 @@
+package experiments
+
+import "github.com/quarterturn/quarterturn/trainer"
+
+// An Experiment is some ways of training on one data set.
+type Experiment struct {
+	Name  string
+	About string // a line for people
+	data  trainer.Source
+	ways  []way
+}
+
+// A way of training, done with seeds 1, 2, ...
+type way struct {
+	name   string
+	seeds  int
+	change func(c *trainer.Config)
+}
+
+// All lists the experiments; cifar10 is the folder of CIFAR-10's binary files.
+func All(cifar10 string) []Experiment {
+	small := func(net, method string, epochs int) func(c *trainer.Config) {
+		return func(c *trainer.Config) {
+			c.Net, c.Method, c.Epochs, c.Batch, c.Decay = net, method, epochs, 32, 5e-4
+		}
+	}
+	cifar := func(method string, epochs int) func(c *trainer.Config) {
+		return func(c *trainer.Config) { c.Method, c.Epochs = method, epochs }
+	}
+	return []Experiment{
+		{"fashion-mini", "the built-in pictures of clothes: small nets, short runs", trainer.Source{Data: "fashion-mini"}, []way{
+			{"resnet8, baseline", 3, small("resnet8", "baseline", 14)},
+			{"resnet8, sla+sd", 3, small("resnet8", "sla+sd", 14)},
+			{"resnet8, baseline, 4x the steps", 3, small("resnet8", "baseline", 56)},
+			{"resnet8w8, baseline", 3, small("resnet8w8", "baseline", 30)},
+			{"resnet8w8, sla+sd", 3, small("resnet8w8", "sla+sd", 30)},
+			{"resnet8w8, baseline, 4x the steps", 3, small("resnet8w8", "baseline", 120)},
+		}},
+		{"cifar10", "the five methods with equal steps, and the baseline with four times as many", trainer.Source{Data: "cifar10:" + cifar10}, []way{
+			{"baseline", 1, cifar("baseline", 15)},
+			{"da", 1, cifar("da", 15)},
+			{"mt", 1, cifar("mt", 15)},
+			{"sla", 1, cifar("sla", 15)},
+			{"sla+sd", 1, cifar("sla+sd", 15)},
+			{"baseline, 4x the steps", 1, cifar("baseline", 60)},
+		}},
+	}
+}

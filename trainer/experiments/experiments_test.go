@@ -1,0 +1,81 @@
+package experiments
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn/quarterturn/trainer"
+)
+
+func tiny() *Experiment {
+	small := func(method string) func(c *trainer.Config) {
+		return func(c *trainer.Config) {
+			c.Method, c.Net, c.Epochs, c.Batch, c.TrainPerClass = method, "resnet8w8", 2, 16, 20
+		}
+	}
+	return &Experiment{"tiny", "", trainer.Source{Data: "fashion-mini"}, []way{{"plain", 2, small("baseline")}, {"both", 1, small("sla+sd")}}}
+}
+
+// Stopped in the middle and started again, an experiment goes on, prints the same
+// table as one that ran through, and the third time trains nothing.
+func TestRun(t *testing.T) {
+	dir := t.TempDir()
+	run := func(ctx context.Context, name string, report func(string, trainer.Event)) (string, error) {
+		var b strings.Builder
+		err := tiny().Run(ctx, &b, filepath.Join(dir, name), report)
+		return b.String(), err
+	}
+	want, err := run(t.Context(), "straight", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(want), "\n")
+	if len(lines) != 7 || !strings.HasPrefix(lines[2], "| plain | 2 | 2 | baseline | 1 | ") || !strings.HasPrefix(lines[3], "| 2 nets of plain together | | | baseline | 2 | ") ||
+		!strings.HasPrefix(lines[5], "| | | | aggregated | 4 | ") {
+		t.Errorf("table:\n%s", want)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	if _, err := run(ctx, "stopped", func(name string, e trainer.Event) {
+		if name == "plain, seed 2" && e.Step == 13 {
+			cancel()
+		}
+	}); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	if got, err := run(t.Context(), "stopped", nil); err != nil || got != want {
+		t.Errorf("after a stop (%v):\n%s\nwant\n%s", err, got, want)
+	}
+	steps := 0
+	if got, err := run(t.Context(), "stopped", func(string, trainer.Event) { steps++ }); err != nil || got != want || steps != 0 {
+		t.Errorf("the third time: %v, %d steps", err, steps)
+	}
+	config := filepath.Join(dir, "stopped", "both, seed 1", trainer.ConfigFile)
+	b, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(config, []byte(strings.Replace(string(b), `"epochs": 2`, `"epochs": 3`, 1)), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := run(t.Context(), "stopped", nil); err == nil || !strings.Contains(err.Error(), "both, seed 1: the run that is there has other settings") {
+		t.Errorf("a run of other settings: %v", err)
+	}
+}
+
+func TestAll(t *testing.T) {
+	for _, e := range All("") {
+		for _, w := range e.ways {
+			c := trainer.DefaultConfig()
+			if w.change(&c); w.seeds < 1 || c == trainer.DefaultConfig() && w.name != "sla+sd" {
+				t.Errorf("%s, %s: %d seeds, %+v", e.Name, w.name, w.seeds, c)
+			}
+		}
+	}
+	if err := All("")[1].Run(t.Context(), new(strings.Builder), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "cifar10 needs the folder") {
+		t.Errorf("without the data set: %v", err)
+	}
+}
