@@ -3,6 +3,8 @@ package trainer
 import (
 	"fmt"
 	"math"
+	"math/rand/v2"
+	"strconv"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/pack"
@@ -44,6 +46,43 @@ func (c *convLayer) fold() (weight, bias []float32) {
 		}
 	}
 	return weight, bias
+}
+
+// Untrained gives the slab of a net with its initial weights: what it takes in
+// time and memory does not depend on what they are.
+func Untrained(netName string, channels, side, classes, seed int) ([]byte, error) {
+	net, err := parseNet(netName)
+	if err != nil {
+		return nil, err
+	}
+	transforms, err := sla.ParseTransforms("rotation", channels)
+	if err != nil {
+		return nil, err
+	}
+	m, err := parseMethod("sla+sd")
+	if err != nil {
+		return nil, err
+	}
+	manifest := format.Manifest{
+		Name: netName + ", untrained", Transforms: transforms, Input: newInput(channels, side, side), Layers: net.layers(),
+		Recommended: format.ModeDistilled, Provenance: format.Provenance{Tool: Tool, Data: "none", Method: "none", Net: netName, Seed: seed},
+	}
+	for i := range classes {
+		manifest.Labels = append(manifest.Labels, strconv.Itoa(i))
+	}
+	g, err := newGraph(graphSpec{net: net, input: manifest.Input, joint: sla.Joint{Classes: classes, Views: len(transforms)},
+		images: 1, method: m, temperature: 1, rng: rand.New(rand.NewPCG(uint64(seed), 0))})
+	if err != nil {
+		return nil, err
+	}
+	defer g.close()
+	return seal(g.export(&manifest))
+}
+
+// newInput is the input of every net: levels from -1 to 1.
+func newInput(channels, height, width int) format.Input {
+	half := []float32{0.5, 0.5, 0.5}[:channels]
+	return format.Input{Channels: channels, Height: height, Width: width, Mean: half, Std: half}
 }
 
 // seal gives the slab of a model, with its self-test's digest.

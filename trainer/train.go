@@ -135,8 +135,7 @@ func newRun(data *Dataset, c Config) (*run, error) {
 	if r.stepsPerEpoch = r.train.Len() / c.Batch; r.stepsPerEpoch == 0 {
 		return nil, fmt.Errorf("a batch of %d images is more than the %d training images", c.Batch, r.train.Len())
 	}
-	half := []float32{0.5, 0.5, 0.5}[:d.Channels]
-	input := format.Input{Channels: d.Channels, Height: d.Height, Width: d.Width, Mean: half, Std: half}
+	input := newInput(d.Channels, d.Height, d.Width)
 	r.manifest = format.Manifest{
 		Name: fmt.Sprintf("%s, %s, %s", d.Name, c.Net, c.Method), Labels: d.Labels, Transforms: transforms,
 		Input: input, Layers: net.layers(),

@@ -18,7 +18,7 @@ import (
 // Files holds the JavaScript package, the page, and the runners of the parity
 // check and of the benchmark.
 //
-//go:embed *.js *.html *.css *.svg parity bench
+//go:embed *.js *.html *.css *.svg parity bench/node.js
 var Files embed.FS
 
 // A Sample is an image that the page offers to classify.

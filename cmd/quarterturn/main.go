@@ -52,8 +52,8 @@ func run(ctx context.Context, args []string) error {
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(demoCommand(), trainCommand(), evalCommand(), predictCommand(), inspectCommand(),
-		verifyCommand(), parityCommand(), benchCommand(), reproduceCommand(), serveCommand())
+	root.AddCommand(demoCommand(), trainCommand(), newCommand(), evalCommand(), predictCommand(), inspectCommand(),
+		verifyCommand(), exportCommand(), parityCommand(), benchCommand(), reproduceCommand(), serveCommand())
 	for _, c := range root.Commands() {
 		f := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {

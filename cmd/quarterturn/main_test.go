@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/bench"
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/format/pack"
@@ -129,6 +130,14 @@ func TestBadInput(t *testing.T) {
 		{"parity --model @tiny.slab --targets native,abacus", 1, `there is no target "abacus"`},
 		{"parity --model @tiny.slab --images @none", 1, "there is no folder"},
 		{"parity --model @tiny.slab --images @run", 1, "holds no PNG"},
+		{"bench --model @tiny.slab --engines native,v8", 1, `there is no engine "v8"; the engines are native, wazero, node`},
+		{"bench --model @tiny.slab --rounds 0", 2, "--rounds must be at least 1"},
+		{"export @tiny.slab --out @tiny.pb", 2, "want a name that ends in .onnx or .safetensors"},
+		{"export @cut.slab --out @cut.onnx", 1, "corrupt slab"},
+		{"new --net resnet9 --out @nine.slab", 1, `net "resnet9": want resnet8`},
+		{"new --net resnet8 --size 0 --out @none.slab", 2, "at least 1"},
+		{"reproduce nothing --out @runs", 2, `there is no experiment "nothing"`},
+		{"reproduce cifar10 --out @runs", 1, "cifar10 needs the folder of the data set"},
 		{"serve --model @tiny.slab --addr nowhere:http:x", 1, "too many colons"},
 	} {
 		var args []string
@@ -216,6 +225,28 @@ func TestTrainAndEval(t *testing.T) {
 	stdout, stderr, code = runCommand(t, "eval", "--model", filepath.Join(out, "model.slab"), "--data", "fashion-mini", "--json", "--limit", "50")
 	if err := json.Unmarshal([]byte(stdout), &scored); err != nil || code != 0 || scored.N != 50 {
 		t.Errorf("exit code %d, %q, %q, %v", code, stdout, stderr, err)
+	}
+}
+
+func TestNewExportAndBench(t *testing.T) {
+	at := folder(t)
+	slab := at("untrained.slab")
+	if _, stderr, code := runCommand(t, "new", "--net", "resnet8w8", "--grey", "--size", "28", "--classes", "5", "--out", slab); code != 0 {
+		t.Fatalf("exit code %d, %q", code, stderr)
+	}
+	for _, name := range []string{"net.onnx", "net.safetensors"} {
+		_, stderr, code := runCommand(t, "export", slab, "--out", at(name))
+		if b, err := os.ReadFile(at(name)); err != nil || code != 0 || len(b) < 50_000 {
+			t.Errorf("%s: exit code %d, %q, %d bytes, %v", name, code, stderr, len(b), err)
+		}
+	}
+	stdout, stderr, code := runCommand(t, "bench", "--model", slab, "--engines", "native", "--rounds", "2", "--json")
+	var r bench.Report
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || code != 0 || len(r.Engines) != 1 || len(r.Engines[0].Modes) != 3 {
+		t.Errorf("exit code %d, %q, %q, %v", code, stdout, stderr, err)
+	}
+	if stdout, _, code := runCommand(t, "bench", "--model", slab, "--engines", "native", "--rounds", "2"); code != 0 || strings.Count(stdout, "native") != 3 {
+		t.Errorf("exit code %d, %q", code, stdout)
 	}
 }
 

@@ -1,0 +1,50 @@
+package main
+
+import (
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/onnx"
+	"github.com/quarterturn/quarterturn/format/safetensors"
+	"github.com/quarterturn/quarterturn/trainer"
+)
+
+// encoders are the formats to export to, by the ending of a file's name.
+var encoders = map[string]func(m *format.Model) ([]byte, error){
+	".onnx":        func(m *format.Model) ([]byte, error) { return onnx.Encode(m), nil },
+	".safetensors": safetensors.Encode,
+}
+
+func exportCommand() *cobra.Command {
+	var out string
+	cmd := &cobra.Command{
+		Use:   "export F --out NAME.onnx|NAME.safetensors",
+		Short: "Write the net of a slab for other programs",
+		Long: "Write the net of a slab for other programs: as ONNX, with the normalised image as input and each head's logits\n" +
+			"as an output, or its tensors as safetensors. Preprocessing, transformations and modes stay behind.",
+		Args: cobra.ExactArgs(1),
+		RunE: func(_ *cobra.Command, args []string) error {
+			encode, ok := encoders[filepath.Ext(out)]
+			if !ok {
+				return usagef("--out %q: want a name that ends in .onnx or .safetensors", out)
+			}
+			_, m, err := readSlab(args[0])
+			if err != nil {
+				return err
+			}
+			b, err := encode(m)
+			if err != nil {
+				return err
+			}
+			if err := trainer.WriteFile(out, b); err != nil {
+				return err
+			}
+			note("wrote %s, %d bytes", out, len(b))
+			return nil
+		},
+	}
+	cmd.Flags().StringVar(&out, "out", "", "the file to write")
+	return required(cmd, "out")
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"github.com/spf13/cobra"
+
+	"github.com/quarterturn/quarterturn/trainer"
+)
+
+func newCommand() *cobra.Command {
+	var out, net string
+	var grey bool
+	var size, classes, seed int
+	cmd := &cobra.Command{
+		Use:   "new --net NET --out F",
+		Short: "Write the slab of an untrained net, to see what it takes in time and memory",
+		Args:  cobra.NoArgs,
+		RunE: func(*cobra.Command, []string) error {
+			channels := 3
+			if grey {
+				channels = 1
+			}
+			if size < 1 || classes < 1 || seed < 0 {
+				return usagef("--size and --classes must be at least 1, and --seed not negative")
+			}
+			slab, err := trainer.Untrained(net, channels, size, classes, seed)
+			if err != nil {
+				return err
+			}
+			if err := trainer.WriteFile(out, slab); err != nil {
+				return err
+			}
+			note("wrote %s, %d bytes", out, len(slab))
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&net, "net", "", "as train has it, for example resnet32")
+	f.IntVar(&size, "size", 32, "side of its input")
+	f.BoolVar(&grey, "grey", false, "a grey input, not a coloured one")
+	f.IntVar(&classes, "classes", 10, "number of classes")
+	f.IntVar(&seed, "seed", 1, "seed of the weights")
+	f.StringVar(&out, "out", "", "the slab to write")
+	return required(cmd, "net", "out")
+}
