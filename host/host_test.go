@@ -109,6 +109,28 @@ func TestEnginesGiveTheSameBits(t *testing.T) {
 }
 
 // classifyPlainly goes pixel by pixel, straight to package sla.
+// Every kernel, stride, tile and odd size, layer by layer.
+func TestEnginesAgreeOnOddNets(t *testing.T) {
+	slab := slatest.Slab(t, formattest.Odd())
+	img := noise(5, 40, 33)[0]
+	var want []uint64
+	for i, e := range engines {
+		c := open(t, slab, WithEngine(e), WithPoolSize(1))
+		if err := c.Verify(t.Context()); err != nil {
+			t.Errorf("%s: %v", e, err)
+		}
+		trace, err := c.Trace(t.Context(), img, sla.Aggregated)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i == 0 {
+			want = trace
+		} else if !slices.Equal(trace, want) {
+			t.Errorf("%s: the trace differs from that of %s", e, engines[0])
+		}
+	}
+}
+
 func classifyPlainly(t *testing.T, c *sla.Classifier, img image.Image, mode sla.Mode) *sla.Result {
 	t.Helper()
 	b := img.Bounds()

@@ -14,9 +14,6 @@ import (
 // vector kernel makes at a time.
 const lanes = 8
 
-// overread is how many floats past the end of a value a vector kernel may read.
-const overread = 2 * lanes
-
 var useAVX2 = hasAVX2() // tests switch it off
 
 func hasAVX2() bool

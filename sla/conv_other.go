@@ -4,8 +4,6 @@ package sla
 
 import "github.com/quarterturn/quarterturn/format"
 
-const overread = 0
-
 func hasVectors(int) bool { return false }
 
 func packVectors([]float32, int, int, int) []float32 { panic("no vector kernels") }

@@ -372,16 +372,20 @@ func BenchmarkResNet8(b *testing.B) {
 // The digests that every target must give: run this test on another processor
 // to see whether its bits are the same.
 func TestBitsAreThoseOfEveryTarget(t *testing.T) {
-	for channels, want := range map[int]string{
-		1: "2505b7441ce4cc1b855f384776d1eef0a920d6b1d9ab6f1bd4918b549d3e0e42",
-		3: "4eb908ef745e8a3fcd650ddce4a9795bea08b532f15d77d6661f96e468c8b87a",
+	for _, c := range []struct {
+		model *format.Model
+		want  string
+	}{
+		{formattest.Tiny(1), "2505b7441ce4cc1b855f384776d1eef0a920d6b1d9ab6f1bd4918b549d3e0e42"},
+		{formattest.Tiny(3), "4eb908ef745e8a3fcd650ddce4a9795bea08b532f15d77d6661f96e468c8b87a"},
+		{formattest.Odd(), "b66bd4d397692e5ae12669893b82d3bb809f3813170e8086ebd49211c8a70eac"},
 	} {
-		digest, err := open(t, formattest.Tiny(channels)).SelfTestDigest()
+		digest, err := open(t, c.model).SelfTestDigest()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := format.Hex(digest[:]); got != want {
-			t.Errorf("%d channels: digest %s, want %s", channels, got, want)
+		if got := format.Hex(digest[:]); got != c.want {
+			t.Errorf("%s, %d channels: digest %s, want %s", c.model.Name, c.model.Input.Channels, got, c.want)
 		}
 	}
 }

@@ -13,6 +13,10 @@ type value struct {
 	data   []float32 // C * plane
 }
 
+// overread is how many floats past the end of a value a kernel may read: what
+// belongs to outputs that nobody wants.
+const overread = 16
+
 func newValue(shape format.Shape, border int) *value {
 	v := &value{shape: shape, border: border, stride: shape.Width + 2*border}
 	v.plane = (shape.Height + 2*border) * v.stride

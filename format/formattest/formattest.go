@@ -35,6 +35,12 @@ func Tiny(channels int) *format.Model {
 		Provenance:  format.Provenance{Tool: "formattest", Data: "none", Method: "random", Net: "tiny", Seed: 70000, Images: 7},
 		SelfTest:    format.SelfTest{Seed: 300, Digest: make([]byte, 32)},
 	}}
+	weigh(m)
+	return m
+}
+
+// weigh gives a model random weights.
+func weigh(m *format.Model) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, t := range m.TensorShapes() {
 		w := make([]float32, t.Elements())
@@ -43,6 +49,39 @@ func Tiny(channels int) *format.Model {
 		}
 		m.Weights = append(m.Weights, w)
 	}
+}
+
+// Odd gives a model with layers of every kind, kernel and stride, numbers of
+// channels and sides that no tile divides, and two views.
+func Odd() *format.Model {
+	conv := func(name string, input, residual, out, kernel, stride int, relu bool) format.Layer {
+		return format.Layer{Name: name, Op: format.OpConv, Input: input, Residual: residual, Out: out, Kernel: kernel, Stride: stride, ReLU: relu}
+	}
+	m := &format.Model{Manifest: format.Manifest{
+		Name: "odd", Labels: []string{"a", "b", "c", "d", "e"},
+		Transforms: []format.Transform{{Turns: 0, Channels: []int{0, 1, 2}}, {Turns: 2, Channels: []int{2, 0, 1}}},
+		Input:      format.Input{Channels: 3, Height: 26, Width: 21, Mean: []float32{.5, .5, .5}, Std: []float32{.25, .5, .5}},
+		Layers: []format.Layer{
+			conv("7x7", 0, 0, 8, 7, 2, true), // 13x11
+			conv("3x3", 1, 0, 9, 3, 1, false),
+			conv("3x3 of eight", 1, 1, 8, 3, 1, true),
+			{Name: "max", Op: format.OpMax, Input: 3, Out: 8, Kernel: 3, Stride: 1},
+			conv("5x5", 4, 0, 16, 5, 1, false),
+			conv("5x5 apart", 5, 0, 7, 5, 2, true), // 7x6
+			conv("1x1 apart", 4, 0, 7, 1, 2, false),
+			conv("residual", 6, 7, 7, 3, 1, true),
+			{Name: "max apart", Op: format.OpMax, Input: 8, Out: 7, Kernel: 3, Stride: 2}, // 4x3
+			{Name: "skip", Op: format.OpShortcut, Input: 9, Out: 8, Stride: 1},
+			conv("narrow", 10, 10, 8, 3, 1, false),
+			conv("narrow and apart", 11, 0, 1, 3, 2, true), // 2x2
+			conv("1x1", 12, 0, 24, 1, 1, false),
+			conv("7x7 of a few", 13, 13, 24, 7, 1, true),
+			{Name: "mean", Op: format.OpMean, Input: 14},
+		},
+		Heads:       []format.Head{{Kind: format.HeadClass}, {Kind: format.HeadJoint}, {Kind: format.HeadDistilled}},
+		Recommended: format.ModeAggregated, SelfTest: format.SelfTest{Seed: 3, Digest: make([]byte, 32)},
+	}}
+	weigh(m)
 	return m
 }
 

@@ -21,8 +21,8 @@ func slabOf(t *testing.T, m *format.Model) []byte {
 }
 
 func TestAllTargetsAgree(t *testing.T) {
-	for _, channels := range []int{1, 3} {
-		r, err := Check(t.Context(), slabOf(t, formattest.Tiny(channels)), Synthetic(40), Targets, nil)
+	for _, m := range []*format.Model{formattest.Tiny(1), formattest.Tiny(3), formattest.Odd()} {
+		r, err := Check(t.Context(), slabOf(t, m), Synthetic(40), Targets, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
