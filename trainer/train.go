@@ -79,15 +79,14 @@ type run struct {
 	epochs     int      // that were evaluated
 	lossSum    float64  // of this epoch's steps
 	seconds    float64  // spent training before this process
+	average    *average // of the weights, or nil
+	best       kept     // the best epoch
 
 	began   time.Time
-	average *average // of the weights, or nil
-
 	metrics []format.Metric // of the last whole epoch, on the held-out images
-	best    kept            // the best epoch, as a slab
 }
 
-// kept is the epoch that a run keeps.
+// kept is what a run keeps of an epoch.
 type kept struct {
 	model *format.Model
 	slab  []byte
