@@ -183,6 +183,7 @@ function setUpDrawing() {
 async function setUpSamples() {
   const response = await fetch('samples.json');
   const samples = response.ok ? await response.json() : [];
+  $('samples').hidden = samples.length === 0;
   $('samples').replaceChildren(...samples.map(({ src, label }) => {
     const image = make('img', { src, alt: label, width: 56, height: 56 });
     const button = make('button', { type: 'button', title: label }, image);
@@ -204,6 +205,8 @@ await attempt(async () => {
     },
   });
   describe(classifier, bytes, performance.now() - start);
+  // Drawings and inverted pictures are for nets that know light shapes on black.
+  for (const e of document.querySelectorAll('.grey')) e.hidden = classifier.info.input.channels !== 1;
   setUpFiles();
   setUpDrawing();
   await setUpSamples();

@@ -21,6 +21,12 @@ import (
 //go:embed *.js *.html *.css *.svg parity bench/node.js
 var Files embed.FS
 
+// Model is the slab that is served when none is named; models/README.md says what
+// it was trained on and how.
+//
+//go:embed models/cifar10.slab
+var Model []byte
+
 // A Sample is an image that the page offers to classify.
 type Sample struct {
 	PNG   []byte

@@ -22,11 +22,17 @@ const defaultAddress = "127.0.0.1:8080"
 func serveCommand() *cobra.Command {
 	var model, addr string
 	cmd := &cobra.Command{
-		Use:   "serve --model F",
+		Use:   "serve [--model F]",
 		Short: "Serve a page that classifies in the browser",
-		Args:  cobra.NoArgs,
+		Long: "Serve a page that classifies pictures in the browser, with a slab of yours or else with one that comes with\n" +
+			"the program and knows the ten classes of CIFAR-10.",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			slab, m, err := readSlab(model)
+			slab := www.Model
+			m, err := format.Decode(slab)
+			if model != "" {
+				slab, m, err = readSlab(model)
+			}
 			if err != nil {
 				return err
 			}
@@ -34,9 +40,9 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&model, "model", "", "the slab")
+	f.StringVar(&model, "model", "", "the slab; without it, the one that comes with the program")
 	f.StringVar(&addr, "addr", defaultAddress, "address to listen on")
-	return required(cmd, "model")
+	return cmd
 }
 
 // serve serves the page until ctx ends.
