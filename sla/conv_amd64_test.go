@@ -5,7 +5,8 @@ import "testing"
 // Processors without AVX2 run the scalar kernels.
 func TestWithoutVectors(t *testing.T) {
 	if !useAVX2 {
-		t.Skip("this processor has no AVX2: every test runs without it")
+		t.Log("this processor has no AVX2: every test runs without it")
+		return
 	}
 	useAVX2 = false
 	defer func() { useAVX2 = true }()
