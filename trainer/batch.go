@@ -73,8 +73,8 @@ func (b *batcher) drawMixture(n int, rng *rand.Rand) *mixture {
 }
 
 // fill writes the images with the given indices to inputs, (len(indices)*M, H+2B,
-// W+2B, C) with a border B, and their labels to targets, (len(indices), N). All draws are made
-// first, in order, so that the work may be shared out.
+// W+2B, C) with a border B, and their labels to targets, (len(indices), N). All
+// draws are made first, in order, so that the work may be shared out.
 func (b *batcher) fill(inputs, targets []float32, indices []int, rng *rand.Rand) {
 	draws := make([]augmentation, len(indices))
 	for i := range draws {

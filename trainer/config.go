@@ -26,7 +26,7 @@ type Config struct {
 	Clip         float64 `json:"clip,omitempty"`               // the largest norm of all gradients together; 0: any
 	Average      float64 `json:"ema,omitempty"`                // decay of the averaged weights; 0: none are kept
 
-	Augment   string  `json:"augment"`                   // see parseAugment
+	Augment   string  `json:"augment"`                   // see AugmentHelp
 	Mix       string  `json:"mix,omitempty"`             // mixup or cutmix
 	MixAlpha  float64 `json:"mix_alpha"`                 // of the Beta distribution of a mixture
 	Smoothing float64 `json:"label_smoothing,omitempty"` // the share of a label spread over all classes

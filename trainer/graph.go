@@ -182,7 +182,7 @@ func (b *builder) backbone(x *G.Node) (features G.Nodes) {
 		for _, spec := range specs {
 			c = nhwc.Conv{Images: b.rows, Height: height, Width: width, In: c.Out, Out: spec.out, Kernel: 3, Stride: spec.stride}
 			height, width = c.OutHeight(), c.OutWidth()
-			block := nhwc.NewBlock(c, b.spec.net.project && (c.Stride == 2 || c.In != c.Out))
+			block := nhwc.NewBlock(c, b.spec.net.project)
 			for _, u := range block.Units() {
 				l := layer(u)
 				units, inputs = append(units, l), append(inputs, l.nodes()...)

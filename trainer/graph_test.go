@@ -322,7 +322,7 @@ func TestGradientOfEveryOp(t *testing.T) {
 		chain := []*nhwc.Block{nhwc.NewBlock(c, project)}
 		for range blocks - 1 {
 			c.Height, c.Width, c.In, c.Stride = c.OutHeight(), c.OutWidth(), c.Out, 1
-			chain = append(chain, nhwc.NewBlock(c, false))
+			chain = append(chain, nhwc.NewBlock(c, project))
 		}
 		s := nhwc.NewStage(chain, &nhwc.Buffers{})
 		var layers []*convLayer

@@ -120,12 +120,12 @@ type workspace struct {
 }
 
 // NewBlock makes a block whose first unit is c; project says that the shortcut
-// has a convolution.
+// has a convolution where the shape changes.
 func NewBlock(c Conv, project bool) *Block {
 	second := c
 	second.In, second.Height, second.Width, second.Stride = c.Out, c.OutHeight(), c.OutWidth(), 1
 	b := &Block{First: newUnit(c), Second: newUnit(second)}
-	if project {
+	if project && !b.keepsShape() {
 		c.Kernel = 1
 		b.Projection = newUnit(c)
 	}
@@ -140,8 +140,8 @@ func (b *Block) Units() []*Unit {
 	return []*Unit{b.First, b.Second}
 }
 
-// KeepsShape says that the shortcut is the input itself.
-func (b *Block) KeepsShape() bool { return b.First.Stride == 1 && b.First.In == b.First.Out }
+// keepsShape says that the shortcut is the input itself.
+func (b *Block) keepsShape() bool { return b.First.Stride == 1 && b.First.In == b.First.Out }
 
 func (b *Block) forward1(n int, x []float32) {
 	b.First.run(n, x)
@@ -169,7 +169,7 @@ func (b *Block) forward3(w *workspace, n int, y, x []float32) {
 	if b.Projection != nil {
 		skip = w.skip
 		b.Projection.apply(skip, b.Projection.output(n), nil, false)
-	} else if !b.KeepsShape() {
+	} else if !b.keepsShape() {
 		skip = w.skip
 		b.pick(skip, x, false)
 	}
@@ -229,7 +229,7 @@ func (b *Block) backward3(w *workspace, group, n int, dx, x, inner, m []float32)
 		b.Projection.addWeights(group, x, w.out)
 		b.Projection.gradInput(w.in, w.out)
 		add(dx, w.in)
-	case b.KeepsShape():
+	case b.keepsShape():
 		b.Second.rows(func(from, to int) { add(dx[from:to], m[from:to]) })
 	default:
 		b.pick(m, dx, true)
