@@ -253,9 +253,9 @@ func (c *Classifier) Trace(mode Mode) ([]uint64, error) {
 	c.traceState = c.traceState[:0]
 	r, err := c.run(mode, func(_, _ int, out *value) {
 		h := fnvOffset
-		for ch := range out.shape.Channels {
-			for y := range out.shape.Height {
-				h = fingerprint(h, out.row(ch, y))
+		for y := range out.shape.Height {
+			for x := range out.shape.Width {
+				h = fingerprint(h, out.pixel(y, x))
 			}
 		}
 		c.traceState = append(c.traceState, h)

@@ -1,78 +1,111 @@
 package sla
 
-import "github.com/quarterturn/quarterturn/format"
+import (
+	"unsafe"
 
-// Every convolution sums in the same order, whatever kernel computes it: the
-// bias, then input channels, kernel rows and kernel columns, each ascending.
+	"github.com/quarterturn/quarterturn/format"
+)
 
-// tile is the number of neighbouring outputs of a row that a kernel makes.
-const tile = 4
-
-// packConv reorders weights (out, in, k, k) for the kernels that will read them.
-func packConv(w []float32, out, in, k int) []float32 {
-	if hasVectors(out) {
-		return packVectors(w, out, in, k)
-	}
-	return packPairs(w, out, in, k)
+// A convolution is a layer made ready: its weights packed for the kernels, and
+// whether it is computed directly or by Winograd's algorithm.
+type convolution struct {
+	layer    *format.Layer
+	winograd bool
+	weights  []float32
+	bias     []float32 // with its padding
+	scratch  *scratch
 }
 
-// packPairs reorders weights into pairs of output channels: (pair, in, k, k, 2).
-// Of an odd number of channels the last pair is the last two, so one of them is
-// computed twice; a single channel is paired with zeros.
-func packPairs(w []float32, out, in, k int) []float32 {
-	size := in * k * k
-	packed := make([]float32, 0, 2*pairs(out)*size)
-	for p := range pairs(out) {
-		oc := pairStart(p, out)
-		for i := range size {
-			second := float32(0)
-			if oc+1 < out {
-				second = w[(oc+1)*size+i]
-			}
-			packed = append(packed, w[oc*size+i], second)
-		}
+// scratch is working memory that the convolutions of a network share.
+type scratch struct {
+	row    []float32 // (pixels, C), of a map narrower than that
+	in, to []float32 // (spectra, block, C), of a block of tiles
+	zeros  []float32 // (C), the bias of spectra
+}
+
+// newConvolution packs the weights (Out, channels, k, k) of a layer, which makes
+// out of in.
+func newConvolution(l *format.Layer, in, out *value, weights, bias []float32, s *scratch) *convolution {
+	c := &convolution{layer: l, scratch: s, bias: make([]float32, out.pitch)}
+	copy(c.bias, bias)
+	// The transforms need whole tiles and whole groups of channels.
+	c.winograd = l.Kernel == 3 && l.Stride == 1 && in.pitch%group == 0 && min(out.shape.Height, out.shape.Width) >= tile
+	if c.winograd {
+		c.weights = packWinograd(weights, l.Out, in, out)
+		grow(&s.in, spectra*plane(in.pitch))
+		grow(&s.to, spectra*plane(out.pitch))
+		grow(&s.zeros, out.pitch)
+		return c
+	}
+	c.weights = packDirect(weights, l, in, out)
+	grow(&s.row, pixels*out.pitch)
+	return c
+}
+
+func grow(s *[]float32, n int) {
+	if n > len(*s) {
+		*s = make([]float32, n)
+	}
+}
+
+// packDirect orders weights (Out, C, k, k) as the kernels read them, (groups,
+// k, k·C, lanes), with zeros for the channels of the padding.
+func packDirect(w []float32, l *format.Layer, in, out *value) []float32 {
+	k, channels := l.Kernel, in.shape.Channels
+	packed := make([]float32, out.pitch*k*k*in.pitch)
+	for i, v := range w {
+		o, c, y, x := i/(k*k*channels), i/(k*k)%channels, i/k%k, i%k
+		packed[((o/lanes*k+y)*k+x)*in.pitch*lanes+c*lanes+o%lanes] = v
 	}
 	return packed
 }
 
-func pairs(out int) int { return (out + 1) / 2 }
-
-func pairStart(p, out int) int { return max(0, min(2*p, out-2)) }
-
-// conv computes out = act(W*in + b + residual).
-func conv(out, in, residual *value, l *format.Layer, packed, bias []float32) {
-	if hasVectors(l.Out) {
-		convVectors(out, in, residual, l, packed, bias)
+// run computes out = act(W*in + b + residual). Every output is summed in the
+// same order, whatever kernel computes it: the bias, then the rows of the
+// window, its columns and the input channels, each ascending; or, by Winograd's
+// algorithm, what winograd.go says.
+func (c *convolution) run(out, in, residual *value) {
+	if c.winograd {
+		c.runWinograd(out, in, residual)
 		return
 	}
-	size := in.shape.Channels * l.Kernel * l.Kernel * 2
-	for p := range pairs(l.Out) {
-		oc := pairStart(p, l.Out)
-		b := [2]float32{bias[oc]}
-		if oc+1 < l.Out {
-			b[1] = bias[oc+1]
+	l, width := c.layer, out.shape.Width
+	args := sumsArgs{w: &c.weights[0], bias: &c.bias[0], xStep: float * l.Stride * in.pitch, yStep: float * out.pitch,
+		rows: l.Kernel, xRow: float * in.stride, run: l.Kernel * in.pitch, groups: out.pitch / lanes}
+	for y := range out.shape.Height {
+		row := out.row(y)
+		for x := 0; x < width; x += args.count {
+			args.count = max(pixels, (width-x)/pixels*pixels)
+			if width < pixels {
+				args.y = &c.scratch.row[0]
+			} else {
+				x = min(x, width-args.count) // the last pixels may overlap those before
+				args.y = &row[x*out.pitch]
+			}
+			args.x = &in.data[in.at(y*l.Stride-l.Kernel/2, x*l.Stride-l.Kernel/2)]
+			sums(&args)
 		}
-		for y := range out.shape.Height {
-			convRow(out, in, residual, l, packed[p*size:(p+1)*size], &b, oc, y)
+		if width < pixels {
+			copy(row, c.scratch.row)
 		}
+		finish(row, residual, l.ReLU, y)
 	}
 }
 
-// finish adds the residual, applies the activation and writes a tile.
-func finish(out, residual *value, relu bool, c, y, x int, acc []float32) {
+// finish adds the residual to row y and applies the activation.
+func finish(row []float32, residual *value, relu bool, y int) {
 	if residual != nil {
-		i := residual.at(c, y, x)
-		r := residual.data[i : i+len(acc)]
-		for k := range acc {
-			acc[k] += r[k]
+		for i, r := range residual.row(y) {
+			row[i] += r
 		}
 	}
 	if relu {
-		for k, v := range acc {
+		for i, v := range row {
 			if v < 0 {
-				acc[k] = 0
+				row[i] = 0
 			}
 		}
 	}
-	copy(out.data[out.at(c, y, x):], acc)
 }
+
+const float = int(unsafe.Sizeof(float32(0)))

@@ -4,24 +4,21 @@ import "github.com/quarterturn/quarterturn/format"
 
 // A network runs the layers of a slab, one image at a time.
 type network struct {
-	layers  []format.Layer
-	values  []*value    // value 0 is the input; values share buffers, see allocate
-	weights [][]float32 // per layer, packed for its kernel
-	biases  [][]float32 // per layer
+	layers []format.Layer
+	values []*value       // value 0 is the input; values share buffers, see allocate
+	convs  []*convolution // per layer, nil for another
 }
 
 func newNetwork(m *format.Model) *network {
 	n := &network{
-		layers:  m.Layers,
-		values:  allocate(&m.Manifest),
-		weights: make([][]float32, len(m.Layers)),
-		biases:  make([][]float32, len(m.Layers)),
+		layers: m.Layers,
+		values: allocate(&m.Manifest),
+		convs:  make([]*convolution, len(m.Layers)),
 	}
-	tensor := 0
+	tensor, shared := 0, &scratch{}
 	for i := range m.Layers {
 		if l := &m.Layers[i]; l.Op == format.OpConv {
-			n.weights[i] = packConv(m.Weights[tensor], l.Out, n.values[l.Input].shape.Channels, l.Kernel)
-			n.biases[i] = m.Weights[tensor+1]
+			n.convs[i] = newConvolution(l, n.values[l.Input], n.values[i+1], m.Weights[tensor], m.Weights[tensor+1], shared)
 			tensor += 2
 		}
 	}
@@ -40,7 +37,7 @@ func (n *network) forward(z []float32, observe func(layer int, out *value)) {
 			if l.Residual != 0 {
 				residual = n.values[l.Residual]
 			}
-			conv(out, in, residual, l, n.weights[i], n.biases[i])
+			n.convs[i].run(out, in, residual)
 		case format.OpShortcut:
 			shortcut(out, in, l.Stride)
 		case format.OpMax:
@@ -53,56 +50,51 @@ func (n *network) forward(z []float32, observe func(layer int, out *value)) {
 		}
 	}
 	last := n.values[len(n.layers)]
-	copy(z, last.data)
+	copy(z, last.pixel(0, 0))
 }
 
 // shortcut is the parameter-free shortcut of the CIFAR ResNet (option A of He
 // et al. 2015): every stride-th pixel, and zero for the channels that are new.
 func shortcut(out, in *value, stride int) {
-	for c := range out.shape.Channels {
-		for y := range out.shape.Height {
-			row := out.row(c, y)
-			if c >= in.shape.Channels {
-				clear(row)
-				continue
-			}
-			from := in.row(c, y*stride)
-			for x := range row {
-				row[x] = from[x*stride]
-			}
+	for y := range out.shape.Height {
+		for x := range out.shape.Width {
+			to := out.pixel(y, x)
+			clear(to[copy(to, in.pixel(y*stride, x*stride)):])
 		}
 	}
 }
 
 // largest is max pooling over the part of a 3x3 window that lies in the image.
 func largest(out, in *value, stride int) {
-	for c := range out.shape.Channels {
-		for y := range out.shape.Height {
-			row := out.row(c, y)
-			for x := range row {
-				top := in.row(c, y*stride)[x*stride]
-				for i := max(0, y*stride-1); i < min(in.shape.Height, y*stride+2); i++ {
-					for _, v := range in.row(c, i)[max(0, x*stride-1):min(in.shape.Width, x*stride+2)] {
-						if v > top {
-							top = v
+	for y := range out.shape.Height {
+		for x := range out.shape.Width {
+			top := out.pixel(y, x)
+			copy(top, in.pixel(y*stride, x*stride))
+			for i := max(0, y*stride-1); i < min(in.shape.Height, y*stride+2); i++ {
+				for j := max(0, x*stride-1); j < min(in.shape.Width, x*stride+2); j++ {
+					for c, v := range in.pixel(i, j) {
+						if v > top[c] {
+							top[c] = v
 						}
 					}
 				}
-				row[x] = top
 			}
 		}
 	}
 }
 
-// mean is global average pooling: rows are summed left to right, top to bottom.
+// mean is global average pooling: pixels are summed left to right, top to bottom.
 func mean(out, in *value) {
-	for c := range in.shape.Channels {
-		var sum float32
-		for y := range in.shape.Height {
-			for _, v := range in.row(c, y) {
-				sum += v
+	sum := out.pixel(0, 0)
+	clear(sum)
+	for y := range in.shape.Height {
+		for x := range in.shape.Width {
+			for c, v := range in.pixel(y, x) {
+				sum[c] += v
 			}
 		}
-		out.data[out.at(c, 0, 0)] = sum / float32(in.shape.Height*in.shape.Width)
+	}
+	for c := range sum {
+		sum[c] /= float32(in.shape.Height * in.shape.Width)
 	}
 }

@@ -17,17 +17,15 @@ func Source(turns, y, x, height, width int) (int, int) {
 	return y, x
 }
 
-// transformInto writes t(src) into the plane layout of dst. src is dense
-// (C, H, W).
+// transformInto writes t(src) into dst. src is dense (C, H, W).
 func transformInto(dst *value, src []float32, t format.Transform) {
 	h, w := dst.shape.Height, dst.shape.Width
-	for c, from := range t.Channels {
-		plane := src[from*h*w : (from+1)*h*w]
-		for y := range h {
-			row := dst.row(c, y)
-			for x := range row {
-				sy, sx := Source(t.Turns, y, x, h, w)
-				row[x] = plane[sy*w+sx]
+	for y := range h {
+		for x := range w {
+			sy, sx := Source(t.Turns, y, x, h, w)
+			to := dst.pixel(y, x)
+			for c, from := range t.Channels {
+				to[c] = src[(from*h+sy)*w+sx]
 			}
 		}
 	}

@@ -24,16 +24,10 @@ func TestTransformsAgainstPyTorch(t *testing.T) {
 		if len(list) != len(views) {
 			t.Fatalf("%s lists %d transformations, want %d", spec, len(list), len(views))
 		}
-		dst := newValue(format.Shape{Channels: 3, Height: 4, Width: 4}, 1)
+		dst := newValue(format.Shape{Channels: 3, Height: 4, Width: 4}, 1, 3)
 		for j, tr := range list {
 			transformInto(dst, image, tr)
-			var got []float32
-			for c := range 3 {
-				for y := range 4 {
-					got = append(got, dst.row(c, y)...)
-				}
-			}
-			if !slices.Equal(got, views[j]) {
+			if got := dense(dst); !slices.Equal(got, views[j]) {
 				t.Errorf("%s, transformation %d:\n got %v\nwant %v", spec, j, got, views[j])
 			}
 		}

@@ -2,38 +2,50 @@ package sla
 
 import "github.com/quarterturn/quarterturn/format"
 
-// A value is one activation: C planes of (H+2B) rows of (W+2B) floats, with a
-// border of B zeros around each plane, so that convolutions need not look where
-// the edge is.
+// group is the number of neighbouring channels that the kernels treat alike.
+const group = 8
+
+// A value is one activation: rows of pixels of channels (NHWC), with a border of
+// zero pixels all around, so that convolutions need not look where the edge is.
+// Channels are filled up with zeros to whole groups, except in the input of the
+// network, which no kernel reads by groups.
 type value struct {
 	shape  format.Shape
 	border int
-	stride int       // floats from one row to the next: W + 2B
-	plane  int       // floats from one plane to the next
-	data   []float32 // C * plane
+	pitch  int // floats from one pixel to the next
+	stride int // floats from one row to the next
+	data   []float32
 }
 
-// overread is how many floats past the end of a value a kernel may read: what
+// overread is how many pixels past the end of a value a kernel may read: what
 // belongs to outputs that nobody wants.
-const overread = 16
+const overread = 8
 
-func newValue(shape format.Shape, border int) *value {
-	v := &value{shape: shape, border: border, stride: shape.Width + 2*border}
-	v.plane = (shape.Height + 2*border) * v.stride
-	n := shape.Channels * v.plane
-	v.data = make([]float32, n+overread)[:n]
+func newValue(shape format.Shape, border, pitch int) *value {
+	v := &value{shape: shape, border: border, pitch: pitch, stride: pitch * (shape.Width + 2*border)}
+	n := (shape.Height + 2*border) * v.stride
+	v.data = make([]float32, n+overread*pitch)[:n]
 	return v
 }
 
-// at is the index of pixel (y, x) of plane c; y and x may reach into the border.
-func (v *value) at(c, y, x int) int {
-	return c*v.plane + (y+v.border)*v.stride + x + v.border
+// padded is the number of channels filled up to whole groups.
+func padded(channels int) int { return (channels + group - 1) / group * group }
+
+// at is the index of pixel (y, x), which may lie in the border.
+func (v *value) at(y, x int) int {
+	return (y+v.border)*v.stride + (x+v.border)*v.pitch
 }
 
-// row is the inner part of row y of plane c.
-func (v *value) row(c, y int) []float32 {
-	i := v.at(c, y, 0)
-	return v.data[i : i+v.shape.Width : i+v.shape.Width]
+// row is the inner part of row y: its pixels, with their padding.
+func (v *value) row(y int) []float32 {
+	i := v.at(y, 0)
+	return v.data[i : i+v.shape.Width*v.pitch]
+}
+
+// pixel is the channels of pixel (y, x).
+func (v *value) pixel(y, x int) []float32 {
+	i := v.at(y, x)
+	return v.data[i : i+v.shape.Channels]
 }
 
 // borders gives the border that each value needs: the widest padding of the
@@ -63,16 +75,17 @@ func allocate(m *format.Manifest) []*value {
 	}
 	free := map[kind][]*value{}
 	values := make([]*value, len(shapes))
-	for i := range shapes {
+	values[0] = newValue(shapes[0], border[0], shapes[0].Channels)
+	for i := 1; i < len(shapes); i++ {
 		k := kind{shapes[i], border[i]}
 		if n := len(free[k]); n > 0 {
 			values[i], free[k] = free[k][n-1], free[k][:n-1]
 		} else {
-			values[i] = newValue(shapes[i], border[i])
+			values[i] = newValue(shapes[i], border[i], padded(shapes[i].Channels))
 		}
 		// Value i is the output of layer i-1: what that layer was the last to
 		// read is free for the layers after it.
-		for j := range i {
+		for j := 1; j < i; j++ {
 			if lastUse[j] == i-1 {
 				kj := kind{shapes[j], border[j]}
 				free[kj] = append(free[kj], values[j])

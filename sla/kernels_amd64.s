@@ -1,0 +1,344 @@
+#include "textflag.h"
+#include "go_asm.h"
+
+// A vector holds eight neighbouring channels. Multiply, then add: fusing them
+// would give other bits than the scalar kernels do.
+
+// TWO adds to the sums of an output, two vectors of channels, its input times the
+// weights in Y8 and Y9; ONE does so for one vector.
+#define TWO(x, first, second) \
+	VBROADCASTSS x, Y10; \
+	VMULPS Y10, Y8, Y11; \
+	VMULPS Y10, Y9, Y12; \
+	VADDPS Y11, first, first; \
+	VADDPS Y12, second, second
+
+#define ONE(x, first, second) \
+	VBROADCASTSS x, Y10; \
+	VMULPS Y10, Y8, Y11; \
+	VADDPS Y11, first, first
+
+#define BIAS2 \
+	VMOVUPS (BX), Y0; \
+	VMOVUPS 32(BX), Y1; \
+	VMOVAPS Y0, Y2; VMOVAPS Y1, Y3; \
+	VMOVAPS Y0, Y4; VMOVAPS Y1, Y5; \
+	VMOVAPS Y0, Y6; VMOVAPS Y1, Y7
+
+#define BIAS1 \
+	VMOVUPS (BX), Y0; \
+	VMOVAPS Y0, Y2; \
+	VMOVAPS Y0, Y4; \
+	VMOVAPS Y0, Y6
+
+#define WEIGHTS2 \
+	VMOVUPS (DI), Y8; \
+	VMOVUPS (DI)(R10*1), Y9
+
+#define WEIGHTS1 VMOVUPS (DI), Y8
+
+#define STORE2 \
+	VMOVUPS Y0, (DX); VMOVUPS Y1, 32(DX); \
+	VMOVUPS Y2, (DX)(R11*1); VMOVUPS Y3, 32(DX)(R11*1); \
+	VMOVUPS Y4, (DX)(R11*2); VMOVUPS Y5, 32(DX)(R11*2); \
+	VMOVUPS Y6, (DX)(R12*1); VMOVUPS Y7, 32(DX)(R12*1)
+
+#define STORE1 \
+	VMOVUPS Y0, (DX); \
+	VMOVUPS Y2, (DX)(R11*1); \
+	VMOVUPS Y4, (DX)(R11*2); \
+	VMOVUPS Y6, (DX)(R12*1)
+
+// OUTPUTS makes some channels of all outputs, four at a time. SI walks over the
+// inputs and DI over the weights, which end where those of the next channels begin.
+#define OUTPUTS(output, row, column, bias, weights, add, store) \
+	MOVQ sumsArgs_x(AX), CX; \
+	MOVQ y-8(SP), DX; \
+	MOVQ sumsArgs_count(AX), R15; \
+output: \
+	bias; \
+	MOVQ CX, SI; \
+	MOVQ w-16(SP), DI; \
+	MOVQ sumsArgs_rows(AX), R14; \
+	MOVQ R14, rows-24(SP); \
+row: \
+	MOVQ sumsArgs_run(AX), R14; \
+column: \
+	weights; \
+	add((SI), Y0, Y1); \
+	add((SI)(R8*1), Y2, Y3); \
+	add((SI)(R8*2), Y4, Y5); \
+	add((SI)(R9*1), Y6, Y7); \
+	ADDQ $4, SI; \
+	ADDQ $32, DI; \
+	DECQ R14; \
+	JNZ  column; \
+	ADDQ R13, SI; \
+	DECQ rows-24(SP); \
+	JNZ  row; \
+	store; \
+	LEAQ (CX)(R8*4), CX; \
+	LEAQ (DX)(R11*4), DX; \
+	SUBQ $const_pixels, R15; \
+	JNZ  output
+
+// func sumsAVX2(a *sumsArgs)
+//
+// R8 and R9 are one and three steps of x, R11 and R12 of y, R10 is the distance to
+// the weights of the next eight channels, R13 from the end of a row of the window to
+// the next row.
+TEXT ·sumsAVX2(SB), NOSPLIT, $32-8
+	MOVQ a+0(FP), AX
+	MOVQ sumsArgs_xStep(AX), R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ sumsArgs_yStep(AX), R11
+	LEAQ (R11)(R11*2), R12
+	MOVQ sumsArgs_run(AX), R14
+	MOVQ sumsArgs_rows(AX), R10
+	IMULQ R14, R10
+	SHLQ $5, R10
+	SHLQ $2, R14
+	MOVQ sumsArgs_xRow(AX), R13
+	SUBQ R14, R13
+	MOVQ sumsArgs_w(AX), BX
+	MOVQ BX, w-16(SP)
+	MOVQ sumsArgs_y(AX), BX
+	MOVQ BX, y-8(SP)
+	MOVQ sumsArgs_groups(AX), BX
+	MOVQ BX, groups-32(SP)
+	MOVQ sumsArgs_bias(AX), BX
+
+groups:
+	CMPQ groups-32(SP), $1
+	JEQ  last
+	OUTPUTS(output2, row2, column2, BIAS2, WEIGHTS2, TWO, STORE2)
+	ADDQ R10, DI
+	MOVQ DI, w-16(SP)
+	ADDQ $64, BX
+	ADDQ $64, y-8(SP)
+	SUBQ $2, groups-32(SP)
+	JNZ  groups
+	VZEROUPPER
+	RET
+
+last:
+	OUTPUTS(output1, row1, column1, BIAS1, WEIGHTS1, ONE, STORE1)
+	VZEROUPPER
+	RET
+
+DATA ·four(SB)/4, $4.0
+GLOBL ·four(SB), RODATA|NOPTR, $4
+
+// SPREAD is spreadLine of Y0 to Y5, into Y10, Y13, Y6, Y7, Y9 and Y11; Y15 is 4.
+#define SPREAD \
+	VMULPS Y15, Y1, Y6; VSUBPS Y6, Y3, Y6; \
+	VMULPS Y15, Y2, Y7; VSUBPS Y7, Y4, Y7; \
+	VSUBPS Y1, Y3, Y8; \
+	VSUBPS Y2, Y4, Y9; \
+	VSUBPS Y2, Y0, Y10; VMULPS Y15, Y10, Y10; VADDPS Y10, Y9, Y10; \
+	VSUBPS Y3, Y5, Y11; VMULPS Y15, Y8, Y12; VSUBPS Y12, Y11, Y11; \
+	VADDPS Y8, Y8, Y12; \
+	VADDPS Y6, Y7, Y13; \
+	VSUBPS Y6, Y7, Y6; \
+	VADDPS Y12, Y9, Y7; \
+	VSUBPS Y12, Y9, Y9
+
+// func spreadAVX2(a *spreadArgs)
+//
+// DI walks over rows of the tile, then over columns of the spectrum; R8 and R9, R10
+// are one, three and five steps.
+TEXT ·spreadAVX2(SB), 0, $1152-8
+	MOVQ a+0(FP), AX
+	VBROADCASTSS ·four(SB), Y15
+	MOVQ spreadArgs_x(AX), SI
+	MOVQ spreadArgs_y(AX), DX
+	MOVQ spreadArgs_channels(AX), CX
+	MOVQ spreadArgs_xStep(AX), R8
+	LEAQ (R8)(R8*2), R9
+	LEAQ (R8)(R8*4), R10
+	MOVQ spreadArgs_yStep(AX), R11
+	LEAQ (R11)(R11*2), R12
+	ADDQ R12, R12 // a row of the spectrum
+	LEAQ (R12)(R12*2), R13
+	LEAQ (R12)(R12*4), R14
+	MOVQ spreadArgs_xRow(AX), R15
+
+channels:
+	MOVQ SI, DI
+	LEAQ t-1152(SP), BX
+	MOVQ $6, AX
+
+rows:
+	VMOVUPS (DI), Y0
+	VMOVUPS (DI)(R8*1), Y1
+	VMOVUPS (DI)(R8*2), Y2
+	VMOVUPS (DI)(R9*1), Y3
+	VMOVUPS (DI)(R8*4), Y4
+	VMOVUPS (DI)(R10*1), Y5
+	SPREAD
+	VMOVUPS Y10, (BX)
+	VMOVUPS Y13, 32(BX)
+	VMOVUPS Y6, 64(BX)
+	VMOVUPS Y7, 96(BX)
+	VMOVUPS Y9, 128(BX)
+	VMOVUPS Y11, 160(BX)
+	ADDQ R15, DI
+	ADDQ $192, BX
+	DECQ AX
+	JNZ  rows
+	MOVQ DX, DI
+	LEAQ t-1152(SP), BX
+	MOVQ $6, AX
+
+columns:
+	VMOVUPS (BX), Y0
+	VMOVUPS 192(BX), Y1
+	VMOVUPS 384(BX), Y2
+	VMOVUPS 576(BX), Y3
+	VMOVUPS 768(BX), Y4
+	VMOVUPS 960(BX), Y5
+	SPREAD
+	VMOVUPS Y10, (DI)
+	VMOVUPS Y13, (DI)(R12*1)
+	VMOVUPS Y6, (DI)(R12*2)
+	VMOVUPS Y7, (DI)(R13*1)
+	VMOVUPS Y9, (DI)(R12*4)
+	VMOVUPS Y11, (DI)(R14*1)
+	ADDQ R11, DI
+	ADDQ $32, BX
+	DECQ AX
+	JNZ  columns
+	ADDQ $32, SI
+	ADDQ $32, DX
+	SUBQ $const_group, CX
+	JNZ  channels
+	VZEROUPPER
+	RET
+
+// GATHER is gatherLine of Y0 to Y5, into Y0 to Y3; Y15 is 4.
+#define GATHER \
+	VADDPS Y2, Y1, Y6; \
+	VSUBPS Y2, Y1, Y7; \
+	VADDPS Y4, Y3, Y8; \
+	VSUBPS Y4, Y3, Y9; \
+	VADDPS Y6, Y0, Y0; VADDPS Y8, Y0, Y0; \
+	VADDPS Y9, Y9, Y10; VADDPS Y10, Y7, Y1; \
+	VMULPS Y15, Y8, Y8; VADDPS Y8, Y6, Y2; \
+	VMULPS Y15, Y10, Y10; VADDPS Y10, Y7, Y3; VADDPS Y5, Y3, Y3
+
+// FINISH makes one output of a sum: bias, residual, ReLU. VMAXPS gives its last
+// source for zeros and NaN, so -0 and NaN stay, as in the other kernels.
+#define FINISH(sum, y, residual) \
+	VADDPS Y14, sum, sum; \
+	TESTQ R9, R9; \
+	JZ    2(PC); \
+	VADDPS residual, sum, sum; \
+	TESTQ R10, R10; \
+	JZ    2(PC); \
+	VMAXPS sum, Y13, sum; \
+	VMOVUPS sum, y
+
+// func gatherAVX2(a *gatherArgs)
+//
+// SI walks over columns of the spectrum, DI over rows of the tile and R9 over those
+// of the residual. R11 is a row of the spectrum, R12 and R13 are three and five of
+// them; then R11 and R12 are one and three pixels.
+TEXT ·gatherAVX2(SB), 0, $800-8
+	MOVQ a+0(FP), AX
+	VBROADCASTSS ·four(SB), Y15
+	VXORPS Y13, Y13, Y13
+	MOVQ gatherArgs_channels(AX), CX
+	MOVQ gatherArgs_relu(AX), R10
+	MOVQ gatherArgs_xStep(AX), R8
+	XORQ DX, DX // bytes of the channels that are done
+
+channels:
+	MOVQ gatherArgs_x(AX), SI
+	ADDQ DX, SI
+	LEAQ (R8)(R8*2), R11
+	ADDQ R11, R11
+	LEAQ (R11)(R11*2), R12
+	LEAQ (R11)(R11*4), R13
+	LEAQ t-768(SP), BX
+	MOVQ $6, R14
+
+columns:
+	VMOVUPS (SI), Y0
+	VMOVUPS (SI)(R11*1), Y1
+	VMOVUPS (SI)(R11*2), Y2
+	VMOVUPS (SI)(R12*1), Y3
+	VMOVUPS (SI)(R11*4), Y4
+	VMOVUPS (SI)(R13*1), Y5
+	GATHER
+	VMOVUPS Y0, (BX)
+	VMOVUPS Y1, 192(BX)
+	VMOVUPS Y2, 384(BX)
+	VMOVUPS Y3, 576(BX)
+	ADDQ R8, SI
+	ADDQ $32, BX
+	DECQ R14
+	JNZ  columns
+	MOVQ gatherArgs_y(AX), DI
+	ADDQ DX, DI
+	MOVQ gatherArgs_residual(AX), R9
+	TESTQ R9, R9
+	JZ   2(PC)
+	ADDQ DX, R9
+	MOVQ gatherArgs_bias(AX), BX
+	VMOVUPS (BX)(DX*1), Y14
+	MOVQ gatherArgs_yStep(AX), R11
+	LEAQ (R11)(R11*2), R12
+	LEAQ t-768(SP), BX
+	MOVQ $4, R14
+
+rows:
+	VMOVUPS (BX), Y0
+	VMOVUPS 32(BX), Y1
+	VMOVUPS 64(BX), Y2
+	VMOVUPS 96(BX), Y3
+	VMOVUPS 128(BX), Y4
+	VMOVUPS 160(BX), Y5
+	GATHER
+	FINISH(Y0, (DI), (R9))
+	FINISH(Y1, (DI)(R11*1), (R9)(R11*1))
+	FINISH(Y2, (DI)(R11*2), (R9)(R11*2))
+	FINISH(Y3, (DI)(R12*1), (R9)(R12*1))
+	ADDQ gatherArgs_yRow(AX), DI
+	TESTQ R9, R9
+	JZ   2(PC)
+	ADDQ gatherArgs_rRow(AX), R9
+	ADDQ $192, BX
+	DECQ R14
+	JNZ  rows
+	ADDQ $32, DX
+	SUBQ $const_group, CX
+	JNZ  channels
+	VZEROUPPER
+	RET
+
+// func hasAVX2() bool
+TEXT ·hasAVX2(SB), NOSPLIT, $0-1
+	MOVB $0, ret+0(FP)
+	MOVL $1, AX
+	XORL CX, CX
+	CPUID
+	ANDL $0x18000000, CX // OSXSAVE, AVX
+	CMPL CX, $0x18000000
+	JNE  no
+	XORL CX, CX
+	XGETBV
+	ANDL $6, AX // the system saves XMM and YMM
+	CMPL AX, $6
+	JNE  no
+	XORL AX, AX
+	CPUID
+	CMPL AX, $7
+	JLT  no
+	MOVL $7, AX
+	XORL CX, CX
+	CPUID
+	SHRL $5, BX
+	ANDL $1, BX
+	MOVB BX, ret+0(FP)
+no:
+	RET
