@@ -28,11 +28,10 @@ type scratch struct {
 func newConvolution(l *format.Layer, in, out *value, weights, bias []float32, s *scratch) *convolution {
 	c := &convolution{layer: l, scratch: s, bias: make([]float32, out.pitch)}
 	copy(c.bias, bias)
-	// The transforms need whole tiles and whole groups of channels.
-	c.winograd = l.Kernel == 3 && l.Stride == 1 && in.pitch%group == 0 && min(out.shape.Height, out.shape.Width) >= tile
+	c.winograd = l.Kernel == 3 && l.Stride == 1 && min(out.shape.Height, out.shape.Width) >= tile
 	if c.winograd {
 		c.weights = packWinograd(weights, l.Out, in, out)
-		grow(&s.in, spectra*plane(in.pitch))
+		grow(&s.in, spectra*plane(padded(in.shape.Channels)))
 		grow(&s.to, spectra*plane(out.pitch))
 		grow(&s.zeros, out.pitch)
 		return c

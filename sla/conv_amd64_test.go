@@ -23,8 +23,8 @@ func TestWithoutVectors(t *testing.T) {
 	t.Run("bits", TestBitsAreThoseOfEveryTarget)
 }
 
-func BenchmarkResNet8Scalar(b *testing.B) {
+func BenchmarkLayersScalar(b *testing.B) {
 	useAVX2 = false
 	defer func() { useAVX2 = true }()
-	BenchmarkResNet8(b)
+	BenchmarkLayers(b)
 }

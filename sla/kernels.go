@@ -37,7 +37,7 @@ type spreadArgs struct {
 	x, y        *float32 // the tile's first pixel; the first of its spectra
 	xRow, xStep int      // from one row and one pixel to the next
 	yStep       int      // from one number of the spectrum to the next
-	channels    int      // a multiple of group
+	channels    int      // rounded up to whole groups if that is faster
 }
 
 // gatherArgs are the arguments of gather, which makes the outputs of a tile,

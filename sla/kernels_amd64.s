@@ -211,7 +211,7 @@ columns:
 	ADDQ $32, SI
 	ADDQ $32, DX
 	SUBQ $const_group, CX
-	JNZ  channels
+	JGT  channels
 	VZEROUPPER
 	RET
 

@@ -9,9 +9,10 @@ const block = 16
 func plane(channels int) int { return block*channels + 16 }
 
 // packWinograd transforms weights (Out, C, 3, 3), GgGᵀ, in float64 and orders them
-// as (spectra, groups, C, lanes), with zeros for the channels of the padding.
+// as (spectra, groups, C, lanes), with zeros for output channels of the padding.
 func packWinograd(w []float32, outs int, in, out *value) []float32 {
-	channels, size := in.shape.Channels, in.pitch*out.pitch
+	channels := in.shape.Channels
+	size := channels * out.pitch
 	packed := make([]float32, spectra*size)
 	for o := range outs {
 		for c := range channels {
@@ -20,7 +21,7 @@ func packWinograd(w []float32, outs int, in, out *value) []float32 {
 			for x := range 3 {
 				t[0][x], t[1][x], t[2][x], t[3][x], t[4][x], t[5][x] = weigh(float64(g[x]), float64(g[3+x]), float64(g[6+x]))
 			}
-			at := (o/lanes*in.pitch+c)*lanes + o%lanes
+			at := (o/lanes*channels+c)*lanes + o%lanes
 			for i := range reach {
 				a, b, c, d, e, f := weigh(t[i][0], t[i][1], t[i][2])
 				for j, v := range [reach]float64{a, b, c, d, e, f} {
@@ -48,9 +49,10 @@ func (c *convolution) runWinograd(out, in, residual *value) {
 		return min(t/across*tile, out.shape.Height-tile), min(t%across*tile, out.shape.Width-tile)
 	}
 	from, to := c.scratch.in, c.scratch.to
-	fromPlane, toPlane := plane(in.pitch), plane(out.pitch)
-	spreading := spreadArgs{xRow: float * in.stride, xStep: float * in.pitch, yStep: float * fromPlane, channels: in.pitch}
-	summing := sumsArgs{bias: &c.scratch.zeros[0], xStep: float * in.pitch, yStep: float * out.pitch, rows: 1, run: in.pitch, groups: out.pitch / lanes}
+	channels, pitch := in.shape.Channels, padded(in.shape.Channels)
+	fromPlane, toPlane := plane(pitch), plane(out.pitch)
+	spreading := spreadArgs{xRow: float * in.stride, xStep: float * in.pitch, yStep: float * fromPlane, channels: channels}
+	summing := sumsArgs{bias: &c.scratch.zeros[0], xStep: float * pitch, yStep: float * out.pitch, rows: 1, run: channels, groups: out.pitch / lanes}
 	gathering := gatherArgs{bias: &c.bias[0], xStep: float * toPlane, yRow: float * out.stride, yStep: float * out.pitch, channels: out.pitch}
 	if c.layer.ReLU {
 		gathering.relu = 1
@@ -59,12 +61,12 @@ func (c *convolution) runWinograd(out, in, residual *value) {
 		n := min(block, tiles-first)
 		for t := range n {
 			y, x := place(first + t)
-			spreading.x, spreading.y = &in.data[in.at(y-1, x-1)], &from[t*in.pitch]
+			spreading.x, spreading.y = &in.data[in.at(y-1, x-1)], &from[t*pitch]
 			spread(&spreading)
 		}
 		summing.count = (n + pixels - 1) / pixels * pixels
 		for f := range spectra {
-			summing.x, summing.w, summing.y = &from[f*fromPlane], &c.weights[f*in.pitch*out.pitch], &to[f*toPlane]
+			summing.x, summing.w, summing.y = &from[f*fromPlane], &c.weights[f*channels*out.pitch], &to[f*toPlane]
 			sums(&summing)
 		}
 		for t := range n {
