@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" />
+
 export type Mode = 'baseline' | 'single' | 'aggregated' | 'distilled';
 
 export type ErrorCode =
@@ -76,12 +78,16 @@ export interface Info {
 
 export interface Classifier {
   readonly info: Info;
+  /** Milliseconds that loading took: both downloads, compiling the module, opening the slab. */
+  readonly timings: { readonly download: number; readonly compile: number; readonly open: number };
   classify(input: Input, options?: { mode?: 'auto' | Mode; topK?: number }): Promise<Prediction>;
   /** The last classified image as the net saw it: (C, H, W). */
   input(): Promise<Float32Array>;
   /** Runs the slab's self-test; gives its digest in hexadecimal. */
   verify(): Promise<string>;
+  /** Ends the worker and gives its memory back; calls that wait fail with code `closed`. */
   close(): Promise<void>;
+  [Symbol.dispose](): void;
 }
 
 /** Loads a slab and the module that runs it. */

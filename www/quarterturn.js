@@ -11,26 +11,37 @@ import { pixelsOf } from './pixels.js';
 
 export { QuarterturnError, modes };
 
+Symbol.dispose ??= Symbol('Symbol.dispose'); // as compilers of `using` do where it is not there yet
+
 /** Loads a model; see quarterturn.d.ts. */
 export async function load(model, options = {}) {
   const { wasm = new URL('./quarterturn.wasm', import.meta.url), worker = true, signal } = options;
-  const [slab, module] = await Promise.all([bytesOf(model, 'model', options), compile(wasm, options)]);
+  const timings = { download: 0, compile: 0, open: 0 };
+  const started = performance.now();
+  const [slab, module] = await Promise.all([bytesOf(model, 'model', options), compile(wasm, options, timings)]);
+  timings.download = performance.now() - started - timings.compile;
   signal?.throwIfAborted();
   // Node has no Worker of this kind: there the module runs in the caller's thread.
   const engine = worker && typeof Worker !== 'undefined' ? new WorkerEngine() : new LocalEngine();
   try {
-    return new Classifier(engine, await engine.call('open', module, slab));
+    const opening = performance.now();
+    const info = await engine.call('open', module, slab);
+    timings.open = performance.now() - opening;
+    return new Classifier(engine, info, timings);
   } catch (error) {
     engine.close();
     throw error;
   }
 }
 
-async function compile(wasm, options) {
+async function compile(wasm, options, timings) {
   if (wasm instanceof WebAssembly.Module) return wasm;
   const bytes = await bytesOf(wasm, 'wasm', options);
+  const start = performance.now();
   try {
-    return await WebAssembly.compile(bytes);
+    const module = await WebAssembly.compile(bytes);
+    timings.compile = performance.now() - start;
+    return module;
   } catch (cause) {
     throw new QuarterturnError('module', `what was given as wasm is not a WebAssembly module: ${cause.message}`, { cause });
   }
@@ -99,9 +110,10 @@ class WorkerEngine {
 class Classifier {
   #engine;
 
-  constructor(engine, info) {
+  constructor(engine, info, timings) {
     this.#engine = engine;
     this.info = info;
+    this.timings = timings;
   }
 
   async classify(input, { mode = 'auto', topK = 5 } = {}) {
@@ -127,6 +139,10 @@ class Classifier {
   }
 
   async close() {
+    this[Symbol.dispose]();
+  }
+
+  [Symbol.dispose]() {
     this.#engine?.close();
     this.#engine = undefined;
   }

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/wasm/module"
 )
 
@@ -63,22 +64,61 @@ var gzipped = sync.OnceValue(func() []byte {
 	return b.Bytes()
 })
 
-// Handler serves the page for a slab: the files of this package, the module,
-// /model.slab, /samples.json and the samples.
-func Handler(slab []byte, samples []Sample) (http.Handler, error) {
-	type entry struct {
-		Src   string `json:"src"`
-		Label string `json:"label"`
-	}
-	list := []entry{}
-	files := map[string][]byte{"model.slab": slab, "quarterturn.wasm": module.WASM}
-	for i, s := range samples {
-		name := "samples/" + strconv.Itoa(i) + ".png"
-		list = append(list, entry{name, s.Label})
-		files[name] = s.PNG
+// A Shown model is one that the page offers.
+type Shown struct {
+	Slab    []byte
+	Samples []Sample
+}
+
+// What /models.json says of a model.
+type listed struct {
+	Src     string          `json:"src"`
+	Name    string          `json:"name"`
+	Net     string          `json:"net"`
+	Data    string          `json:"data"`
+	Method  string          `json:"method"`
+	Images  int             `json:"images"` // trained on
+	Bytes   int             `json:"bytes"`
+	Hash    string          `json:"hash"`
+	Metrics []format.Metric `json:"metrics"`
+	Samples []listedSample  `json:"samples"`
+}
+
+type listedSample struct {
+	Src   string `json:"src"`
+	Label string `json:"label"`
+}
+
+// Handler serves the page for some models, the first of which it shows at first:
+// the files of this package, the module, /models.json, and the slabs and samples
+// it lists. The first slab is /model.slab.
+func Handler(models []Shown) (http.Handler, error) {
+	files := map[string][]byte{"quarterturn.wasm": module.WASM}
+	list := []listed{}
+	for i, shown := range models {
+		m, err := format.Decode(shown.Slab)
+		if err != nil {
+			return nil, err
+		}
+		p := m.Provenance
+		l := listed{Src: "model.slab", Name: m.Name, Net: p.Net, Data: p.Data, Method: p.Method, Images: p.Images,
+			Bytes: len(shown.Slab), Hash: format.Hex(m.Hash[:]), Metrics: m.Metrics, Samples: []listedSample{}}
+		if l.Metrics == nil {
+			l.Metrics = []format.Metric{}
+		}
+		if i > 0 {
+			l.Src = "model-" + strconv.Itoa(i+1) + ".slab"
+		}
+		files[l.Src] = shown.Slab
+		for k, s := range shown.Samples {
+			name := "samples/" + strconv.Itoa(i+1) + "-" + strconv.Itoa(k+1) + ".png"
+			files[name] = s.PNG
+			l.Samples = append(l.Samples, listedSample{name, s.Label})
+		}
+		list = append(list, l)
 	}
 	var err error
-	if files["samples.json"], err = json.Marshal(list); err != nil {
+	if files["models.json"], err = json.Marshal(list); err != nil {
 		return nil, err
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

@@ -93,5 +93,5 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	if noServe {
 		return nil
 	}
-	return serve(ctx, slab, model, addr)
+	return serve(ctx, [][]byte{slab}, addr)
 }

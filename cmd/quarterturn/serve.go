@@ -20,38 +20,46 @@ import (
 const defaultAddress = "127.0.0.1:8080"
 
 func serveCommand() *cobra.Command {
-	var model, addr string
+	var models []string
+	var addr string
 	cmd := &cobra.Command{
 		Use:   "serve [--model F]",
 		Short: "Serve a page that classifies in the browser",
-		Long: "Serve a page that classifies pictures in the browser, with a slab of yours or else with one that comes with\n" +
-			"the program and knows the ten classes of CIFAR-10.",
+		Long: "Serve a page that classifies pictures in the browser, with slabs of yours, of which a visitor chooses one, or\n" +
+			"else with one that comes with the program and knows the ten classes of CIFAR-10.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			slab := www.Model
-			m, err := format.Decode(slab)
-			if model != "" {
-				slab, m, err = readSlab(model)
+			slabs := [][]byte{www.Model}
+			if len(models) > 0 {
+				slabs = nil
 			}
-			if err != nil {
-				return err
+			for _, name := range models {
+				slab, _, err := readSlab(name)
+				if err != nil {
+					return err
+				}
+				slabs = append(slabs, slab)
 			}
-			return serve(cmd.Context(), slab, m, addr)
+			return serve(cmd.Context(), slabs, addr)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&model, "model", "", "the slab; without it, the one that comes with the program")
+	f.StringArrayVar(&models, "model", nil, "a slab, several times for several; without it, the one that comes with the program")
 	f.StringVar(&addr, "addr", defaultAddress, "address to listen on")
 	return cmd
 }
 
 // serve serves the page until ctx ends.
-func serve(ctx context.Context, slab []byte, m *format.Model, addr string) error {
-	samples, err := samplesFor(m)
-	if err != nil {
-		return err
+func serve(ctx context.Context, slabs [][]byte, addr string) error {
+	var models []www.Shown
+	for _, slab := range slabs {
+		samples, err := samplesFor(slab)
+		if err != nil {
+			return err
+		}
+		models = append(models, www.Shown{Slab: slab, Samples: samples})
 	}
-	handler, err := www.Handler(slab, samples)
+	handler, err := www.Handler(models)
 	if err != nil {
 		return err
 	}
@@ -78,7 +86,11 @@ func serve(ctx context.Context, slab []byte, m *format.Model, addr string) error
 
 // samplesFor gives a picture of each class for slabs that know the classes of
 // the embedded data set, and none for others.
-func samplesFor(m *format.Model) ([]www.Sample, error) {
+func samplesFor(slab []byte) ([]www.Sample, error) {
+	m, err := format.Decode(slab)
+	if err != nil {
+		return nil, err
+	}
 	d, err := trainer.Load("fashion-mini")
 	if err != nil || !slices.Equal(m.Labels, d.Labels) {
 		return nil, err

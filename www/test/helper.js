@@ -3,8 +3,9 @@
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
@@ -35,12 +36,36 @@ export function native(image) {
 
 export const sha256 = (array) => createHash('sha256').update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength)).digest('hex');
 
-/** Starts `quarterturn serve`; gives its address and a way to stop it. */
+/** Starts `quarterturn serve` for two models; gives its address and a way to stop it. */
 export async function serve() {
-  const server = spawn(command, ['serve', '--model', slabFile, '--addr', '127.0.0.1:0'], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const colour = fileURLToPath(new URL('../models/cifar10.slab', import.meta.url));
+  const server = spawn(command, ['serve', '--model', slabFile, '--model', colour, '--addr', '127.0.0.1:0'], { stdio: ['ignore', 'ignore', 'pipe'] });
   for await (const line of createInterface(server.stderr)) {
     const address = line.match(/http:\S+/)?.[0];
     if (address) return { address, stop: () => server.kill('SIGTERM') };
   }
   throw new Error('the server ended before it served');
+}
+
+const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.json': 'application/json', '.wasm': 'application/wasm', '.svg': 'image/svg+xml' };
+
+/** Serves files under /some/where/, as a static host does that allows little: get(name, query) gives the bytes. */
+export async function host(get) {
+  const server = createServer(async (request, response) => {
+    const { pathname, search } = new URL(request.url, 'http://localhost');
+    const path = decodeURIComponent(pathname);
+    const name = path.replace(/^\/some\/where\//, '') || 'index.html';
+    const body = path.startsWith('/some/where/') && (await get(name, search.slice(1)));
+    if (!body) {
+      response.writeHead(404, { 'content-type': 'text/html' }).end('<h1>not here</h1>');
+      return;
+    }
+    response.writeHead(200, {
+      'content-type': types[extname(name)] ?? 'application/octet-stream',
+      'content-length': body.length,
+      'content-security-policy': "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'",
+    }).end(body);
+  });
+  await new Promise((listening) => server.listen(0, '127.0.0.1', listening));
+  return { address: `http://127.0.0.1:${server.address().port}/some/where/`, stop: () => server.close() };
 }

@@ -1,11 +1,12 @@
 // The served page in Chromium.
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, afterEach, test } from 'node:test';
 import { chromium } from 'playwright-core';
-import { dir, info, native, serve, slab } from './helper.js';
+import { browserOptions } from './chromium.js';
+import { dir, host, info, native, serve, slab } from './helper.js';
 
 let server;
 let browser;
@@ -14,10 +15,7 @@ let problems;
 
 before(async () => {
   server = await serve();
-  browser = await chromium.launch({
-    executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-    args: ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
-  });
+  browser = await chromium.launch(browserOptions);
 });
 
 after(async () => {
@@ -35,8 +33,8 @@ beforeEach(async () => {
 
 afterEach(() => page.close());
 
-async function ready() {
-  await page.goto(server.address);
+async function ready(address = server.address) {
+  await page.goto(address);
   await page.waitForSelector('body[data-ready]');
 }
 
@@ -54,11 +52,11 @@ test('a sample gives the logits that native Go gives', async () => {
   await ready();
   const got = await answer(() => page.click('#samples button:nth-child(8)'));
   const png = join(dir, 'sample.png');
-  writeFileSync(png, Buffer.from(await (await fetch(`${server.address}samples/7.png`)).arrayBuffer()));
+  writeFileSync(png, Buffer.from(await (await fetch(`${server.address}samples/1-8.png`)).arrayBuffer()));
   const want = native(png);
   assert.deepEqual(got, digests(want));
   assert.match(await page.textContent('#summary'), new RegExp(`This looks like ${want[info.recommended].top[0].label}`));
-  assert.equal(await page.locator('.mode').count(), 3);
+  assert.equal(await page.locator('#modes .mode').count(), 3);
   assert.equal(await page.locator('#views figure').count(), 4);
   assert.deepEqual(problems, []);
 });
@@ -85,7 +83,7 @@ test('a file of another size, too', async () => {
 test('a dropped file is classified', async () => {
   await ready();
   await answer(() => page.evaluate(async () => {
-    const blob = await (await fetch('samples/0.png')).blob();
+    const blob = await (await fetch('samples/1-1.png')).blob();
     const transfer = new DataTransfer();
     transfer.items.add(new File([blob], 'shirt.png', { type: 'image/png' }));
     document.getElementById('drop').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
@@ -118,11 +116,119 @@ test('a file that is no image is named, and the page works on', async () => {
   await answer(() => page.click('#samples button:nth-child(1)'));
 });
 
+test('a pasted picture is classified', async () => {
+  await ready();
+  await answer(() => page.evaluate(async () => {
+    const blob = await (await fetch('samples/1-1.png')).blob();
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([blob], 'image.png', { type: 'image/png' }));
+    document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: transfer }));
+  }));
+  assert.equal(await page.textContent('#status'), 'Classified the pasted picture.');
+  await page.evaluate(() => document.dispatchEvent(new ClipboardEvent('paste', { clipboardData: new DataTransfer() })));
+  await page.waitForSelector('#status.error');
+  assert.equal(await page.textContent('#status'), 'there is no picture on the clipboard.');
+  assert.deepEqual(problems, []);
+});
+
+test('the camera is classified live, until it is stopped', async () => {
+  await ready();
+  const first = await answer(() => page.click('#camera'));
+  assert.equal(await page.textContent('#status'), 'Classified what the camera sees.');
+  await page.waitForFunction((d) => document.body.dataset.digests !== d, JSON.stringify(first)); // the pattern moves
+  await page.click('#camera');
+  assert.equal(await page.isVisible('#video'), false);
+  assert.equal(await page.evaluate(() => document.getElementById('video').srcObject), null);
+  assert.deepEqual(problems, []);
+});
+
+test('the switch changes the answer that is read out, and its cost', async () => {
+  await ready();
+  await answer(() => page.click('#samples button:nth-child(3)'));
+  await page.check('#switch input[value=aggregated]');
+  assert.match(await page.textContent('#cost'), /^aggregated: 4 passes of the net, [\d.]+ ms$/);
+  await page.check('#switch input[value=single]');
+  assert.match(await page.textContent('#cost'), /^single: one pass of the net, [\d.]+ ms$/);
+  assert.deepEqual(problems, []);
+});
+
+test('the views add up to the aggregated answer', async () => {
+  await ready();
+  await answer(() => page.click('#samples button:nth-child(3)'));
+  const rows = await page.locator('#sum tbody tr').evaluateAll((all) => all.map((row) => Array.from(row.cells, (c) => c.textContent)));
+  assert.equal(rows.length, 3);
+  for (const [label, ...numbers] of rows) {
+    const [mean, ...views] = numbers.map(Number).reverse();
+    assert.ok(info.labels.includes(label));
+    assert.equal(views.length, 4);
+    assert.ok(Math.abs(views.reduce((a, b) => a + b) / 4 - mean) < 0.011, `${views} do not make ${mean}`);
+  }
+});
+
+test('another model can be chosen', async () => {
+  await ready();
+  await page.check('#models label:nth-child(2) input');
+  await page.waitForFunction(() => document.querySelector('#models label:nth-child(2) input').checked && document.body.dataset.ready);
+  assert.match(await page.textContent('#model'), /32 × 32, colour/);
+  assert.equal(await page.isVisible('#drawing'), false);
+  await page.click('#verify');
+  await page.waitForSelector('#verified dd');
+  assert.match(await page.textContent('#verified'), /passed: the same bits/);
+  assert.deepEqual(problems, []);
+});
+
 test('verify runs the self-test in the tab', async () => {
   await ready();
   await page.click('#verify');
-  await page.waitForFunction(() => document.getElementById('verified').value);
-  assert.equal(await page.evaluate(() => document.getElementById('verified').value), `passed: ${info.selftest.digest}`);
+  await page.waitForSelector('#verified dd');
+  assert.deepEqual(await page.locator('#verified dd').allTextContents(), [info.selftest.digest, info.selftest.digest, 'passed: the same bits']);
+});
+
+test('under a sub-path of a static host, and then without a network', async (t) => {
+  const files = await host(async (name) => {
+    const response = await fetch(server.address + (name === 'index.html' ? '' : name));
+    return response.ok && Buffer.from(await response.arrayBuffer());
+  });
+  t.after(() => files.stop());
+  page.removeAllListeners('request');
+  await ready(files.address);
+  const there = await answer(() => page.click('#samples button:nth-child(2)'));
+  await page.evaluate(async () => {
+    await navigator.serviceWorker.ready;
+  });
+  await page.context().setOffline(true);
+  files.stop();
+  await ready(files.address);
+  assert.deepEqual(await answer(() => page.click('#samples button:nth-child(2)')), there);
+});
+
+test('nothing serious for a screen reader, nothing too wide, nothing that jumps', async () => {
+  const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+  for (const [width, colorScheme] of [[1040, 'light'], [360, 'dark']]) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.emulateMedia({ colorScheme });
+    await page.addInitScript(() => {
+      globalThis.shift = 0;
+      new PerformanceObserver((list) => list.getEntries().forEach((e) => { if (!e.hadRecentInput) globalThis.shift += e.value; })).observe({ type: 'layout-shift', buffered: true });
+    });
+    await ready();
+    assert.ok(await page.evaluate(() => globalThis.shift) < 0.1, `at ${width} pixels the page jumps by ${await page.evaluate(() => globalThis.shift)}`);
+    await answer(() => page.click('#samples button:nth-child(1)'));
+    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => globalThis.axe.run());
+    assert.deepEqual(violations.filter(({ impact }) => ['serious', 'critical'].includes(impact)).map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`), []);
+  }
+});
+
+test('the keyboard reaches everything', async () => {
+  await ready();
+  const seen = new Set();
+  for (let i = 0; i < 40; i++) {
+    await page.keyboard.press('Tab');
+    seen.add(await page.evaluate(() => document.activeElement.id || document.activeElement.name || document.activeElement.title));
+  }
+  for (const id of ['file', 'camera', 'invert', 'clear', 'mode', 'model', 'verify', 'Shirt']) assert.ok(seen.has(id), `${id} is not among ${[...seen]}`);
 });
 
 test('a damaged slab is explained', async () => {

@@ -1,0 +1,147 @@
+// The package in Chromium, without the page.
+
+import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import { after, before, test } from 'node:test';
+import { chromium } from 'playwright-core';
+import { browserOptions } from './chromium.js';
+import { host, info, sha256, slab, wasm } from './helper.js';
+import { load } from '../quarterturn.js';
+
+const own = new Set(['quarterturn.js', 'worker.js', 'guest.js', 'wasi.js', 'errors.js', 'fetch.js', 'pixels.js']);
+const image = { data: Uint8Array.from({ length: 4 * 40 * 31 }, (_, i) => (i % 4 === 3 ? 255 : (i * 2654435761) >>> 24)), width: 40, height: 31 };
+let server;
+let browser;
+let page;
+
+before(async () => {
+  server = await host((name, query) => {
+    if (name === 'f.js') return Buffer.from(`export default ${decodeURIComponent(query)}`);
+    if (name === 'index.html') return Buffer.from('<!doctype html><title>test</title>');
+    if (name === 'quarterturn.wasm') return wasm;
+    if (name === 'model.slab') return slab;
+    return own.has(name) && readFileSync(new URL(`../${name}`, import.meta.url));
+  });
+  browser = await chromium.launch(browserOptions);
+  page = await browser.newPage();
+  await page.goto(server.address);
+});
+
+after(async () => {
+  await browser?.close();
+  server?.stop();
+});
+
+/** Runs f in the page with the package and the test image. */
+const inPage = (f, more) => page.evaluate(async ([source, { width, height, data }, more]) => {
+  const { load, QuarterturnError } = await import('./quarterturn.js');
+  const image = { data: new Uint8Array(data), width, height };
+  const failure = (promise) => promise.then(() => 'nothing failed', (e) => ({ ours: e instanceof QuarterturnError, name: e.name, code: e.code, message: e.message }));
+  return (await import(`./f.js?${encodeURIComponent(source)}`)).default({ load, image, failure, more });
+}, [String(f), { ...image, data: Array.from(image.data) }, more]);
+
+test('a worker and the page itself give the logits that Node gives', async () => {
+  const c = await load(slab, { wasm });
+  const want = [];
+  for (const { mode } of info.modes) want.push(sha256((await c.classify(image, { mode })).logits));
+  for (const worker of [true, false]) {
+    const got = await inPage(async ({ load, image, more: worker }) => {
+      const c = await load('model.slab', { worker });
+      const logits = [];
+      for (const { mode } of c.info.modes) logits.push(Array.from((await c.classify(image, { mode })).logits));
+      c.close();
+      return logits;
+    }, worker);
+    assert.deepEqual(got.map((logits) => sha256(Float32Array.from(logits))), want);
+  }
+});
+
+test('progress comes to the end, with timings', async () => {
+  const { seen, timings } = await inPage(async ({ load }) => {
+    const seen = [];
+    const c = await load('model.slab', { onProgress: (p) => seen.push(p) });
+    const { timings } = c;
+    c.close();
+    return { seen, timings };
+  });
+  for (const [what, { length }] of Object.entries({ model: slab, wasm })) {
+    assert.deepEqual(seen.filter((p) => p.what === what).at(-1), { what, loaded: length, total: length });
+  }
+  assert.ok(timings.download > 0 && timings.compile > 0 && timings.open > 0, JSON.stringify(timings));
+});
+
+test('a download can be given up in the middle', async () => {
+  const error = await inPage(({ load, failure }) => {
+    const controller = new AbortController();
+    return failure(load('model.slab', { signal: controller.signal, onProgress: () => controller.abort() }));
+  });
+  assert.equal(error.name, 'AbortError');
+});
+
+test('what cannot be loaded is explained', async () => {
+  const errors = await inPage(async ({ load, failure }) => [
+    await failure(load('model.slab', { wasm: 'no-such.wasm' })),
+    await failure(load('no-such.slab')),
+    await failure(load((await (await fetch('model.slab')).arrayBuffer()).slice(0, 7000))),
+    await failure(load('quarterturn.wasm')),
+    await failure(load('http://127.0.0.1:1/model.slab')),
+  ]);
+  assert.ok(errors.every((e) => e.ours), JSON.stringify(errors));
+  assert.deepEqual(errors.map((e) => e.code), ['fetch', 'fetch', 'corrupt', 'not-slab', 'fetch']);
+  assert.match(errors[0].message, /got HTML instead of the wasm from .*no-such.wasm, status 404/);
+  assert.match(errors[2].message, /there are 7000/);
+  assert.match(errors[3].message, /this is a WebAssembly module/);
+});
+
+test('two at once do not mix, and closing one leaves the other', async () => {
+  const { same, error } = await inPage(async ({ load, image, failure }) => {
+    const dark = { ...image, data: image.data.map((v, i) => (i % 4 === 3 ? v : v >> 3)) };
+    const [a, b] = await Promise.all([load('model.slab'), load('model.slab')]);
+    const alone = [(await a.classify(image)).logits, (await a.classify(dark)).logits].join();
+    const together = [];
+    for (let i = 0; i < 20; i++) together.push(Promise.all([a.classify(image), b.classify(dark)]));
+    const same = (await Promise.all(together)).every(([x, y]) => [x.logits, y.logits].join() === alone);
+    const waiting = failure(a.classify(image));
+    a.close();
+    const error = await waiting;
+    await b.classify(image);
+    b[Symbol.dispose]();
+    return { same, error };
+  });
+  assert.equal(same, true);
+  assert.equal(error.code, 'closed');
+});
+
+test('10,000 pictures and 100 times open and close take no more memory', async () => {
+  const { before, after } = await inPage(async ({ load, image }) => {
+    const module = await WebAssembly.compileStreaming(fetch('quarterturn.wasm'));
+    const slab = await (await fetch('model.slab')).arrayBuffer();
+    const grown = [];
+    const memory = () => grown.at(-1).buffer.byteLength;
+    const { instantiate } = WebAssembly;
+    WebAssembly.instantiate = async (...args) => {
+      const instance = await instantiate(...args);
+      grown.push(instance.exports.memory);
+      return instance;
+    };
+    const c = await load(slab, { wasm: module, worker: false });
+    for (let i = 0; i < 100; i++) await c.classify(image, { mode: 'distilled' });
+    const before = memory();
+    for (let i = 0; i < 10000; i++) {
+      image.data[(4 * i) % image.data.length] = i;
+      await c.classify(image, { mode: 'distilled' });
+    }
+    const after = memory();
+    c.close();
+    WebAssembly.instantiate = instantiate;
+    for (let i = 0; i < 100; i++) {
+      const again = await load(slab, { wasm: module });
+      await again.classify(image);
+      await again.close();
+    }
+    return { before, after };
+  });
+  assert.equal(after, before);
+  for (let i = 0; i < 100 && page.workers().length > 0; i++) await page.waitForTimeout(50);
+  assert.equal(page.workers().length, 0);
+});
