@@ -34,6 +34,7 @@ await classify(page);
 await page.check('#switch input[value=aggregated]');
 await page.click('#verify');
 await page.waitForSelector('#verified dd');
+await page.evaluate(() => scrollTo(0, 0));
 await page.screenshot({ path: join(out, 'page.png'), fullPage: true });
 
 await page.setInputFiles('#file', { name: 'letter.txt', mimeType: 'text/plain', buffer: Buffer.from('Dear reader') });
