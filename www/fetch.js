@@ -4,7 +4,10 @@ import { QuarterturnError } from './errors.js';
 
 /**
  * Gives the bytes of a URL, a Response, a Blob, an ArrayBuffer or a typed array.
- * @param what how errors and progress call it: 'model' or 'wasm'.
+ * @param {import('./types.js').Source} source
+ * @param {'model' | 'wasm'} what how errors and progress call it
+ * @param {import('./types.js').LoadOptions} [options]
+ * @returns {Promise<Uint8Array<any>>}
  */
 export async function bytesOf(source, what, { onProgress, signal } = {}) {
   signal?.throwIfAborted();
@@ -13,7 +16,8 @@ export async function bytesOf(source, what, { onProgress, signal } = {}) {
   if (typeof Blob !== 'undefined' && source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
   if (typeof Response !== 'undefined' && source instanceof Response) return read(source, source.url, what, onProgress);
   const url = String(source);
-  if (typeof process !== 'undefined' && process.versions?.node && !/^https?:/.test(url)) {
+  if (globalThis.process?.versions?.node && !/^https?:/.test(url)) {
+    // @ts-ignore: only Node comes here
     const { readFile } = await import(/* @vite-ignore */ 'node:fs/promises');
     try {
       return new Uint8Array(await readFile(url.startsWith('file:') ? new URL(url) : url));

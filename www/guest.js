@@ -6,7 +6,10 @@ import { WASI } from './wasi.js';
 const ABI = 1;
 const BAND = 1 << 18; // bytes of an image handed over at once
 
-/** The inference modes, in the module's numbering. */
+/**
+ * The inference modes, in the module's numbering, `auto` first.
+ * @type {readonly ('auto' | import('./types.js').Mode)[]}
+ */
 export const modes = ['auto', 'baseline', 'single', 'aggregated', 'distilled'];
 
 /** One instance of the module. After an error with code `crashed` it is of no use. */
@@ -26,12 +29,15 @@ export class Guest {
     }
   }
 
-  /** Starts an instance of the compiled wasip1 module. */
+  /**
+   * Starts an instance of the compiled wasip1 module.
+   * @param {WebAssembly.Module} module
+   */
   static async start(module) {
     const wasi = new WASI();
     const instance = await WebAssembly.instantiate(module, { wasi_snapshot_preview1: wasi.imports });
     wasi.memory = instance.exports.memory;
-    instance.exports._initialize();
+    /** @type {any} */ (instance.exports)._initialize();
     return new Guest(instance.exports, () => wasi.output);
   }
 
@@ -116,7 +122,7 @@ export class Guest {
   #do(name, ...args) {
     const code = this.#call(name, ...args);
     if (code !== 0) {
-      throw new QuarterturnError(codes[code] ?? 'module', new TextDecoder().decode(this.#output()));
+      throw new QuarterturnError(/** @type {import('./types.js').ErrorCode} */ (codes[code] ?? 'module'), new TextDecoder().decode(this.#output()));
     }
   }
 

@@ -14,7 +14,7 @@ export async function pixelsOf(input) {
     try {
       bitmap = await createImageBitmap(input, { premultiplyAlpha: 'none', colorSpaceConversion: 'none' });
     } catch (cause) {
-      throw new QuarterturnError('image', `${input.name ?? 'the file'} is not an image this browser can read`, { cause });
+      throw new QuarterturnError('image', `${/** @type {File} */ (input).name ?? 'the file'} is not an image this browser can read`, { cause });
     }
     try {
       return draw(bitmap, bitmap.width, bitmap.height);

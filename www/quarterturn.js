@@ -1,3 +1,5 @@
+/// <reference lib="esnext.disposable" preserve="true" />
+
 // Quarterturn in JavaScript: load a slab, classify images.
 //
 //   import { load } from 'quarterturn';
@@ -11,9 +13,26 @@ import { pixelsOf } from './pixels.js';
 
 export { QuarterturnError, modes };
 
-Symbol.dispose ??= Symbol('Symbol.dispose'); // as compilers of `using` do where it is not there yet
+/** @type {any} */ (Symbol).dispose ??= Symbol('Symbol.dispose'); // as compilers of `using` do where it is not there yet
 
-/** Loads a model; see quarterturn.d.ts. */
+/** @typedef {import('./types.js').Mode} Mode */
+/** @typedef {import('./types.js').ErrorCode} ErrorCode */
+/** @typedef {import('./types.js').Source} Source */
+/** @typedef {import('./types.js').Progress} Progress */
+/** @typedef {import('./types.js').LoadOptions} LoadOptions */
+/** @typedef {import('./types.js').Pixels} Pixels */
+/** @typedef {import('./types.js').Input} Input */
+/** @typedef {import('./types.js').Label} Label */
+/** @typedef {import('./types.js').Prediction} Prediction */
+/** @typedef {import('./types.js').Info} Info */
+/** @typedef {import('./types.js').Timings} Timings */
+
+/**
+ * Loads a slab and the module that runs it.
+ * @param {Source} model
+ * @param {LoadOptions} [options]
+ * @returns {Promise<Classifier>}
+ */
 export async function load(model, options = {}) {
   const { wasm = new URL('./quarterturn.wasm', import.meta.url), worker = true, signal } = options;
   const timings = { download: 0, compile: 0, open: 0 };
@@ -27,6 +46,7 @@ export async function load(model, options = {}) {
     const opening = performance.now();
     const info = await engine.call('open', module, slab);
     timings.open = performance.now() - opening;
+    // @ts-ignore: the constructor is private to this file
     return new Classifier(engine, info, timings);
   } catch (error) {
     engine.close();
@@ -107,15 +127,30 @@ class WorkerEngine {
 }
 
 /** A loaded model. Calls run one after the other. */
-class Classifier {
+export class Classifier {
+  /** @type {LocalEngine | WorkerEngine | undefined} */
   #engine;
 
+  /**
+   * @private
+   * @param {LocalEngine | WorkerEngine} engine
+   * @param {Info} info
+   * @param {Timings} timings
+   */
   constructor(engine, info, timings) {
     this.#engine = engine;
+    /** @readonly */
     this.info = info;
+    /** @readonly */
     this.timings = timings;
   }
 
+  /**
+   * Classifies a picture; topK is how many classes to name.
+   * @param {Input} input
+   * @param {{ mode?: 'auto' | Mode, topK?: number }} [options]
+   * @returns {Promise<Prediction>}
+   */
   async classify(input, { mode = 'auto', topK = 5 } = {}) {
     const image = await pixelsOf(input);
     const start = performance.now();
@@ -128,16 +163,26 @@ class Classifier {
     return { top, ...result, ms };
   }
 
-  /** The last classified image as the net saw it: Float32Array (C, H, W). */
+  /**
+   * The last classified image as the net saw it: (C, H, W).
+   * @returns {Promise<Float32Array>}
+   */
   input() {
     return this.#call('input');
   }
 
-  /** Runs the slab's self-test here; gives its digest in hexadecimal. */
+  /**
+   * Runs the slab's self-test here; gives its digest in hexadecimal.
+   * @returns {Promise<string>}
+   */
   async verify() {
     return Array.from(await this.#call('verify'), (b) => b.toString(16).padStart(2, '0')).join('');
   }
 
+  /**
+   * Ends the worker and gives its memory back; calls that wait fail with code `closed`.
+   * @returns {Promise<void>}
+   */
   async close() {
     this[Symbol.dispose]();
   }

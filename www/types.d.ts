@@ -1,4 +1,4 @@
-/// <reference lib="esnext.disposable" />
+// What goes in and comes out: the contract that the JavaScript is checked against.
 
 export type Mode = 'baseline' | 'single' | 'aggregated' | 'distilled';
 
@@ -6,23 +6,22 @@ export type ErrorCode =
   | 'not-slab' | 'version' | 'corrupt' | 'unsupported' | 'mode' | 'image' | 'selftest' | 'no-slab' | 'block'
   | 'fetch' | 'module' | 'crashed' | 'closed';
 
-/** What went wrong: `code` for programs, `message` for people. */
-export class QuarterturnError extends Error {
-  readonly code: ErrorCode;
-}
-
-/** The names of the modes, `auto` first. */
-export const modes: readonly ('auto' | Mode)[];
-
 export type Source = string | URL | Response | Blob | ArrayBuffer | ArrayBufferView;
+
+export interface Progress {
+  what: 'model' | 'wasm';
+  loaded: number;
+  /** 0 if unknown. */
+  total: number;
+}
 
 export interface LoadOptions {
   /** The module; by default quarterturn.wasm beside this file. */
   wasm?: Source | WebAssembly.Module;
   /** Run in a worker, where there are workers. Default true. */
   worker?: boolean;
-  /** Called while something downloads; total is 0 if unknown. */
-  onProgress?: (progress: { what: 'model' | 'wasm'; loaded: number; total: number }) => void;
+  /** Called while something downloads. */
+  onProgress?: (progress: Progress) => void;
   signal?: AbortSignal;
 }
 
@@ -76,19 +75,9 @@ export interface Info {
   selftest: { seed: number; digest: string };
 }
 
-export interface Classifier {
-  readonly info: Info;
-  /** Milliseconds that loading took: both downloads, compiling the module, opening the slab. */
-  readonly timings: { readonly download: number; readonly compile: number; readonly open: number };
-  classify(input: Input, options?: { mode?: 'auto' | Mode; topK?: number }): Promise<Prediction>;
-  /** The last classified image as the net saw it: (C, H, W). */
-  input(): Promise<Float32Array>;
-  /** Runs the slab's self-test; gives its digest in hexadecimal. */
-  verify(): Promise<string>;
-  /** Ends the worker and gives its memory back; calls that wait fail with code `closed`. */
-  close(): Promise<void>;
-  [Symbol.dispose](): void;
+/** Milliseconds that loading took: both downloads, compiling the module, opening the slab. */
+export interface Timings {
+  readonly download: number;
+  readonly compile: number;
+  readonly open: number;
 }
-
-/** Loads a slab and the module that runs it. */
-export function load(model: Source, options?: LoadOptions): Promise<Classifier>;
