@@ -7,6 +7,7 @@ import { chromium } from 'playwright-core';
 import { browserOptions } from './chromium.js';
 import { host, info, sha256, slab, wasm } from './helper.js';
 import { load } from '../quarterturn.js';
+import { png } from './png.js';
 
 const own = new Set(['quarterturn.js', 'worker.js', 'guest.js', 'wasi.js', 'errors.js', 'fetch.js', 'pixels.js']);
 const image = { data: Uint8Array.from({ length: 4 * 40 * 31 }, (_, i) => (i % 4 === 3 ? 255 : (i * 2654435761) >>> 24)), width: 40, height: 31 };
@@ -20,6 +21,7 @@ before(async () => {
     if (name === 'index.html') return Buffer.from('<!doctype html><title>test</title>');
     if (name === 'quarterturn.wasm') return wasm;
     if (name === 'model.slab') return slab;
+    if (name === 'image.png') return png(image);
     return own.has(name) && readFileSync(new URL(`../${name}`, import.meta.url));
   });
   browser = await chromium.launch(browserOptions);
@@ -54,6 +56,36 @@ test('a worker and the page itself give the logits that Node gives', async () =>
     }, worker);
     assert.deepEqual(got.map((logits) => sha256(Float32Array.from(logits))), want);
   }
+});
+
+test('every kind of input gives the same logits', async () => {
+  const { kinds, video, errors } = await inPage(async ({ load, image, failure }) => {
+    const c = await load('model.slab');
+    const { width, height } = image;
+    const data = new ImageData(new Uint8ClampedArray(image.data), width, height);
+    const canvas = Object.assign(document.createElement('canvas'), { width, height });
+    canvas.getContext('2d').putImageData(data, 0, 0);
+    const offscreen = new OffscreenCanvas(width, height);
+    offscreen.getContext('2d').putImageData(data, 0, 0);
+    const blob = await offscreen.convertToBlob();
+    const element = new Image();
+    element.src = 'image.png';
+    await element.decode();
+    const inputs = { pixels: image, HTMLImageElement: element, ImageData: data, canvas, OffscreenCanvas: offscreen, Blob: blob, File: new File([blob], 'a.png'), ImageBitmap: await createImageBitmap(data) };
+    const kinds = {};
+    for (const [kind, input] of Object.entries(inputs)) kinds[kind] = Array.from((await c.classify(input)).logits).join();
+    const player = document.createElement('video');
+    const errors = [await failure(c.classify(player)), await failure(c.classify(new Image())), await failure(c.classify(null))];
+    player.srcObject = await navigator.mediaDevices.getUserMedia({ video: true });
+    await player.play();
+    const video = (await c.classify(player)).logits.length;
+    player.srcObject.getTracks()[0].stop();
+    c.close();
+    return { kinds, video, errors };
+  });
+  assert.deepEqual([...new Set(Object.values(kinds))].length, 1, JSON.stringify(kinds));
+  assert.equal(video, info.labels.length);
+  assert.deepEqual(errors.map((e) => e.code), ['image', 'image', 'image']);
 });
 
 test('progress comes to the end, with timings', async () => {
