@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"image"
@@ -27,11 +29,18 @@ type Prediction struct {
 	Views         []float32 // (Passes, classes): each view's logits; nil for heads without views
 }
 
+// Digest is the SHA-256 of the logits' little-endian bits, in hexadecimal: the same
+// for an image on every engine and target.
+func (p *Prediction) Digest() string {
+	sum := sha256.Sum256(sla.AppendBits(nil, p.Logits))
+	return hex.EncodeToString(sum[:])
+}
+
 // A Label is one entry of Prediction.Top.
 type Label struct {
-	Label       string
-	Index       int
-	Probability float32
+	Label       string  `json:"label"`
+	Index       int     `json:"index"`
+	Probability float32 `json:"probability"`
 }
 
 // Open reads a slab and makes a Classifier of it. Errors in the slab are those

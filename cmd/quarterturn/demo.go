@@ -93,5 +93,5 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	if noServe {
 		return nil
 	}
-	return serve(ctx, [][]byte{slab}, addr)
+	return (&serving{addr: addr, queue: 64, timeout: 10 * time.Second}).serve(ctx, [][]byte{slab})
 }

@@ -1,8 +1,6 @@
 package main
 
 import (
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 
@@ -13,18 +11,12 @@ import (
 	"github.com/quarterturn/quarterturn/trainer"
 )
 
-type labelled struct {
-	Label       string  `json:"label"`
-	Index       int     `json:"index"`
-	Probability float32 `json:"probability"`
-}
-
 type prediction struct {
-	Image  string     `json:"image"`
-	Mode   string     `json:"mode"`
-	Passes int        `json:"passes"`
-	Top    []labelled `json:"top"`
-	Digest string     `json:"digest"` // SHA-256 of the logits' little-endian bits
+	Image  string       `json:"image"`
+	Mode   string       `json:"mode"`
+	Passes int          `json:"passes"`
+	Top    []host.Label `json:"top"`
+	Digest string       `json:"digest"`
 }
 
 func predictCommand() *cobra.Command {
@@ -87,11 +79,9 @@ func predictCommand() *cobra.Command {
 }
 
 func printPrediction(name string, p *host.Prediction, asJSON bool) error {
-	sum := sha256.Sum256(sla.AppendBits(nil, p.Logits))
-	out := prediction{Image: name, Mode: p.Mode.String(), Passes: p.Passes, Top: []labelled{}, Digest: hex.EncodeToString(sum[:])}
+	out := prediction{Image: name, Mode: p.Mode.String(), Passes: p.Passes, Top: p.Top, Digest: p.Digest()}
 	line := name + ":"
 	for _, t := range p.Top {
-		out.Top = append(out.Top, labelled(t))
 		line += fmt.Sprintf("  %s %.1f%%", t.Label, 100*t.Probability)
 	}
 	if asJSON {

@@ -5,52 +5,83 @@ import (
 	"context"
 	"errors"
 	"image/png"
+	"log/slog"
 	"net"
 	"net/http"
+	"net/http/pprof"
+	"os"
+	"os/signal"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/host"
+	"github.com/quarterturn/quarterturn/host/prometheus"
 	"github.com/quarterturn/quarterturn/trainer"
 	"github.com/quarterturn/quarterturn/www"
 )
 
 const defaultAddress = "127.0.0.1:8080"
 
+// serving is how serve serves.
+type serving struct {
+	models    []string // files; none: the slab that comes with the program
+	addr      string
+	cert, key string
+	pprof     bool
+	verbose   bool
+	workers   int
+	queue     int
+	timeout   time.Duration
+}
+
 func serveCommand() *cobra.Command {
-	var models []string
-	var addr string
+	var s serving
 	cmd := &cobra.Command{
 		Use:   "serve [--model F]",
-		Short: "Serve a page that classifies in the browser",
+		Short: "Serve a page that classifies in the browser, and classify over HTTP",
 		Long: "Serve a page that classifies pictures in the browser, with slabs of yours, of which a visitor chooses one, or\n" +
-			"else with one that comes with the program and knows the ten classes of CIFAR-10.",
+			"else with one that comes with the program and knows the ten classes of CIFAR-10.\n\n" +
+			"The first slab also classifies here: POST an image to /v1/classify, with ?mode=.. and ?top=.. as you like; GET\n" +
+			"/v1/model, /v1/openapi.json, /healthz and /metrics (Prometheus). SIGHUP reads the first slab again and drops no\n" +
+			"request; SIGTERM and Ctrl-C let those under way end.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if (s.cert == "") != (s.key == "") {
+				return usageError{errors.New("--tls-cert and --tls-key go together")}
+			}
 			slabs := [][]byte{www.Model}
-			if len(models) > 0 {
+			if len(s.models) > 0 {
 				slabs = nil
 			}
-			for _, name := range models {
+			for _, name := range s.models {
 				slab, _, err := readSlab(name)
 				if err != nil {
 					return err
 				}
 				slabs = append(slabs, slab)
 			}
-			return serve(cmd.Context(), slabs, addr)
+			return s.serve(cmd.Context(), slabs)
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&models, "model", nil, "a slab, several times for several; without it, the one that comes with the program")
-	f.StringVar(&addr, "addr", defaultAddress, "address to listen on")
+	f.StringArrayVar(&s.models, "model", nil, "a slab, several times for several; without it, the one that comes with the program")
+	f.StringVar(&s.addr, "addr", defaultAddress, "address to listen on")
+	f.StringVar(&s.cert, "tls-cert", "", "serve https with this certificate")
+	f.StringVar(&s.key, "tls-key", "", "and this key")
+	f.IntVar(&s.workers, "workers", 0, "images classified at a time; 0: one a processor")
+	f.IntVar(&s.queue, "queue", 64, "requests that may wait; more are answered with 429")
+	f.DurationVar(&s.timeout, "timeout", 10*time.Second, "time for an answer; then 504")
+	f.BoolVar(&s.pprof, "pprof", false, "profiles at /debug/pprof/")
+	f.BoolVar(&s.verbose, "verbose", false, "log every request to classify")
 	return cmd
 }
 
-// serve serves the page until ctx ends.
-func serve(ctx context.Context, slabs [][]byte, addr string) error {
+// serve serves until ctx ends.
+func (s *serving) serve(ctx context.Context, slabs [][]byte) error {
 	var models []www.Shown
 	for _, slab := range slabs {
 		samples, err := samplesFor(slab)
@@ -59,29 +90,106 @@ func serve(ctx context.Context, slabs [][]byte, addr string) error {
 		}
 		models = append(models, www.Shown{Slab: slab, Samples: samples})
 	}
-	handler, err := www.Handler(models)
+	page, err := www.Handler(models)
 	if err != nil {
 		return err
 	}
-	listener, err := net.Listen("tcp", addr)
+	level := slog.LevelInfo
+	if s.verbose {
+		level = slog.LevelDebug
+	}
+	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
+	classifier, err := s.open(ctx, slabs[0])
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: 10 * time.Second}
-	note("serving http://%s/ (stop with Ctrl-C)", listener.Addr())
+	metrics := prometheus.New()
+	service := host.Handler(classifier, host.WithMetrics(metrics), host.WithLogger(log), host.WithQueue(s.queue), host.WithTimeout(s.timeout))
+	defer func() {
+		if err := service.Swap(nil).Close(context.WithoutCancel(ctx)); err != nil {
+			log.Error("closing", "error", err)
+		}
+	}()
+	go s.reload(ctx, service, log)
+
+	mux := http.NewServeMux()
+	mux.Handle("/", page)
+	mux.Handle("/v1/", service)
+	mux.Handle("/healthz", service)
+	mux.Handle("/metrics", metrics)
+	if s.pprof {
+		mux.HandleFunc("/debug/pprof/", pprof.Index)
+		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
+		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
+		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
+	}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
+		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
+	listener, err := net.Listen("tcp", s.addr)
+	if err != nil {
+		return err
+	}
 	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(listener) }()
+	scheme := "http"
+	if s.cert != "" {
+		scheme = "https"
+		go func() { failed <- server.ServeTLS(listener, s.cert, s.key) }()
+	} else {
+		go func() { failed <- server.Serve(listener) }()
+	}
+	note("serving %s://%s/ (stop with Ctrl-C)", scheme, listener.Addr())
 	select {
 	case err := <-failed:
 		return err
 	case <-ctx.Done():
 	}
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	service.Drain()
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout+5*time.Second)
 	defer cancel()
 	if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		return err
 	}
 	return nil
+}
+
+func (s *serving) open(ctx context.Context, slab []byte) (*host.Classifier, error) {
+	var options []host.Option
+	if s.workers > 0 {
+		options = append(options, host.WithPoolSize(s.workers))
+	}
+	return host.Open(ctx, slab, options...)
+}
+
+// reload reads the first slab again at every SIGHUP. What cannot be opened changes
+// nothing. The page goes on with the slabs it began with.
+func (s *serving) reload(ctx context.Context, service *host.Service, log *slog.Logger) {
+	if len(s.models) == 0 {
+		return
+	}
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP)
+	defer signal.Stop(hangup)
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-hangup:
+		}
+		slab, m, err := readSlab(s.models[0])
+		var c *host.Classifier
+		if err == nil {
+			c, err = s.open(ctx, slab)
+		}
+		if err != nil {
+			log.Error("the slab was not read again", "file", s.models[0], "error", err)
+			continue
+		}
+		old := service.Swap(c)
+		log.Info("read again", "file", s.models[0], "hash", format.Hex(m.Hash[:]))
+		if err := old.Close(ctx); err != nil && ctx.Err() == nil {
+			log.Error("closing the slab before", "error", err)
+		}
+	}
 }
 
 // samplesFor gives a picture of each class for slabs that know the classes of
