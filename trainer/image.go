@@ -8,6 +8,7 @@ import (
 	_ "image/gif" // the formats that ReadImage knows
 	_ "image/jpeg"
 	_ "image/png"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -29,14 +30,19 @@ func IsImage(name string) bool {
 	return false
 }
 
-// ReadImage decodes a PNG, JPEG, GIF or WebP file. Its size is checked before it
-// is decoded; errors name the file.
+// ReadImage decodes a PNG, JPEG, GIF or WebP file; see DecodeImage.
 func ReadImage(name string) (image.Image, error) {
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	return DecodeImage(f, name)
+}
+
+// DecodeImage decodes a PNG, JPEG, GIF or WebP image. Its size is checked before it
+// is decoded; errors name it.
+func DecodeImage(f io.ReadSeeker, name string) (image.Image, error) {
 	c, _, err := image.DecodeConfig(f)
 	if err == nil && (c.Width > sla.MaxSide || c.Height > sla.MaxSide || c.Width*c.Height > maxPixels) {
 		return nil, fmt.Errorf("%s: %dx%d pixels are too many; the limit is %d in all and %d a side", name, c.Width, c.Height, maxPixels, sla.MaxSide)

@@ -53,7 +53,7 @@ func run(ctx context.Context, args []string) error {
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
 	root.AddCommand(demoCommand(), trainCommand(), newCommand(), evalCommand(), predictCommand(), inspectCommand(),
-		verifyCommand(), exportCommand(), parityCommand(), benchCommand(), reproduceCommand(), serveCommand())
+		verifyCommand(), exportCommand(), parityCommand(), benchCommand(), reproduceCommand(), serveCommand(), scoreCommand())
 	for _, c := range root.Commands() {
 		f := c.RunE
 		c.RunE = func(cmd *cobra.Command, args []string) error {

@@ -78,15 +78,18 @@ func predictCommand() *cobra.Command {
 	return required(cmd, "model")
 }
 
+func predictionOf(name string, p *host.Prediction) prediction {
+	return prediction{Image: name, Mode: p.Mode.String(), Passes: p.Passes, Top: p.Top, Digest: p.Digest()}
+}
+
 func printPrediction(name string, p *host.Prediction, asJSON bool) error {
-	out := prediction{Image: name, Mode: p.Mode.String(), Passes: p.Passes, Top: p.Top, Digest: p.Digest()}
 	line := name + ":"
 	for _, t := range p.Top {
 		line += fmt.Sprintf("  %s %.1f%%", t.Label, 100*t.Probability)
 	}
 	if asJSON {
-		return printJSON(out)
+		return printJSON(predictionOf(name, p))
 	}
-	_, err := fmt.Printf("%s  (%s)\n", line, out.Mode)
+	_, err := fmt.Printf("%s  (%s)\n", line, p.Mode)
 	return err
 }

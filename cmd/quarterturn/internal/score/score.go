@@ -1,0 +1,221 @@
+package score
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"io"
+	"os"
+	"runtime"
+
+	"github.com/quarterturn/quarterturn/host"
+	"github.com/quarterturn/quarterturn/trainer"
+)
+
+// A Job is what Run does.
+type Job struct {
+	Classifier *host.Classifier
+	Call       []host.CallOption
+	Settings   string // what besides the images decides the lines: a run goes on only where it is the same
+	Paths      []string
+	Shard      Shard
+	Out        string                                                           // the file of lines
+	Line       func(name string, p *host.Prediction, err error) ([]byte, error) // with its end
+	Progress   func(done, of int)
+}
+
+// A Report counts what a run did.
+type Report struct {
+	Images  int `json:"images"`
+	Bad     int `json:"bad"`     // which could not be classified; their lines say why
+	Resumed int `json:"resumed"` // lines that were there already
+}
+
+// Run classifies the images of a job. Lines go to Out with .part behind its name, and
+// where that is there already, the run goes on; once all is done the file gets its
+// name. Images that cannot be read have lines that say so.
+func Run(ctx context.Context, j *Job) (r Report, err error) {
+	items, err := list(j.Paths, j.Shard)
+	if err != nil {
+		return r, err
+	}
+	if len(items) == 0 && j.Shard.Of == 1 {
+		return r, errors.New("there are no images (png, jpg, gif, webp)")
+	}
+	part, err := j.openPart(items, &r)
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, part.Close()) }()
+	r.Images = len(items)
+	w := bufio.NewWriterSize(part, 1<<16)
+	if err := errors.Join(j.classify(ctx, items[r.Resumed:], w, &r), w.Flush(), part.Sync()); err != nil {
+		return r, err
+	}
+	return r, errors.Join(os.Rename(j.part(), j.Out), os.Remove(j.settings()))
+}
+
+func (j *Job) part() string     { return j.Out + ".part" }
+func (j *Job) settings() string { return j.Out + ".settings" }
+
+// openPart opens the unfinished file behind its last whole line, and counts its lines.
+func (j *Job) openPart(items []item, r *Report) (*os.File, error) {
+	if _, err := os.Stat(j.Out); err == nil {
+		return nil, fmt.Errorf("%s is there already", j.Out)
+	}
+	names := fnv.New64a()
+	for _, i := range items {
+		names.Write(append(i.key, 0))
+	}
+	settings := fmt.Sprintf("%s, shard %d/%d, %d images with names %x", j.Settings, j.Shard.Index, j.Shard.Of, len(items), names.Sum64())
+	before, err := os.ReadFile(j.settings())
+	switch {
+	case errors.Is(err, os.ErrNotExist):
+		if _, err := os.Stat(j.part()); err == nil {
+			return nil, fmt.Errorf("%s is there without %s, so who made it is unknown; remove it", j.part(), j.settings())
+		}
+		if err := os.WriteFile(j.settings(), []byte(settings), 0o644); err != nil {
+			return nil, err
+		}
+	case err != nil:
+		return nil, err
+	case string(before) != settings:
+		return nil, fmt.Errorf("%s was begun otherwise (%s; now %s): remove it and %s to begin again", j.part(), before, settings, j.settings())
+	}
+	f, err := os.OpenFile(j.part(), os.O_RDWR|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, err
+	}
+	end, err := j.resume(f, items, r)
+	if err == nil {
+		err = f.Truncate(end)
+	}
+	if err == nil {
+		_, err = f.Seek(end, io.SeekStart)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// resume counts the whole lines of a file and checks that they are about the first
+// items. end is where the last of them ends.
+func (j *Job) resume(f io.Reader, items []item, r *Report) (end int64, err error) {
+	lines := bufio.NewReader(f)
+	for {
+		line, err := lines.ReadBytes('\n')
+		if errors.Is(err, io.EOF) {
+			return end, nil
+		}
+		if err != nil {
+			return 0, err
+		}
+		var l struct {
+			Image string
+			Error string
+		}
+		if err := json.Unmarshal(line, &l); err != nil || r.Resumed >= len(items) || l.Image != items[r.Resumed].name {
+			return 0, fmt.Errorf("%s: line %d is not about the image it should be; remove it and %s to begin again", j.part(), r.Resumed+1, j.settings())
+		}
+		if l.Error != "" {
+			r.Bad++
+		}
+		r.Resumed++
+		end += int64(len(line))
+	}
+}
+
+// classify writes a line for each item, in their order, with all processors at work.
+func (j *Job) classify(ctx context.Context, items []item, w io.Writer, r *Report) error {
+	type result struct {
+		line []byte
+		bad  bool
+		err  error
+	}
+	workers := runtime.GOMAXPROCS(0)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	// Each item has a channel of its own, and those are read in order; the queue
+	// bounds how far workers run ahead.
+	type task struct {
+		item *item
+		done chan result
+	}
+	tasks, order := make(chan task), make(chan chan result, 16*workers)
+	go func() {
+		defer close(tasks)
+		defer close(order)
+		for i := range items {
+			t := task{&items[i], make(chan result, 1)}
+			select {
+			case order <- t.done:
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case tasks <- t:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for range workers {
+		go func() {
+			for t := range tasks {
+				p, failure := j.one(ctx, t.item)
+				if ctx.Err() != nil {
+					t.done <- result{err: ctx.Err()}
+					continue
+				}
+				if errors.Is(failure, host.ErrEngine) || errors.Is(failure, host.ErrClosed) {
+					t.done <- result{err: failure}
+					continue
+				}
+				line, err := j.Line(t.item.name, p, failure)
+				t.done <- result{line, failure != nil, err}
+			}
+		}()
+	}
+	written := r.Resumed
+	for done := range order {
+		var x result
+		select {
+		case x = <-done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+		if x.err == nil && !bytes.HasSuffix(x.line, []byte("\n")) {
+			x.err = errors.New("a line without its end")
+		}
+		if x.err == nil {
+			_, x.err = w.Write(x.line)
+		}
+		if x.err != nil {
+			return x.err
+		}
+		if x.bad {
+			r.Bad++
+		}
+		written++
+		j.Progress(written, r.Images)
+	}
+	return ctx.Err()
+}
+
+func (j *Job) one(ctx context.Context, i *item) (*host.Prediction, error) {
+	f, err := i.open()
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	img, err := trainer.DecodeImage(f, i.name)
+	if err != nil {
+		return nil, err
+	}
+	return j.Classifier.Classify(ctx, img, j.Call...)
+}

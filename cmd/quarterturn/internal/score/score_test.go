@@ -1,0 +1,182 @@
+package score
+
+import (
+	"archive/tar"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/png"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn/quarterturn/format/formattest"
+	"github.com/quarterturn/quarterturn/host"
+	"github.com/quarterturn/quarterturn/sla/slatest"
+)
+
+// pictures makes a folder tree and a tar file with images, some of them broken.
+func pictures(t *testing.T) []string {
+	t.Chdir(t.TempDir())
+	var archive bytes.Buffer
+	w := tar.NewWriter(&archive)
+	for i := range 60 {
+		img := image.NewGray(image.Rect(0, 0, 8+i%5, 9))
+		for k := range img.Pix {
+			img.Pix[k] = byte(i*k + k*k)
+		}
+		var b bytes.Buffer
+		if err := png.Encode(&b, img); err != nil {
+			t.Fatal(err)
+		}
+		data := b.Bytes()
+		if i%20 == 7 {
+			data = data[:len(data)/2]
+		}
+		// A quotation mark and a space sort differently in names and in lines.
+		name := []string{"a", "a b", `a"b`, "ä", "a<b"}[i%5] + fmt.Sprint(i/5) + ".png"
+		if i%2 == 0 {
+			if err := w.WriteHeader(&tar.Header{Name: "./in/" + name, Size: int64(len(data)), Mode: 0o644}); err != nil {
+				t.Fatal(err)
+			}
+			w.Write(data)
+			continue
+		}
+		path := filepath.Join("tree", fmt.Sprint(i%3), name)
+		if err := errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, data, 0o644)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := errors.Join(w.Close(), os.WriteFile("more.tar", archive.Bytes(), 0o644), os.WriteFile("tree/notes.txt", nil, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	return []string{"tree", "more.tar"}
+}
+
+func job(t *testing.T, paths []string, out string) *Job {
+	c, err := host.Open(t.Context(), slatest.Slab(t, formattest.Tiny(1)), host.WithEngine(host.Native))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(context.Background()) })
+	return &Job{Classifier: c, Settings: "test", Paths: paths, Shard: Shard{1, 1}, Out: out, Progress: func(int, int) {},
+		Line: func(name string, p *host.Prediction, err error) ([]byte, error) {
+			key, quoteErr := quote(name)
+			if err != nil {
+				return fmt.Appendf(nil, "{\"image\":%s,\"error\":\"broken\"}\n", key), quoteErr
+			}
+			return fmt.Appendf(nil, "{\"image\":%s,\"digest\":%q}\n", key, p.Digest()), quoteErr
+		}}
+}
+
+func read(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+func TestShardsMakeTheWhole(t *testing.T) {
+	paths := pictures(t)
+	r, err := Run(t.Context(), job(t, paths, "all"))
+	if err != nil || r.Images != 60 || r.Bad != 3 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	whole := read(t, "all")
+	lines := strings.SplitAfter(strings.TrimSuffix(whole, "\n"), "\n")
+	if len(lines) != 60 || !strings.Contains(whole, `{"image":"more.tar/in/a0.png","digest"`) || !strings.Contains(whole, `"tree/`) {
+		t.Fatalf("%d lines: %.300s", len(lines), whole)
+	}
+	var all []string
+	for i := range 3 {
+		j := job(t, paths, fmt.Sprint("part", i))
+		j.Shard = Shard{i + 1, 3}
+		if _, err := Run(t.Context(), j); err != nil {
+			t.Fatal(err)
+		}
+		part := strings.SplitAfter(read(t, j.Out), "\n")
+		if len(part) < 5 {
+			t.Errorf("shard %d has %d lines", i+1, len(part))
+		}
+		all = append(all, part...)
+	}
+	slices.Sort(all)
+	if strings.Join(all, "") != whole {
+		t.Error("the sorted shards are not the whole")
+	}
+}
+
+func TestStoppedRunsGoOn(t *testing.T) {
+	paths := pictures(t)
+	if _, err := Run(t.Context(), job(t, paths, "all")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	j := job(t, paths, "again")
+	j.Progress = func(done, _ int) {
+		if done == 20 {
+			stop()
+		}
+	}
+	if _, err := Run(ctx, j); !errors.Is(err, context.Canceled) {
+		t.Fatal(err)
+	}
+	// The power went in the middle of a line.
+	f, err := os.OpenFile("again.part", os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.WriteString(`{"image":"half a l`)
+	f.Close()
+	other := job(t, paths, "again")
+	other.Settings = "another slab"
+	if _, err := Run(t.Context(), other); err == nil || !strings.Contains(err.Error(), "begun otherwise") {
+		t.Errorf("with other settings: %v", err)
+	}
+	fewer := job(t, paths[1:], "again")
+	if _, err := Run(t.Context(), fewer); err == nil || !strings.Contains(err.Error(), "30 images") {
+		t.Errorf("with other folders: %v", err)
+	}
+	r, err := Run(t.Context(), job(t, paths, "again"))
+	if err != nil || r.Resumed < 20 || r.Images != 60 || r.Bad != 3 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	if read(t, "again") != read(t, "all") {
+		t.Error("the resumed run wrote other bytes")
+	}
+	for _, name := range []string{"again.part", "again.settings"} {
+		if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left over", name)
+		}
+	}
+	if _, err := Run(t.Context(), job(t, paths, "again")); err == nil || !strings.Contains(err.Error(), "there already") {
+		t.Errorf("onto a finished file: %v", err)
+	}
+}
+
+func TestWrongJobs(t *testing.T) {
+	paths := pictures(t)
+	for name, x := range map[string]struct {
+		paths []string
+		says  string
+	}{
+		"missing": {[]string{"no-such"}, "no-such"},
+		"twice":   {append(paths, "tree"), "listed twice"},
+		"empty":   {[]string{t.TempDir()}, "no images"},
+	} {
+		if _, err := Run(t.Context(), job(t, x.paths, name)); err == nil || !strings.Contains(err.Error(), x.says) {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	for _, s := range []string{"", "1", "0/2", "3/2", "a/b", "1/2/3"} {
+		if _, err := ParseShard(s); err == nil {
+			t.Errorf("shard %q was taken", s)
+		}
+	}
+}

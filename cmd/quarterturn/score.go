@@ -1,0 +1,102 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/score"
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/host"
+	"github.com/quarterturn/quarterturn/sla"
+)
+
+// A failure is the line of an image that could not be classified.
+type failure struct {
+	Image string `json:"image"`
+	Error string `json:"error"`
+}
+
+func scoreCommand() *cobra.Command {
+	var model, modeName, shardName, out string
+	var top int
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:   "score --model F --out FILE.jsonl [--shard I/N] PATH...",
+		Short: "Classify every image of folders and tar files, a line each",
+		Long: "Classify every image of folders and tar files (not compressed) into a file of JSON lines, sorted by the images'\n" +
+			"names. A stopped run goes on when the same command is given again. An image that cannot be read gets a line that\n" +
+			"says so. With --shard 2/8 only the second of eight parts is done, chosen by the names; the parts put together and\n" +
+			"sorted (LC_ALL=C sort) are byte for byte what one run writes.",
+		Args: cobra.MinimumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			mode, err := sla.ParseMode(modeName)
+			if err != nil {
+				return usageError{err}
+			}
+			shard, err := score.ParseShard(shardName)
+			if err != nil {
+				return usageError{err}
+			}
+			slab, m, err := readSlab(model)
+			if err != nil {
+				return err
+			}
+			if mode, err = sla.ResolveMode(&m.Manifest, mode); err != nil {
+				return fmt.Errorf("%s: %w", model, err)
+			}
+			ctx := cmd.Context()
+			c, err := host.Open(ctx, slab, host.WithEngine(host.Native))
+			if err != nil {
+				return err
+			}
+			defer c.Close(ctx)
+			var bar progress
+			start := time.Now()
+			r, err := score.Run(ctx, &score.Job{
+				Classifier: c, Call: []host.CallOption{host.Mode(mode), host.TopK(top)},
+				Settings: fmt.Sprintf("slab %s, mode %s, top %d", format.Hex(m.Hash[:]), mode, top),
+				Paths:    args, Shard: shard, Out: out, Line: scoreLine,
+				Progress: func(done, of int) { bar.set(done, of, "scoring") },
+			})
+			bar.clear()
+			if ctx.Err() != nil {
+				return errors.New("stopped; the same command goes on")
+			}
+			if err != nil {
+				return err
+			}
+			seconds := time.Since(start).Seconds()
+			note("wrote %s: %d images, %d of them bad, %d from before; %.0f images/s", out, r.Images, r.Bad, r.Resumed, float64(r.Images-r.Resumed)/seconds)
+			if asJSON {
+				return printJSON(r)
+			}
+			return nil
+		},
+	}
+	f := cmd.Flags()
+	f.StringVar(&model, "model", "", "the slab")
+	f.StringVar(&out, "out", "", "the file to write")
+	f.StringVar(&shardName, "shard", "1/1", "which part of how many")
+	f.StringVar(&modeName, "mode", "auto", "auto, baseline, single, aggregated or distilled")
+	f.IntVar(&top, "top", 5, "how many classes to name")
+	f.BoolVar(&asJSON, "json", false, "print what was done as JSON")
+	return required(cmd, "model", "out")
+}
+
+// scoreLine is the line of an image.
+func scoreLine(name string, p *host.Prediction, err error) ([]byte, error) {
+	var v any = failure{name, fmt.Sprint(err)}
+	if err == nil {
+		v = predictionOf(name, p)
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err = e.Encode(v)
+	return b.Bytes(), err
+}
