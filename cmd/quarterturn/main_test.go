@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -112,6 +113,10 @@ func TestBadInput(t *testing.T) {
 		{"predict --model @tiny.slab @none.png", 1, "none.png: no such file"},
 		{"predict --model @tiny.slab @letter.txt", 1, "letter.txt is not a PNG, JPEG, GIF or WebP image"},
 		{"predict --model @tiny.slab @cut.png", 1, "cut.png: "},
+		{"score --model @tiny.slab --out @lines --shard 3/2 @picture.png", 2, `shard "3/2"`},
+		{"score --model @tiny.slab --out @picture.png @picture.png", 1, "picture.png is there already"},
+		{"score --model @tiny.slab --out @lines @none", 1, "none: no such file"},
+		{"serve --model @tiny.slab --tls-cert @letter.txt", 2, "go together"},
 		{"predict --model @tiny.slab --mode fastest @picture.png", 2, "there is no mode fastest; use auto, baseline"},
 		{"predict --model @plain.slab --mode aggregated @picture.png", 1, "this slab has no head for the mode aggregated; it has baseline"},
 		{"inspect @letter.txt", 1, "not a slab"},
@@ -250,6 +255,23 @@ func TestNewExportAndBench(t *testing.T) {
 	}
 }
 
+func TestScore(t *testing.T) {
+	at := folder(t)
+	stdout, stderr, code := runCommand(t, "score", "--model", at("tiny.slab"), "--out", at("lines"), "--mode", "aggregated", "--json", at("cut.png"), at("picture.png"))
+	if code != 0 || strings.TrimSpace(stdout) != `{"images":2,"bad":1,"resumed":0}` {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+	b, err := os.ReadFile(at("lines"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(string(b), "\n")
+	want, _, _ := runCommand(t, "predict", "--model", at("tiny.slab"), "--mode", "aggregated", "--json", at("picture.png"))
+	if len(lines) != 3 || !strings.Contains(lines[0], `cut.png","error":`) || lines[1]+"\n" != want {
+		t.Errorf("%q", lines)
+	}
+}
+
 func TestServe(t *testing.T) {
 	at := folder(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
@@ -269,7 +291,7 @@ func TestServe(t *testing.T) {
 	}
 	base := regexp.MustCompile(`http://\S+/`).FindString(string(line[:n]))
 	for name, want := range map[string]string{"": "text/html", "quarterturn.js": "text/javascript", "quarterturn.wasm": "application/wasm",
-		"model.slab": "application/octet-stream", "samples.json": "application/json"} {
+		"model.slab": "application/octet-stream", "models.json": "application/json"} {
 		r, err := http.Get(base + name)
 		if err != nil {
 			t.Fatal(err)
@@ -287,10 +309,63 @@ func TestServe(t *testing.T) {
 	if r, err := http.Post(base, "text/plain", nil); err != nil || r.StatusCode != 405 {
 		t.Errorf("POST: %v %v", r, err)
 	}
-	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+	ask := func(method, path string, body []byte) (status int, v map[string]any) {
+		r, err := http.NewRequest(method, base+path, bytes.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		if err := json.NewDecoder(answer.Body).Decode(&v); err != nil {
+			t.Errorf("%s: %v", path, err)
+		}
+		return answer.StatusCode, v
+	}
+	picture, err := os.ReadFile(at("picture.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	stdout, _, _ := runCommand(t, "predict", "--model", at("tiny.slab"), "--mode", "single", "--json", at("picture.png"))
+	var want map[string]any
+	if err := json.Unmarshal([]byte(stdout), &want); err != nil {
+		t.Fatal(err)
+	}
+	if status, got := ask("POST", "v1/classify?mode=single", picture); status != 200 || got["digest"] != want["digest"] {
+		t.Errorf("classify: %d %v, want %v", status, got, want)
+	}
+	if r, err := http.Get(base + "metrics"); err != nil || r.StatusCode != 200 {
+		t.Errorf("metrics: %v %v", r, err)
+	}
+	// Another slab in its place, then one that is broken and changes nothing.
+	for _, slab := range [][]byte{slatest.Slab(t, formattest.Odd()), []byte("broken")} {
+		if err := os.WriteFile(at("tiny.slab"), slab, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+			t.Fatal(err)
+		}
+		name := any("")
+		for range 200 {
+			if _, model := ask("GET", "v1/model", nil); model["name"] == "odd" {
+				name = model["name"]
+				break
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		if name != "odd" {
+			t.Error("the slab was not read again")
+		}
+	}
+	if status, _ := ask("GET", "healthz", nil); status != 200 {
+		t.Errorf("health: %d", status)
+	}
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	if err := cmd.Wait(); err != nil {
-		t.Errorf("after an interrupt: %v", err)
+		t.Errorf("after SIGTERM: %v", err)
 	}
 }
