@@ -52,6 +52,10 @@ func Open(ctx context.Context, slab []byte, opts ...Option) (*Classifier, error)
 	if err != nil {
 		return nil, err
 	}
+	if work := model.MACs() * model.Views(); work > c.maxWork {
+		return nil, &format.Error{Kind: format.ErrUnsupported, Field: "layers", Offset: -1,
+			Detail: fmt.Sprintf("an image takes up to %d multiply-adds, more than %d", work, c.maxWork)}
+	}
 	e, err := newEngine(ctx, slab, model, c)
 	if err != nil {
 		return nil, err

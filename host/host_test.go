@@ -396,3 +396,15 @@ func BenchmarkClassify(b *testing.B) {
 		})
 	}
 }
+
+func TestSlabsThatTakeTooLongAreRefused(t *testing.T) {
+	slab := tinySlab(t, 3)
+	c := open(t, slab)
+	work := c.Model().MACs() * c.Model().Views()
+	for _, e := range engines {
+		if _, err := Open(t.Context(), slab, WithEngine(e), WithMaxWork(work-1)); !errors.Is(err, format.ErrUnsupported) || !strings.Contains(err.Error(), "multiply-adds") {
+			t.Errorf("%s: %v", e, err)
+		}
+		open(t, slab, WithEngine(e), WithMaxWork(work))
+	}
+}

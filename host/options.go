@@ -35,6 +35,7 @@ type config struct {
 	engine      Engine
 	pool        int
 	memoryLimit uint64
+	maxWork     int
 	cacheDir    string
 }
 
@@ -54,12 +55,17 @@ func WithPoolSize(n int) Option { return func(c *config) { c.pool = max(1, n) } 
 // there. The native engine has no such limit.
 func WithMemoryLimit(bytes uint64) Option { return func(c *config) { c.memoryLimit = bytes } }
 
+// WithMaxWork bounds the multiply-adds of an image in the mode that takes the most
+// passes, as the slab's layers make them; slabs that need more are refused. The
+// default is 2^36, some ten seconds of one processor.
+func WithMaxWork(macs int) Option { return func(c *config) { c.maxWork = macs } }
+
 // WithCacheDir keeps compiled code in a directory, so that the next process
 // opens in milliseconds. Without it, code is shared within this process only.
 func WithCacheDir(dir string) Option { return func(c *config) { c.cacheDir = dir } }
 
 func newConfig(slab []byte, opts []Option) config {
-	c := config{pool: runtime.GOMAXPROCS(0), memoryLimit: 64<<20 + 8*uint64(len(slab))}
+	c := config{pool: runtime.GOMAXPROCS(0), memoryLimit: 64<<20 + 8*uint64(len(slab)), maxWork: 1 << 36}
 	for _, o := range opts {
 		o(&c)
 	}

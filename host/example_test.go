@@ -1,0 +1,79 @@
+package host_test
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"log"
+	"net/http"
+	"net/http/httptest"
+
+	"github.com/quarterturn/quarterturn/host"
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/www"
+)
+
+func Example() {
+	ctx := context.Background()
+	c, err := host.Open(ctx, www.Model) // any slab's bytes
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close(ctx)
+
+	img := image.NewNRGBA(image.Rect(0, 0, 64, 48)) // any image.Image
+	img.Set(10, 10, color.White)
+	p, err := c.Classify(ctx, img, host.Mode(sla.Aggregated), host.TopK(3))
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(p.Mode, p.Passes, len(p.Top), len(p.Logits))
+	// Output: aggregated 4 3 10
+}
+
+// The native engine gives the same bits as the sandboxed one.
+func ExampleWithEngine() {
+	ctx := context.Background()
+	img := image.NewGray(image.Rect(0, 0, 32, 32))
+	var digests []string
+	for _, engine := range []host.Engine{host.Wazero, host.Native} {
+		c, err := host.Open(ctx, www.Model, host.WithEngine(engine))
+		if err != nil {
+			log.Fatal(err)
+		}
+		p, err := c.Classify(ctx, img)
+		if err != nil {
+			log.Fatal(err)
+		}
+		digests = append(digests, p.Digest())
+		c.Close(ctx)
+	}
+	fmt.Println(digests[0] == digests[1])
+	// Output: true
+}
+
+func ExampleHandler() {
+	ctx := context.Background()
+	c, err := host.Open(ctx, www.Model)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close(ctx)
+	server := httptest.NewServer(host.Handler(c, host.WithMaxBody(1<<20), host.WithQueue(8)))
+	defer server.Close()
+
+	var file bytes.Buffer
+	if err := png.Encode(&file, image.NewGray(image.Rect(0, 0, 32, 32))); err != nil {
+		log.Fatal(err)
+	}
+	answer, err := http.Post(server.URL+"/v1/classify?mode=single", "image/png", &file)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer answer.Body.Close()
+	fmt.Println(answer.StatusCode, answer.Header.Get("Content-Type"))
+	// Output: 200 application/json
+}
