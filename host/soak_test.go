@@ -104,7 +104,12 @@ func TestServiceSoak(t *testing.T) {
 	var goroutines [2]int
 	measure := func(i int) {
 		web.CloseIdleConnections()
-		time.Sleep(200 * time.Millisecond)
+		c.server.CloseClientConnections()
+		for range 50 { // connections take a while to end
+			if time.Sleep(100 * time.Millisecond); runtime.NumGoroutine() <= goroutines[0]+2 {
+				break
+			}
+		}
 		runtime.GC()
 		runtime.ReadMemStats(&memory[i])
 		goroutines[i] = runtime.NumGoroutine()
