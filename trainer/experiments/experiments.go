@@ -1,6 +1,10 @@
 package experiments
 
-import "github.com/quarterturn/quarterturn/trainer"
+import (
+	"fmt"
+
+	"github.com/quarterturn/quarterturn/trainer"
+)
 
 // An Experiment is some ways of training on one data set.
 type Experiment struct {
@@ -27,6 +31,18 @@ func All(cifar10 string) []Experiment {
 	cifar := func(method string, epochs int) func(c *trainer.Config) {
 		return func(c *trainer.Config) { c.Method, c.Epochs = method, epochs }
 	}
+	// few is limited data; the epochs make about as many steps of every size.
+	few := func(perClass int, method string, epochs int) func(c *trainer.Config) {
+		return func(c *trainer.Config) { c.TrainPerClass, c.Method, c.Epochs = perClass, method, epochs }
+	}
+	limited := Experiment{"limited", "few images a class: the gain of SLA+SD against the amount of data", trainer.Source{Data: "cifar10:" + cifar10}, nil}
+	for _, size := range []struct{ perClass, epochs int }{{100, 140}, {500, 28}, {2000, 7}} {
+		name := fmt.Sprint(size.perClass, " a class, ")
+		limited.ways = append(limited.ways,
+			way{name + "baseline", 3, few(size.perClass, "baseline", size.epochs)},
+			way{name + "sla+sd", 3, few(size.perClass, "sla+sd", size.epochs)},
+			way{name + "baseline, 4x the steps", 3, few(size.perClass, "baseline", 4*size.epochs)})
+	}
 	return []Experiment{
 		{"fashion-mini", "the built-in pictures of clothes: small nets, short runs", trainer.Source{Data: "fashion-mini"}, []way{
 			{"resnet8, baseline", 3, small("resnet8", "baseline", 14)},
@@ -44,5 +60,6 @@ func All(cifar10 string) []Experiment {
 			{"sla+sd", 1, cifar("sla+sd", 15)},
 			{"baseline, 4x the steps", 1, cifar("baseline", 60)},
 		}},
+		limited,
 	}
 }
