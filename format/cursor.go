@@ -14,14 +14,8 @@ type cursor struct {
 	off  int    // next byte
 	base int64  // offset of b in the slab
 	path []byte // the field being read, such as "layers[3].kernel"
-	open []frame
+	open []int  // for each map being read, the length of the path to it
 	err  error
-}
-
-// A frame is a map or array being read.
-type frame struct {
-	path  int // length of the path to it
-	index int // of the next element of an array
 }
 
 func (c *cursor) fail(kind error, at int, detail string) {
@@ -190,20 +184,22 @@ func (c *cursor) float64() float64 {
 	return v
 }
 
-// object begins a map of exactly n fields; key then comes before each value and
-// end after the last.
-func (c *cursor) object(n int) {
+// object begins a map of at least and at most so many fields, and gives their
+// number; key then comes before each value and end after the last.
+func (c *cursor) object(least, most int) int {
 	at := c.off
-	if have := c.header("a map", 0x80, 16, 0, 0xde, 0xdf); have != n {
-		c.corrupt(at, "has "+itoa(have)+" fields, want "+itoa(n))
+	n := c.header("a map", 0x80, 16, 0, 0xde, 0xdf)
+	if n < least || n > most {
+		c.corrupt(at, "has "+itoa(n)+" fields, want "+itoa(least))
 	}
-	c.open = append(c.open, frame{path: len(c.path)})
+	c.open = append(c.open, len(c.path))
+	return n
 }
 
 // key reads the key of the next field, which must be this one.
 func (c *cursor) key(k string) {
 	at := c.off
-	c.path = c.path[:c.open[len(c.open)-1].path]
+	c.path = c.path[:c.open[len(c.open)-1]]
 	if c.rawString() != k {
 		c.corrupt(at, "want the field "+k+" here")
 	}
@@ -213,28 +209,21 @@ func (c *cursor) key(k string) {
 	c.path = append(c.path, k...)
 }
 
-// end closes the innermost map or array.
+// end closes the innermost map.
 func (c *cursor) end() {
 	last := len(c.open) - 1
-	c.path = c.path[:c.open[last].path]
+	c.path = c.path[:c.open[last]]
 	c.open = c.open[:last]
 }
 
-// array begins an array and gives its length; more then tells, before each
-// element, whether there is one, and closes the array when there is not.
-func (c *cursor) array() int {
+// list reads the next field, an array: element is called for each of its elements.
+func (c *cursor) list(key string, element func()) {
+	c.key(key)
 	n := c.header("an array", 0x90, 16, 0, 0xdc, 0xdd)
-	c.open = append(c.open, frame{path: len(c.path)})
-	return n
-}
-
-func (c *cursor) more(n int) bool {
-	f := &c.open[len(c.open)-1]
-	if f.index >= n || c.err != nil {
-		c.end()
-		return false
+	path := len(c.path)
+	for i := 0; i < n && c.err == nil; i++ {
+		c.path = append(append(append(c.path[:path], '['), itoa(i)...), ']')
+		element()
 	}
-	c.path = append(append(append(c.path[:f.path], '['), itoa(f.index)...), ']')
-	f.index++
-	return true
+	c.path = c.path[:path]
 }

@@ -42,6 +42,16 @@ func (m *Model) AppendJSON(b []byte) []byte {
 		j.number("passes", m.Passes(modes[i]))
 		j.close('}')
 	})
+	if len(m.Exits) > 0 {
+		j.list("exits", len(m.Exits), func(i int) {
+			x := &m.Exits[i]
+			j.open('{')
+			j.float32("margin", x.Margin)
+			j.float32("temperature", x.Temperature)
+			j.real("share", x.Share)
+			j.close('}')
+		})
+	}
 	j.text("recommended", m.Recommended)
 	j.list("metrics", len(m.Metrics), func(i int) {
 		x := &m.Metrics[i]
@@ -73,9 +83,9 @@ func (m *Model) AppendJSON(b []byte) []byte {
 	return j.b
 }
 
-// Passes is the number of passes of the network that a mode takes.
+// Passes is the number of passes of the network that a mode takes, at most.
 func (m *Manifest) Passes(mode string) int {
-	if mode == ModeAggregated {
+	if mode == ModeAggregated || mode == ModeAdaptive {
 		return m.Views()
 	}
 	return 1
@@ -154,10 +164,11 @@ func (j *jsonWriter) quote(s string) {
 	j.b = append(j.b, '"')
 }
 
-func (j *jsonWriter) text(k, v string)         { j.key(k); j.quote(v) }
-func (j *jsonWriter) number(k string, v int)   { j.key(k); j.int(v) }
-func (j *jsonWriter) real(k string, v float64) { j.key(k); j.float(v, 64) }
-func (j *jsonWriter) hex(k string, v []byte)   { j.key(k); j.quote(Hex(v)) }
+func (j *jsonWriter) text(k, v string)            { j.key(k); j.quote(v) }
+func (j *jsonWriter) number(k string, v int)      { j.key(k); j.int(v) }
+func (j *jsonWriter) real(k string, v float64)    { j.key(k); j.float(v, 64) }
+func (j *jsonWriter) float32(k string, v float32) { j.key(k); j.float(float64(v), 32) }
+func (j *jsonWriter) hex(k string, v []byte)      { j.key(k); j.quote(Hex(v)) }
 
 func (j *jsonWriter) list(k string, n int, element func(i int)) {
 	j.key(k)

@@ -15,7 +15,8 @@ type Manifest struct {
 	Input       Input       `msgpack:"input" json:"input"`
 	Layers      []Layer     `msgpack:"layers" json:"layers"`
 	Heads       []Head      `msgpack:"heads" json:"heads"`
-	Recommended string      `msgpack:"recommended" json:"recommended"` // the mode that "auto" means
+	Exits       []Exit      `msgpack:"exits,omitempty" json:"exits,omitempty"` // M of them, one a pass, for the mode adaptive; or none
+	Recommended string      `msgpack:"recommended" json:"recommended"`         // the mode that "auto" means
 	Metrics     []Metric    `msgpack:"metrics" json:"metrics"`
 	Provenance  Provenance  `msgpack:"provenance" json:"provenance"`
 	SelfTest    SelfTest    `msgpack:"selftest" json:"selftest"`
@@ -72,12 +73,21 @@ type Head struct {
 	Kind string `msgpack:"kind" json:"kind"`
 }
 
+// An Exit says when the mode adaptive answers after a pass: the first by the
+// distilled head, the k-th by the mean of the joint head's logits over k views.
+type Exit struct {
+	Margin      float32 `msgpack:"margin" json:"margin"`           // that the largest logit must have over the second; 0 for the last exit
+	Temperature float32 `msgpack:"temperature" json:"temperature"` // the logits are divided by it to give probabilities
+	Share       float64 `msgpack:"share" json:"share"`             // of the images on which the exits were calibrated, that took this one
+}
+
 // Mode names.
 const (
 	ModeBaseline   = "baseline"
 	ModeSingle     = "single"
 	ModeAggregated = "aggregated"
 	ModeDistilled  = "distilled"
+	ModeAdaptive   = "adaptive"
 )
 
 // A Metric is what one mode scored on one split when the model was trained.
@@ -150,17 +160,21 @@ func (m *Manifest) HasHead(kind string) bool {
 	return false
 }
 
-// Modes lists the inference modes that the heads allow, cheapest first within a head.
+// Modes lists the inference modes that heads and exits allow, cheapest first within a head.
 func (m *Manifest) Modes() []string {
 	var modes []string
-	for _, h := range m.Heads {
-		switch h.Kind {
-		case HeadClass:
-			modes = append(modes, ModeBaseline)
-		case HeadJoint:
-			modes = append(modes, ModeSingle, ModeAggregated)
-		case HeadDistilled:
-			modes = append(modes, ModeDistilled)
+	for _, x := range [...]struct {
+		mode, head string
+		ok         bool
+	}{
+		{ModeBaseline, HeadClass, true},
+		{ModeSingle, HeadJoint, true},
+		{ModeAggregated, HeadJoint, true},
+		{ModeDistilled, HeadDistilled, true},
+		{ModeAdaptive, HeadDistilled, len(m.Exits) > 0},
+	} {
+		if x.ok && m.HasHead(x.head) {
+			modes = append(modes, x.mode)
 		}
 	}
 	return modes

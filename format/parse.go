@@ -28,79 +28,59 @@ func parse(b []byte, base int64) (*Manifest, error) {
 }
 
 func (c *cursor) manifest() (x Manifest) {
-	c.object(11)
+	fields := c.object(11, 12)
 	c.key("name")
 	x.Name = c.rawString()
-	c.key("labels")
-	for n := c.array(); c.more(n); {
-		x.Labels = append(x.Labels, c.rawString())
-	}
-	c.key("transforms")
-	for n := c.array(); c.more(n); {
-		x.Transforms = append(x.Transforms, c.transform())
-	}
+	c.list("labels", func() { x.Labels = append(x.Labels, c.rawString()) })
+	c.list("transforms", func() { x.Transforms = append(x.Transforms, c.transform()) })
 	c.key("input")
 	x.Input = c.input()
-	c.key("layers")
-	for n := c.array(); c.more(n); {
-		x.Layers = append(x.Layers, c.layer())
-	}
-	c.key("heads")
-	for n := c.array(); c.more(n); {
-		x.Heads = append(x.Heads, c.head())
+	c.list("layers", func() { x.Layers = append(x.Layers, c.layer()) })
+	c.list("heads", func() { x.Heads = append(x.Heads, c.head()) })
+	if fields == 12 {
+		at := c.off
+		c.list("exits", func() { x.Exits = append(x.Exits, c.exit()) })
+		if len(x.Exits) == 0 {
+			c.corrupt(at, "is empty, and so should not be there")
+		}
 	}
 	c.key("recommended")
 	x.Recommended = c.rawString()
-	c.key("metrics")
-	for n := c.array(); c.more(n); {
-		x.Metrics = append(x.Metrics, c.metric())
-	}
+	c.list("metrics", func() { x.Metrics = append(x.Metrics, c.metric()) })
 	c.key("provenance")
 	x.Provenance = c.provenance()
 	c.key("selftest")
 	x.SelfTest = c.selfTest()
-	c.key("tensors")
-	for n := c.array(); c.more(n); {
-		x.Tensors = append(x.Tensors, c.tensor())
-	}
+	c.list("tensors", func() { x.Tensors = append(x.Tensors, c.tensor()) })
 	c.end()
 	return
 }
 
 func (c *cursor) transform() (x Transform) {
-	c.object(2)
+	c.object(2, 2)
 	c.key("turns")
 	x.Turns = c.integer(3)
-	c.key("channels")
-	for n := c.array(); c.more(n); {
-		x.Channels = append(x.Channels, c.integer(3))
-	}
+	c.list("channels", func() { x.Channels = append(x.Channels, c.integer(3)) })
 	c.end()
 	return
 }
 
 func (c *cursor) input() (x Input) {
-	c.object(5)
+	c.object(5, 5)
 	c.key("channels")
 	x.Channels = c.integer(maxChannels)
 	c.key("height")
 	x.Height = c.integer(maxSide)
 	c.key("width")
 	x.Width = c.integer(maxSide)
-	c.key("mean")
-	for n := c.array(); c.more(n); {
-		x.Mean = append(x.Mean, c.float32())
-	}
-	c.key("std")
-	for n := c.array(); c.more(n); {
-		x.Std = append(x.Std, c.float32())
-	}
+	c.list("mean", func() { x.Mean = append(x.Mean, c.float32()) })
+	c.list("std", func() { x.Std = append(x.Std, c.float32()) })
 	c.end()
 	return
 }
 
 func (c *cursor) layer() (x Layer) {
-	c.object(8)
+	c.object(8, 8)
 	c.key("name")
 	x.Name = c.rawString()
 	c.key("op")
@@ -122,15 +102,27 @@ func (c *cursor) layer() (x Layer) {
 }
 
 func (c *cursor) head() (x Head) {
-	c.object(1)
+	c.object(1, 1)
 	c.key("kind")
 	x.Kind = c.rawString()
 	c.end()
 	return
 }
 
+func (c *cursor) exit() (x Exit) {
+	c.object(3, 3)
+	c.key("margin")
+	x.Margin = c.float32()
+	c.key("temperature")
+	x.Temperature = c.float32()
+	c.key("share")
+	x.Share = c.float64()
+	c.end()
+	return
+}
+
 func (c *cursor) metric() (x Metric) {
-	c.object(6)
+	c.object(6, 6)
 	c.key("mode")
 	x.Mode = c.rawString()
 	c.key("split")
@@ -148,7 +140,7 @@ func (c *cursor) metric() (x Metric) {
 }
 
 func (c *cursor) provenance() (x Provenance) {
-	c.object(8)
+	c.object(8, 8)
 	c.key("tool")
 	x.Tool = c.rawString()
 	c.key("data")
@@ -170,7 +162,7 @@ func (c *cursor) provenance() (x Provenance) {
 }
 
 func (c *cursor) selfTest() (x SelfTest) {
-	c.object(2)
+	c.object(2, 2)
 	c.key("seed")
 	x.Seed = c.integer(maxCount)
 	c.key("digest")
@@ -180,13 +172,10 @@ func (c *cursor) selfTest() (x SelfTest) {
 }
 
 func (c *cursor) tensor() (x Tensor) {
-	c.object(4)
+	c.object(4, 4)
 	c.key("name")
 	x.Name = c.rawString()
-	c.key("shape")
-	for n := c.array(); c.more(n); {
-		x.Shape = append(x.Shape, c.integer(maxChannels*MaxViews))
-	}
+	c.list("shape", func() { x.Shape = append(x.Shape, c.integer(maxChannels*MaxViews)) })
 	c.key("offset")
 	x.Offset = c.integer(maxCount)
 	c.key("sha256")

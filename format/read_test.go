@@ -48,7 +48,16 @@ func join(manifest, data []byte) []byte {
 }
 
 func TestRoundTrip(t *testing.T) {
-	want := formattest.Tiny(3)
+	m := formattest.Tiny(3)
+	roundTrip(t, m)
+	m.Exits = make([]format.Exit, 4)
+	for i := range m.Exits {
+		m.Exits[i] = format.Exit{Margin: float32(3-i) / 7, Temperature: 1.5, Share: .25}
+	}
+	roundTrip(t, m)
+}
+
+func roundTrip(t *testing.T, want *format.Model) {
 	slab, err := pack.Encode(want)
 	if err != nil {
 		t.Fatal(err)
@@ -58,7 +67,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Fatal(err)
 	}
 	if !reflect.DeepEqual(got, want) {
-		t.Fatalf("read\n%+v\nwrote\n%+v", got, want)
+		t.Fatalf("read\n%+v\nwrote\n%+v", got.Manifest, want.Manifest)
 	}
 	again, err := pack.Encode(got)
 	if err != nil || !bytes.Equal(again, slab) {

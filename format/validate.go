@@ -12,6 +12,7 @@ func (m *Manifest) Validate() error {
 	v.transforms(m)
 	v.layers(m)
 	v.heads(m)
+	v.exits(m)
 	v.rest(m)
 	return v.result()
 }
@@ -167,13 +168,30 @@ func (v *validator) heads(m *Manifest) {
 	v.list = ""
 }
 
+func (v *validator) exits(m *Manifest) {
+	if len(m.Exits) == 0 {
+		return
+	}
+	v.want(m.HasHead(HeadJoint) && m.HasHead(HeadDistilled), "exits", "need a joint and a distilled head")
+	v.within(len(m.Exits), m.Views(), m.Views(), "exits", ", one a transformation")
+	v.list = "exits"
+	for i, x := range m.Exits {
+		v.i = i
+		v.want(x.Margin >= 0 && x.Margin-x.Margin == 0, "margin", "is negative or not finite")
+		v.want(i < len(m.Exits)-1 || x.Margin == 0, "margin", "of the last one is to be 0")
+		v.want(x.Temperature > 0 && x.Temperature-x.Temperature == 0, "temperature", "is not a positive number")
+		v.want(x.Share >= 0 && x.Share <= 1, "share", "want 0 to 1")
+	}
+	v.list = ""
+}
+
 func (v *validator) rest(m *Manifest) {
 	modes := m.Modes()
-	v.want(slices.Contains(modes, m.Recommended), "recommended", "the heads do not give this mode")
+	v.want(slices.Contains(modes, m.Recommended), "recommended", "neither heads nor exits give this mode")
 	v.list = "metrics"
 	for i, x := range m.Metrics {
 		v.i = i
-		v.want(slices.Contains(modes, x.Mode), "mode", "the heads do not give this mode")
+		v.want(slices.Contains(modes, x.Mode), "mode", "neither heads nor exits give this mode")
 		v.want(x.Accuracy >= 0 && x.Accuracy <= 1, "accuracy", "want 0 to 1")
 	}
 	v.list = ""

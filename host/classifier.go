@@ -81,7 +81,12 @@ func (c *Classifier) Model() *format.Model { return c.model }
 // afterwards fail with ErrClosed. If ctx ends first, nothing is closed.
 func (c *Classifier) Close(ctx context.Context) error { return c.pool.close(ctx) }
 
-// Classify classifies an image of any size.
+// slice is the number of multiply-adds after which a call looks whether it is still
+// wanted: some milliseconds of any engine but the interpreter.
+const slice = 1 << 24
+
+// Classify classifies an image of any size. It gives up soon after ctx ends: between
+// two layers, with at most 2^24 multiply-adds and one layer still to come.
 func (c *Classifier) Classify(ctx context.Context, img image.Image, opts ...CallOption) (*Prediction, error) {
 	o := call{topK: 5}
 	for _, opt := range opts {
@@ -96,9 +101,14 @@ func (c *Classifier) Classify(ctx context.Context, img image.Image, opts ...Call
 		if err := feed(ctx, i, img); err != nil {
 			return err
 		}
-		r, err := i.run(ctx, mode)
-		if err != nil {
-			return err
+		var r *sla.Result
+		for r == nil {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if r, err = i.run(ctx, mode, slice); err != nil {
+				return err
+			}
 		}
 		p = &Prediction{
 			Mode: r.Mode, Passes: r.Passes, Logits: slices.Clone(r.Logits),

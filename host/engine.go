@@ -25,12 +25,13 @@ type engine interface {
 }
 
 // An instance classifies one image at a time: begin, rows until all are there,
-// then run. The result's slices hold until the next call. An error that is
-// ErrEngine means that the instance must not be used again.
+// then run until it gives a result. That one's slices hold until the next call. An
+// error that is ErrEngine means that the instance must not be used again.
 type instance interface {
 	begin(ctx context.Context, width, height int) error
 	rows(ctx context.Context, rgba []byte) error
-	run(ctx context.Context, mode sla.Mode) (*sla.Result, error)
+	// run goes on for about that many multiply-adds; nil means that it is not done.
+	run(ctx context.Context, mode sla.Mode, macs int) (*sla.Result, error)
 	trace(ctx context.Context, mode sla.Mode) ([]uint64, error)
 	verify(ctx context.Context) error
 	close(ctx context.Context) error
@@ -64,8 +65,8 @@ func (i nativeInstance) begin(_ context.Context, width, height int) error {
 
 func (i nativeInstance) rows(_ context.Context, rgba []byte) error { return imageError(i.c.Rows(rgba)) }
 
-func (i nativeInstance) run(_ context.Context, mode sla.Mode) (*sla.Result, error) {
-	return i.c.Run(mode)
+func (i nativeInstance) run(_ context.Context, mode sla.Mode, macs int) (*sla.Result, error) {
+	return i.c.RunFor(mode, macs)
 }
 
 func (i nativeInstance) trace(_ context.Context, mode sla.Mode) ([]uint64, error) {

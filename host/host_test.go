@@ -11,6 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/quarterturn/quarterturn/format"
@@ -119,14 +120,18 @@ func TestEnginesAgreeOnOddNets(t *testing.T) {
 		if err := c.Verify(t.Context()); err != nil {
 			t.Errorf("%s: %v", e, err)
 		}
-		trace, err := c.Trace(t.Context(), img, sla.Aggregated)
-		if err != nil {
-			t.Fatal(err)
+		var traces []uint64
+		for _, mode := range []sla.Mode{sla.Aggregated, sla.Adaptive} {
+			trace, err := c.Trace(t.Context(), img, mode)
+			if err != nil {
+				t.Fatal(err)
+			}
+			traces = append(traces, trace...)
 		}
 		if i == 0 {
-			want = trace
-		} else if !slices.Equal(trace, want) {
-			t.Errorf("%s: the trace differs from that of %s", e, engines[0])
+			want = traces
+		} else if !slices.Equal(traces, want) {
+			t.Errorf("%s: the traces differ from those of %s", e, engines[0])
 		}
 	}
 }
@@ -233,18 +238,12 @@ func TestModuleRefusesDamagedSlabs(t *testing.T) {
 	if size := w.mod.Memory().Size(); size > 16<<20 {
 		t.Errorf("the module's memory grew to %d bytes", size)
 	}
-	if err := w.run2(ctx); !strings.Contains(err.Error(), "no slab is open") {
+	if _, err := w.run(ctx, sla.Auto, 1); !strings.Contains(err.Error(), "no slab is open") {
 		t.Errorf("running without a slab: %v", err)
 	}
 	if err := w.open(ctx, slab); err != nil {
 		t.Errorf("opening the whole slab afterwards: %v", err)
 	}
-}
-
-// run2 is run without the result.
-func (i *wazeroInstance) run2(ctx context.Context) error {
-	_, err := i.run(ctx, sla.Auto)
-	return err
 }
 
 func TestBrokenInstancesAreThrownAway(t *testing.T) {
@@ -271,6 +270,59 @@ func TestBrokenInstancesAreThrownAway(t *testing.T) {
 	for _, i := range c.pool.idle {
 		if i == poisoned {
 			t.Error("the poisoned instance is still in the pool")
+		}
+	}
+}
+
+// A countdown is a context that ends when it has been asked so many times.
+type countdown struct {
+	context.Context
+	left atomic.Int64
+}
+
+func (c *countdown) Err() error {
+	if c.left.Add(-1) < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A call given up in the middle of an image leaves its instance fit for the next one.
+func TestCancelBetweenLayers(t *testing.T) {
+	m := formattest.Tiny(3)
+	m.Input.Height, m.Input.Width = 256, 256 // some 10 million multiply-adds a layer
+	slab := slatest.Slab(t, m)
+	img := noise(5, 40, 33)[0]
+	for _, e := range engines {
+		if e == WazeroInterpreter {
+			continue // takes seconds
+		}
+		c := open(t, slab, WithEngine(e), WithPoolSize(1))
+		want, err := c.Classify(t.Context(), img, Mode(sla.Aggregated))
+		if err != nil {
+			t.Fatal(err)
+		}
+		before := c.pool.idle[0]
+		ctx := &countdown{Context: t.Context()}
+		looks := 0
+		for ; ; looks++ {
+			ctx.left.Store(int64(looks))
+			p, err := c.Classify(ctx, img, Mode(sla.Aggregated))
+			if err == nil {
+				if !slices.Equal(p.Logits, want.Logits) {
+					t.Errorf("%s: other logits after calls that were given up", e)
+				}
+				break
+			}
+			if !errors.Is(err, context.Canceled) {
+				t.Fatalf("%s: given up at look %d: %v", e, looks, err)
+			}
+		}
+		if looks < 6 {
+			t.Errorf("%s: the call looked %d times whether it was wanted", e, looks)
+		}
+		if c.pool.idle[0] != before {
+			t.Errorf("%s: the instance was thrown away", e)
 		}
 	}
 }

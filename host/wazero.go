@@ -215,12 +215,12 @@ func (i *wazeroInstance) rows(ctx context.Context, rgba []byte) error {
 	return i.do(ctx, "qt_rows", uint64(i.block), uint64(len(rgba)))
 }
 
-func (i *wazeroInstance) run(ctx context.Context, mode sla.Mode) (*sla.Result, error) {
-	if err := i.do(ctx, "qt_run", uint64(uint32(mode))); err != nil {
+func (i *wazeroInstance) run(ctx context.Context, mode sla.Mode, macs int) (*sla.Result, error) {
+	if err := i.do(ctx, "qt_run", uint64(uint32(mode)), uint64(uint32(macs))); err != nil {
 		return nil, err
 	}
 	out, err := i.output(ctx)
-	if err != nil {
+	if err != nil || len(out) == 0 {
 		return nil, err
 	}
 	if len(out) < 16 || len(out)%4 != 0 {

@@ -2,7 +2,6 @@ package sla
 
 import (
 	"errors"
-	"math"
 
 	"github.com/quarterturn/quarterturn/format"
 )
@@ -17,12 +16,13 @@ const (
 	Single          // the joint head's identity labels on the image: one pass
 	Aggregated      // the mean over all transformations of the joint head's logits: M passes
 	Distilled       // the distilled head on the image: one pass
+	Adaptive        // Distilled, then views one by one until an exit of the slab is taken: 1 to M passes
 )
 
-var modeNames = [...]string{"auto", format.ModeBaseline, format.ModeSingle, format.ModeAggregated, format.ModeDistilled}
+var modeNames = [...]string{"auto", format.ModeBaseline, format.ModeSingle, format.ModeAggregated, format.ModeDistilled, format.ModeAdaptive}
 
-// modeHeads gives the head that a mode reads.
-var modeHeads = [...]string{"", format.HeadClass, format.HeadJoint, format.HeadJoint, format.HeadDistilled}
+// modeHeads gives the head that a mode reads, first.
+var modeHeads = [...]string{"", format.HeadClass, format.HeadJoint, format.HeadJoint, format.HeadDistilled, format.HeadDistilled}
 
 func (m Mode) String() string {
 	if m < 0 || int(m) >= len(modeNames) {
@@ -31,7 +31,7 @@ func (m Mode) String() string {
 	return modeNames[m]
 }
 
-// ErrMode says that a mode is unknown, or that a slab has no head for it.
+// ErrMode says that a mode is unknown, or that a slab does not give it.
 var ErrMode = errors.New("mode not available")
 
 // ParseMode reads the name of a mode.
@@ -68,8 +68,8 @@ func ResolveMode(m *format.Manifest, mode Mode) (Mode, error) {
 	if mode == Auto {
 		return ParseMode(m.Recommended)
 	}
-	if mode < 0 || int(mode) >= len(modeHeads) || !m.HasHead(modeHeads[mode]) {
-		return 0, modeError("this slab has no head for the mode " + mode.String() + "; it has " + join(m.Modes()))
+	if mode < 0 || int(mode) >= len(modeHeads) || !m.HasHead(modeHeads[mode]) || mode == Adaptive && len(m.Exits) == 0 {
+		return 0, modeError("this slab does not give the mode " + mode.String() + "; it gives " + join(m.Modes()))
 	}
 	return mode, nil
 }
@@ -78,10 +78,10 @@ func ResolveMode(m *format.Manifest, mode Mode) (Mode, error) {
 // until the next run.
 type Result struct {
 	Mode          Mode      // as asked for, Auto resolved
-	Passes        int       // passes of the network that the mode takes
+	Passes        int       // passes of the network that the mode took for this image
 	Logits        []float32 // (N)
-	Probabilities []float32 // (N), the softmax of Logits
-	Views         []float32 // (Passes, N): each view's conditional logits w_{i,j}·z_j; nil unless the mode uses the joint head
+	Probabilities []float32 // (N), the softmax of Logits, over the exit's temperature if the mode is Adaptive
+	Views         []float32 // (Passes, N): each view's conditional logits w_{i,j}·z_j; nil unless Logits come from the joint head
 }
 
 // A Classifier runs a model. It is not safe for concurrent use.
@@ -93,10 +93,11 @@ type Classifier struct {
 	joint      Joint
 	pre        *preprocessor
 	net        *network
-	heads      map[string]linear
+	heads      []linear    // as in the manifest
 	input      []float32   // dense (C, H, W), the preprocessed image
 	features   [][]float32 // per view, z_j
-	done       []bool      // per view, whether z_j was computed for this image
+	passes     int         // views whose z_j is known for this image: the first ones
+	layer      int         // the layer at which the pass under way stands
 	haveInput  bool
 	logits     []float32
 	probs      []float32
@@ -140,19 +141,17 @@ func New(m *format.Model) (*Classifier, error) {
 		joint:    Joint{m.Classes(), m.Manifest.Views()},
 		pre:      newPreprocessor(m.Input),
 		net:      newNetwork(m),
-		heads:    map[string]linear{},
 		input:    make([]float32, m.Input.Channels*m.Input.Height*m.Input.Width),
-		done:     make([]bool, m.Manifest.Views()),
 		logits:   make([]float32, m.Classes()),
 		probs:    make([]float32, m.Classes()),
 		views:    make([]float32, m.Manifest.Views()*m.Classes()),
 	}
 	first := len(m.Weights) - 2*len(m.Heads)
-	for i, h := range m.Heads {
-		c.heads[h.Kind] = linear{m.Weights[first+2*i], m.Weights[first+2*i+1]}
+	for i := range m.Heads {
+		c.heads = append(c.heads, linear{m.Weights[first+2*i], m.Weights[first+2*i+1]})
 	}
 	width := c.net.values[len(m.Layers)].shape.Channels
-	for range c.done {
+	for range c.joint.Views {
 		c.features = append(c.features, make([]float32, width))
 	}
 	return c, nil
@@ -175,115 +174,7 @@ func (c *Classifier) Input() ([]float32, error) {
 			return nil, err
 		}
 		c.haveInput = true
-		clear(c.done)
+		c.passes, c.layer = 0, 0
 	}
 	return c.input, nil
-}
-
-// Run classifies the image that was given.
-func (c *Classifier) Run(mode Mode) (*Result, error) { return c.run(mode, nil) }
-
-func (c *Classifier) run(mode Mode, observe func(view, layer int, out *value)) (*Result, error) {
-	mode, err := ResolveMode(c.manifest, mode)
-	if err != nil {
-		return nil, err
-	}
-	if _, err := c.Input(); err != nil {
-		return nil, err
-	}
-	c.result = Result{Mode: mode, Passes: 1, Logits: c.logits, Probabilities: c.probs}
-	if mode == Aggregated {
-		c.result.Passes = c.joint.Views
-	}
-	for j := range c.result.Passes {
-		c.pass(j, observe)
-	}
-	switch mode {
-	case Baseline:
-		c.plain(c.heads[format.HeadClass])
-	case Distilled:
-		c.plain(c.heads[format.HeadDistilled])
-	case Single, Aggregated:
-		c.aggregate(c.heads[format.HeadJoint], c.result.Passes)
-	}
-	softmax(c.probs, c.logits)
-	return &c.result, nil
-}
-
-// pass computes z_j, unless it is known already.
-func (c *Classifier) pass(j int, observe func(view, layer int, out *value)) {
-	if c.done[j] && observe == nil {
-		return
-	}
-	transformInto(c.net.values[0], c.input, c.manifest.Transforms[j])
-	var see func(int, *value)
-	if observe != nil {
-		see = func(layer int, out *value) { observe(j, layer, out) }
-	}
-	c.net.forward(c.features[j], see)
-	c.done[j] = true
-}
-
-// plain gives the logits of a head with one output a class.
-func (c *Classifier) plain(h linear) {
-	for i := range c.logits {
-		c.logits[i] = canonical(h.logit(i, c.features[0]))
-	}
-}
-
-// aggregate gives s_i = 1/J Σ_j w_{i,j}·z_j over the first J views: the mean of
-// logits, each from its own transformed image (SLA paper, eq. 4).
-func (c *Classifier) aggregate(h linear, views int) {
-	for i := range c.logits {
-		var sum float32
-		for j := range views {
-			v := h.logit(c.joint.Index(i, j), c.features[j])
-			c.views[j*c.joint.Classes+i] = canonical(v)
-			sum += v
-		}
-		c.logits[i] = canonical(sum / float32(views))
-	}
-	c.result.Views = c.views[:views*c.joint.Classes]
-}
-
-// Trace runs a mode and fingerprints what every layer made: for each pass, one
-// number a layer, and at the end one for the logits. Two targets that disagree
-// do so first where their traces do; TraceName names the entry.
-func (c *Classifier) Trace(mode Mode) ([]uint64, error) {
-	c.traceState = c.traceState[:0]
-	r, err := c.run(mode, func(_, _ int, out *value) {
-		h := fnvOffset
-		for y := range out.shape.Height {
-			for x := range out.shape.Width {
-				h = fingerprint(h, out.pixel(y, x))
-			}
-		}
-		c.traceState = append(c.traceState, h)
-	})
-	if err != nil {
-		return nil, err
-	}
-	return append(c.traceState, fingerprint(fnvOffset, r.Logits)), nil
-}
-
-// TraceName says what entry i of a trace is.
-func TraceName(m *format.Manifest, mode Mode, i int) string {
-	passes := 1
-	if mode == Aggregated {
-		passes = m.Views()
-	}
-	if n := len(m.Layers); i < passes*n {
-		return "view " + itoa(i/n) + ", layer " + m.Layers[i%n].Name
-	}
-	return "logits"
-}
-
-// FNV-1a over 32-bit words instead of bytes.
-const fnvOffset, fnvPrime uint64 = 14695981039346656037, 1099511628211
-
-func fingerprint(h uint64, values []float32) uint64 {
-	for _, v := range values {
-		h = (h ^ uint64(math.Float32bits(canonical(v)))) * fnvPrime
-	}
-	return h
 }

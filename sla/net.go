@@ -25,32 +25,26 @@ func newNetwork(m *format.Model) *network {
 	return n
 }
 
-// forward runs the layers on value 0 and writes the feature, the mean of the
-// last map, to z. observe, if not nil, sees each layer's output as it is made.
-func (n *network) forward(z []float32, observe func(layer int, out *value)) {
-	for i := range n.layers {
-		l := &n.layers[i]
-		in, out := n.values[l.Input], n.values[i+1]
-		switch l.Op {
-		case format.OpConv:
-			var residual *value
-			if l.Residual != 0 {
-				residual = n.values[l.Residual]
-			}
-			n.convs[i].run(out, in, residual)
-		case format.OpShortcut:
-			shortcut(out, in, l.Stride)
-		case format.OpMax:
-			largest(out, in, l.Stride)
-		case format.OpMean:
-			mean(out, in)
+// step runs layer i, and gives its output and the multiply-adds that it took.
+func (n *network) step(i int) (out *value, macs int) {
+	l := &n.layers[i]
+	in, out := n.values[l.Input], n.values[i+1]
+	switch l.Op {
+	case format.OpConv:
+		var residual *value
+		if l.Residual != 0 {
+			residual = n.values[l.Residual]
 		}
-		if observe != nil {
-			observe(i, out)
-		}
+		n.convs[i].run(out, in, residual)
+		macs = out.shape.Elements() * in.shape.Channels * l.Kernel * l.Kernel
+	case format.OpShortcut:
+		shortcut(out, in, l.Stride)
+	case format.OpMax:
+		largest(out, in, l.Stride)
+	case format.OpMean:
+		mean(out, in)
 	}
-	last := n.values[len(n.layers)]
-	copy(z, last.pixel(0, 0))
+	return out, macs
 }
 
 // shortcut is the parameter-free shortcut of the CIFAR ResNet (option A of He

@@ -31,8 +31,8 @@ func expNeg(x float64) float64 {
 	return float64(sum * math.Float64frombits(uint64(1023+k)<<52))
 }
 
-// softmax writes the probabilities of logits into p.
-func softmax(p, logits []float32) {
+// softmax writes the probabilities of logits over a temperature into p.
+func softmax(p, logits []float32, temperature float32) {
 	top := float32(math.Inf(-1))
 	for _, v := range logits {
 		if v != v || v > math.MaxFloat32 {
@@ -46,9 +46,9 @@ func softmax(p, logits []float32) {
 	}
 	var sum float64
 	for _, v := range logits {
-		sum += expNeg(float64(v) - float64(top))
+		sum += expNeg((float64(v) - float64(top)) / float64(temperature))
 	}
 	for i, v := range logits {
-		p[i] = float32(expNeg(float64(v)-float64(top)) / sum)
+		p[i] = float32(expNeg((float64(v)-float64(top))/float64(temperature)) / sum)
 	}
 }

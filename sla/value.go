@@ -69,28 +69,23 @@ func allocate(m *format.Manifest) []*value {
 			lastUse[l.Residual] = i
 		}
 	}
-	type kind struct {
-		format.Shape
-		border int
+	type buffer struct {
+		*value
+		until int // the last layer that reads the value in it
 	}
-	free := map[kind][]*value{}
+	var buffers []buffer
 	values := make([]*value, len(shapes))
 	values[0] = newValue(shapes[0], border[0], shapes[0].Channels)
-	for i := 1; i < len(shapes); i++ {
-		k := kind{shapes[i], border[i]}
-		if n := len(free[k]); n > 0 {
-			values[i], free[k] = free[k][n-1], free[k][:n-1]
-		} else {
-			values[i] = newValue(shapes[i], border[i], padded(shapes[i].Channels))
+	for i := 1; i < len(shapes); i++ { // value i is the output of layer i-1
+		k := 0
+		for k < len(buffers) && (buffers[k].shape != shapes[i] || buffers[k].border != border[i] || buffers[k].until >= i-1) {
+			k++
 		}
-		// Value i is the output of layer i-1: what that layer was the last to
-		// read is free for the layers after it.
-		for j := 1; j < i; j++ {
-			if lastUse[j] == i-1 {
-				kj := kind{shapes[j], border[j]}
-				free[kj] = append(free[kj], values[j])
-			}
+		if k == len(buffers) {
+			buffers = append(buffers, buffer{value: newValue(shapes[i], border[i], padded(shapes[i].Channels))})
 		}
+		buffers[k].until = lastUse[i]
+		values[i] = buffers[k].value
 	}
 	return values
 }

@@ -17,7 +17,8 @@
 //	qt_begin(width, height)       announces an image
 //	qt_rows(pointer, size)        its next whole rows, RGBA, straight alpha
 //	qt_input()                    output: the preprocessed image, float32 (C, H, W)
-//	qt_run(mode)                  classifies it; output: a result
+//	qt_run(mode, macs)            classifies it, or goes on with it, for about so many
+//	                              multiply-adds; output: a result, or nothing yet
 //	qt_trace(mode)                output: a fingerprint of every layer, uint64 each
 //	qt_close()                    drops the slab
 //

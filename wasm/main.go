@@ -37,7 +37,7 @@ var kinds = []struct {
 }
 
 var (
-	blocks     = map[uint32][]byte{} // what qt_alloc gave, by address; holds it for the collector
+	blocks     [][]byte // what qt_alloc gave; holds it for the collector
 	output     []byte
 	model      *format.Model
 	classifier *sla.Classifier
@@ -78,11 +78,12 @@ func done(err error) int32 {
 
 // block gives the first size bytes of an allocated block.
 func block(pointer, size uint32) ([]byte, error) {
-	b, ok := blocks[pointer]
-	if !ok || size > uint32(len(b)) {
-		return nil, errBlock
+	for _, b := range blocks {
+		if address(b) == pointer && size <= uint32(len(b)) {
+			return b[:size], nil
+		}
 	}
-	return b[:size], nil
+	return nil, errBlock
 }
 
 //go:wasmexport qt_abi
@@ -94,12 +95,21 @@ func alloc(size uint32) uint32 {
 		return 0
 	}
 	b := make([]byte, size)
-	blocks[address(b)] = b
+	blocks = append(blocks, b)
 	return address(b)
 }
 
 //go:wasmexport qt_free
-func free(pointer uint32) { delete(blocks, pointer) }
+func free(pointer uint32) {
+	for i, b := range blocks {
+		if address(b) == pointer {
+			last := len(blocks) - 1
+			blocks[i], blocks[last] = blocks[last], nil
+			blocks = blocks[:last]
+			return
+		}
+	}
+}
 
 //go:wasmexport qt_output
 func outputAddress() uint32 { return address(output) }
@@ -194,14 +204,17 @@ func input() int32 {
 }
 
 //go:wasmexport qt_run
-func run(mode int32) int32 {
+func run(mode int32, macs uint32) int32 {
 	output = output[:0]
 	if classifier == nil {
 		return fail(errNoSlab)
 	}
-	r, err := classifier.Run(sla.Mode(mode))
+	r, err := classifier.RunFor(sla.Mode(mode), int(macs))
 	if err != nil {
 		return fail(err)
+	}
+	if r == nil {
+		return codeOK
 	}
 	n := len(r.Logits)
 	for _, v := range []int{int(r.Mode), r.Passes, n, len(r.Views) / n} {

@@ -10,7 +10,7 @@ const BAND = 1 << 18; // bytes of an image handed over at once
  * The inference modes, in the module's numbering, `auto` first.
  * @type {readonly ('auto' | import('./types.js').Mode)[]}
  */
-export const modes = ['auto', 'baseline', 'single', 'aggregated', 'distilled'];
+export const modes = ['auto', 'baseline', 'single', 'aggregated', 'distilled', 'adaptive'];
 
 /** One instance of the module. After an error with code `crashed` it is of no use. */
 export class Guest {
@@ -82,8 +82,11 @@ export class Guest {
 
   /** Classifies the image that was handed over. */
   run(mode) {
-    this.#do('qt_run', modeNumber(mode));
-    const out = this.#output();
+    let out;
+    do { // a call is bounded by a number of multiply-adds, which few models exceed
+      this.#do('qt_run', modeNumber(mode), -1);
+      out = this.#output();
+    } while (out.length === 0);
     const [number, passes, classes, views] = new Uint32Array(out.buffer, 0, 4);
     const floats = (from, n) => new Float32Array(out.buffer.slice(16 + 4 * from, 16 + 4 * (from + n)));
     const result = {

@@ -1,6 +1,6 @@
 // What goes in and comes out: the contract that the JavaScript is checked against.
 
-export type Mode = 'baseline' | 'single' | 'aggregated' | 'distilled';
+export type Mode = 'baseline' | 'single' | 'aggregated' | 'distilled' | 'adaptive';
 
 export type ErrorCode =
   | 'not-slab' | 'version' | 'corrupt' | 'unsupported' | 'mode' | 'image' | 'selftest' | 'no-slab' | 'block'
@@ -65,7 +65,10 @@ export interface Info {
   labels: string[];
   transforms: { turns: number; channels: number[] }[];
   input: { channels: number; height: number; width: number; mean: number[]; std: number[] };
+  /** `passes` is the number it takes at most. */
   modes: { mode: Mode; passes: number }[];
+  /** When the mode adaptive answers after a pass, for a slab that has it. */
+  exits?: { margin: number; temperature: number; share: number }[];
   recommended: Mode;
   metrics: { mode: Mode; split: string; n: number; accuracy: number; nll: number; ece: number }[];
   provenance: {

@@ -118,7 +118,7 @@ func TestBadInput(t *testing.T) {
 		{"score --model @tiny.slab --out @lines @none", 1, "none: no such file"},
 		{"serve --model @tiny.slab --tls-cert @letter.txt", 2, "go together"},
 		{"predict --model @tiny.slab --mode fastest @picture.png", 2, "there is no mode fastest; use auto, baseline"},
-		{"predict --model @plain.slab --mode aggregated @picture.png", 1, "this slab has no head for the mode aggregated; it has baseline"},
+		{"predict --model @plain.slab --mode aggregated @picture.png", 1, "this slab does not give the mode aggregated; it gives baseline"},
 		{"inspect @letter.txt", 1, "not a slab"},
 		{"verify @cut.slab", 1, "corrupt slab"},
 		{"eval --model @tiny.slab --data mnist", 1, `data "mnist": want fashion-mini`},

@@ -52,7 +52,7 @@ func weigh(m *format.Model) {
 }
 
 // Odd gives a model with layers of every kind, kernel and stride, numbers of
-// channels and sides that no tile divides, and two views.
+// channels and sides that no tile divides, two views, and exits.
 func Odd() *format.Model {
 	conv := func(name string, input, residual, out, kernel, stride int, relu bool) format.Layer {
 		return format.Layer{Name: name, Op: format.OpConv, Input: input, Residual: residual, Out: out, Kernel: kernel, Stride: stride, ReLU: relu}
@@ -79,6 +79,7 @@ func Odd() *format.Model {
 			{Name: "mean", Op: format.OpMean, Input: 14},
 		},
 		Heads:       []format.Head{{Kind: format.HeadClass}, {Kind: format.HeadJoint}, {Kind: format.HeadDistilled}},
+		Exits:       []format.Exit{{Margin: 20, Temperature: 1.5, Share: .25}, {Temperature: .75, Share: .75}},
 		Recommended: format.ModeAggregated, SelfTest: format.SelfTest{Seed: 3, Digest: make([]byte, 32)},
 	}}
 	weigh(m)

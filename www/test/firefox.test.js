@@ -36,7 +36,7 @@ test('a sample gives the logits that native Go gives', async () => {
 test('both models pass their self-tests', async () => {
   for (const model of [1, 2]) {
     await page.click(`#models label:nth-child(${model})`);
-    await page.waitForFunction((n) => document.querySelector(`#models label:nth-child(${n}) input`).checked && document.body.dataset.ready, {}, model);
+    await page.waitForSelector(`body[data-ready] #models label:nth-child(${model}) input:checked`);
     await page.click('#verify');
     await page.waitForSelector('#verified dd');
     assert.match(await page.evaluate(() => document.getElementById('verified').textContent), /passed: the same bits/);

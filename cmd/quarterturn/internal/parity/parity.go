@@ -148,13 +148,13 @@ func locate(ctx context.Context, j *job, a, b *outcome, runA, runB target, nameA
 	if err != nil {
 		return "", fmt.Errorf("tracing %s: %w", nameB, err)
 	}
-	return where + ", first in " + firstDifference(&j.model.Manifest, mode, ta.trace, tb.trace), nil
+	return where + ", first in " + firstDifference(&j.model.Manifest, ta.trace, tb.trace), nil
 }
 
-func firstDifference(m *format.Manifest, mode sla.Mode, a, b []uint64) string {
+func firstDifference(m *format.Manifest, a, b []uint64) string {
 	for i := range min(len(a), len(b)) {
 		if a[i] != b[i] {
-			return sla.TraceName(m, mode, i)
+			return sla.TraceName(m, len(a), i)
 		}
 	}
 	return "nothing that their traces show: the difference does not repeat"

@@ -1,0 +1,137 @@
+package sla
+
+import (
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/formattest"
+)
+
+// show gives a classifier a random image.
+func show(t *testing.T, c *Classifier, seed uint64) {
+	t.Helper()
+	rng := rand.New(rand.NewPCG(seed, 1))
+	const width, height = 20, 25
+	rgba := make([]byte, 4*width*height)
+	for i := range rgba {
+		rgba[i] = byte(rng.Uint32())
+	}
+	if err := c.Begin(width, height); err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Rows(rgba); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Adaptive inference, told once more from what the other modes say.
+func TestAdaptive(t *testing.T) {
+	m := formattest.Tiny(3)
+	m.Exits = make([]format.Exit, 4)
+	c := open(t, m)
+	rng := rand.New(rand.NewPCG(3, 4))
+	margin := func(logits []float32) float32 {
+		s := slices.Sorted(slices.Values(logits))
+		return s[len(s)-1] - s[len(s)-2]
+	}
+	taken := map[int]int{}
+	for seed := range uint64(200) {
+		for i := range m.Exits[:3] {
+			m.Exits[i] = format.Exit{Margin: .5 * rng.Float32(), Temperature: 1 + rng.Float32()}
+		}
+		m.Exits[3].Temperature = .5
+		show(t, c, seed)
+		d, err := c.Run(Distilled)
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, passes := slices.Clone(d.Logits), 1
+		a, err := c.Run(Aggregated)
+		if err != nil {
+			t.Fatal(err)
+		}
+		views := slices.Clone(a.Views)
+		for ; margin(want) < m.Exits[passes-1].Margin; passes++ {
+			for i := range want {
+				var sum float32
+				for j := range passes + 1 {
+					sum += views[j*len(want)+i]
+				}
+				want[i] = sum / float32(passes+1)
+			}
+		}
+		show(t, c, seed) // nothing is known of the image any more
+		got, err := c.Run(Adaptive)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got.Mode != Adaptive || got.Passes != passes || !slices.Equal(got.Logits, want) {
+			t.Fatalf("image %d: %d passes, logits %v; want %d, %v", seed, got.Passes, got.Logits, passes, want)
+		}
+		if (got.Views == nil) != (passes == 1) || passes > 1 && !slices.Equal(got.Views, views[:passes*len(want)]) {
+			t.Fatalf("image %d: %d passes, views %v", seed, passes, got.Views)
+		}
+		var sum float64
+		for _, v := range want {
+			sum += math.Exp(float64(v) / float64(m.Exits[passes-1].Temperature))
+		}
+		for i, p := range got.Probabilities {
+			if e := math.Exp(float64(want[i])/float64(m.Exits[passes-1].Temperature)) / sum; math.Abs(float64(p)-e) > 1e-6 {
+				t.Fatalf("image %d: probability %v, want %v", seed, p, e)
+			}
+		}
+		taken[passes]++
+	}
+	if len(taken) != 4 {
+		t.Errorf("exits taken: %v; the images are to take every one", taken)
+	}
+}
+
+// A run in pieces gives what a whole one gives, also if another mode or image
+// comes in between.
+func TestRunFor(t *testing.T) {
+	m := formattest.Odd()
+	c := open(t, m)
+	whole := func(seed uint64, mode Mode) []float32 {
+		show(t, c, seed)
+		r, err := c.Run(mode)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.Clone(r.Logits)
+	}
+	for _, mode := range []Mode{Baseline, Single, Aggregated, Distilled, Adaptive} {
+		for _, macs := range []int{1, 50_000} {
+			wantA, wantB := whole(1, mode), whole(2, Aggregated)
+			show(t, c, 1)
+			pieces := 0
+			var r *Result
+			for ; r == nil; pieces++ {
+				var err error
+				if r, err = c.RunFor(mode, macs); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if !slices.Equal(r.Logits, wantA) || pieces < 3 {
+				t.Errorf("%s in %d pieces: other logits", mode, pieces)
+			}
+			show(t, c, 1)
+			if r, err := c.RunFor(mode, macs); r != nil || err != nil {
+				t.Fatalf("%s was done at once: %v", mode, err)
+			}
+			if r, err := c.Run(mode); err != nil || !slices.Equal(r.Logits, wantA) {
+				t.Errorf("%s, interrupted and then run whole: other logits (%v)", mode, err)
+			}
+			show(t, c, 1)
+			if r, err := c.RunFor(mode, macs); r != nil || err != nil {
+				t.Fatalf("%s was done at once: %v", mode, err)
+			}
+			if !slices.Equal(whole(2, Aggregated), wantB) {
+				t.Errorf("%s, interrupted by another image: other logits", mode)
+			}
+		}
+	}
+}
