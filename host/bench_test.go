@@ -2,6 +2,7 @@ package host
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/www"
 )
 
@@ -85,4 +87,64 @@ func load(clients, times int, do func()) (rate float64, took []float64) {
 	}
 	wait.Wait()
 	return float64(times) / time.Since(start).Seconds(), took
+}
+
+// BenchmarkOpen opens the page's slab: the first time on a machine, with compiled
+// code on disk, and once more in a process.
+func BenchmarkOpen(b *testing.B) {
+	for _, from := range []struct {
+		name string
+		opts func() []Option
+	}{
+		{"nothing", func() []Option { return []Option{WithCacheDir(b.TempDir())} }},
+		{"disk", func() func() []Option {
+			dir := b.TempDir()
+			return func() []Option { return []Option{WithCacheDir(dir)} }
+		}()},
+		{"process", func() []Option { return nil }},
+		{"native", func() []Option { return []Option{WithEngine(Native)} }},
+	} {
+		b.Run("from="+from.name, func(b *testing.B) {
+			openAndClose := func() {
+				c, err := Open(b.Context(), www.Model, from.opts()...)
+				if err != nil {
+					b.Fatal(err)
+				}
+				if err := c.Close(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+			}
+			if from.name != "nothing" {
+				openAndClose()
+			}
+			for b.Loop() {
+				openAndClose()
+			}
+		})
+	}
+}
+
+// BenchmarkHardDeadline classifies in turn with and without WithHardDeadline.
+func BenchmarkHardDeadline(b *testing.B) {
+	soft, hard := open(b, www.Model, WithPoolSize(1)), open(b, www.Model, WithPoolSize(1), WithHardDeadline())
+	img := noise(3, 32, 32)[0]
+	ctx, cancel := context.WithCancel(b.Context())
+	defer cancel()
+	classify := func(c *Classifier) float64 {
+		start := time.Now()
+		if _, err := c.Classify(ctx, img, Mode(sla.Single)); err != nil {
+			b.Fatal(err)
+		}
+		return time.Since(start).Seconds()
+	}
+	var ratios, times []float64
+	for b.Loop() {
+		s, h := classify(soft), classify(hard)
+		ratios, times = append(ratios, h/s), append(times, 1e3*s)
+	}
+	slices.Sort(ratios)
+	slices.Sort(times)
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(times[len(times)/2], "soft-ms")
+	b.ReportMetric(ratios[len(ratios)/2], "hard/soft")
 }

@@ -15,8 +15,9 @@ import (
 
 // A Classifier classifies images with one slab. It is safe for concurrent use.
 type Classifier struct {
-	model *format.Model
-	pool  *pool
+	model  *format.Model
+	pool   *pool
+	tracer Tracer
 }
 
 // A Prediction is what Classify gives.
@@ -60,18 +61,20 @@ func Open(ctx context.Context, slab []byte, opts ...Option) (*Classifier, error)
 	if err != nil {
 		return nil, err
 	}
-	h := &Classifier{model, newPool(e, c.pool)}
 	if c.engine != Native {
 		model.Weights = nil // the guest holds its own
 	}
 	// The first instance shows now, not at the first request, whether the slab
-	// fits the engine's limits.
-	i, err := h.pool.acquire(ctx)
+	// fits the engine's limits, and what an instance takes.
+	first, err := e.instantiate(ctx)
 	if err != nil {
-		return nil, errors.Join(err, h.Close(ctx))
+		return nil, errors.Join(err, e.close(ctx))
 	}
-	h.pool.release(ctx, i, false)
-	return h, nil
+	size := c.pool
+	if c.poolMemory > 0 {
+		size = int(max(1, min(uint64(size), c.poolMemory/max(1, first.memory()))))
+	}
+	return &Classifier{model, newPool(e, size, first), c.tracer}, nil
 }
 
 // Model describes the slab. It must not be changed.
@@ -97,30 +100,49 @@ func (c *Classifier) Classify(ctx context.Context, img image.Image, opts ...Call
 		return nil, err
 	}
 	var p *Prediction
+	ctx, end := c.tracer.Start(ctx, "classify")
 	err = c.with(ctx, func(i instance) error {
-		if err := feed(ctx, i, img); err != nil {
+		if err := c.span(ctx, "preprocess", func(ctx context.Context) error { return feed(ctx, i, img) }); err != nil {
 			return err
 		}
-		var r *sla.Result
-		for r == nil {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if r, err = i.run(ctx, mode, slice); err != nil {
-				return err
-			}
-		}
-		p = &Prediction{
-			Mode: r.Mode, Passes: r.Passes, Logits: slices.Clone(r.Logits),
-			Probabilities: slices.Clone(r.Probabilities), Views: slices.Clone(r.Views),
-		}
-		return nil
+		return c.span(ctx, "run", func(ctx context.Context) (err error) {
+			p, err = predict(ctx, i, mode)
+			return err
+		})
 	})
+	end(err)
 	if err != nil {
 		return nil, err
 	}
 	p.Top = c.top(p, o.topK)
 	return p, nil
+}
+
+// span has f traced.
+func (c *Classifier) span(ctx context.Context, name string, f func(context.Context) error) error {
+	ctx, end := c.tracer.Start(ctx, name)
+	err := f(ctx)
+	end(err)
+	return err
+}
+
+// predict runs an instance that was fed an image.
+func predict(ctx context.Context, i instance, mode sla.Mode) (*Prediction, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		r, err := i.run(ctx, mode, slice)
+		if err != nil {
+			return nil, err
+		}
+		if r != nil {
+			return &Prediction{
+				Mode: r.Mode, Passes: r.Passes, Logits: slices.Clone(r.Logits),
+				Probabilities: slices.Clone(r.Probabilities), Views: slices.Clone(r.Views),
+			}, nil
+		}
+	}
 }
 
 // Trace fingerprints what every layer makes of an image: for each pass a number
@@ -145,14 +167,19 @@ func (c *Classifier) Verify(ctx context.Context) error {
 
 // with runs f on an instance of the pool, and throws the instance away if it broke.
 func (c *Classifier) with(ctx context.Context, f func(i instance) error) error {
-	i, err := c.pool.acquire(ctx)
+	var i instance
+	err := c.span(ctx, "wait", func(ctx context.Context) (err error) {
+		i, err = c.pool.acquire(ctx)
+		return err
+	})
 	if err != nil {
 		return err
 	}
 	broken := true // if f panics
 	defer func() { c.pool.release(ctx, i, broken) }()
 	err = f(i)
-	broken = errors.Is(err, ErrEngine)
+	var stopped *stoppedError
+	broken = errors.Is(err, ErrEngine) || errors.As(err, &stopped)
 	return err
 }
 

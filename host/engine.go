@@ -34,6 +34,7 @@ type instance interface {
 	run(ctx context.Context, mode sla.Mode, macs int) (*sla.Result, error)
 	trace(ctx context.Context, mode sla.Mode) ([]uint64, error)
 	verify(ctx context.Context) error
+	memory() uint64 // bytes that it holds
 	close(ctx context.Context) error
 }
 
@@ -75,6 +76,8 @@ func (i nativeInstance) trace(_ context.Context, mode sla.Mode) ([]uint64, error
 
 func (i nativeInstance) verify(context.Context) error { return i.c.SelfTest() }
 
+func (i nativeInstance) memory() uint64 { return uint64(i.c.Memory()) }
+
 func (nativeInstance) close(context.Context) error { return nil }
 
 func imageError(err error) error {
@@ -92,3 +95,9 @@ type taggedError struct {
 
 func (e *taggedError) Error() string { return e.text }
 func (e *taggedError) Unwrap() error { return e.kind }
+
+// A stoppedError is the end of a context that cost an instance its life.
+type stoppedError struct{ cause error }
+
+func (e *stoppedError) Error() string { return e.cause.Error() }
+func (e *stoppedError) Unwrap() error { return e.cause }

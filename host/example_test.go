@@ -77,3 +77,36 @@ func ExampleHandler() {
 	fmt.Println(answer.StatusCode, answer.Header.Get("Content-Type"))
 	// Output: 200 application/json
 }
+
+// printer is a Tracer that prints; one for OpenTelemetry calls its Tracer.Start in
+// the same place, and Span.RecordError and Span.End in end.
+type printer struct{}
+
+type depth struct{}
+
+func (printer) Start(ctx context.Context, span string) (context.Context, func(error)) {
+	n, _ := ctx.Value(depth{}).(int)
+	fmt.Printf("%*s%s\n", 2*n, "", span)
+	return context.WithValue(ctx, depth{}, n+1), func(err error) {
+		if err != nil {
+			fmt.Printf("%*s%s: %v\n", 2*n, "", span, err)
+		}
+	}
+}
+
+func ExampleWithTracer() {
+	ctx := context.Background()
+	c, err := host.Open(ctx, www.Model, host.WithTracer(printer{}))
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close(ctx)
+	if _, err := c.Classify(ctx, image.NewGray(image.Rect(0, 0, 32, 32))); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
+	// classify
+	//   wait
+	//   preprocess
+	//   run
+}

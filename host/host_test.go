@@ -13,6 +13,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/formattest"
@@ -323,6 +324,49 @@ func TestCancelBetweenLayers(t *testing.T) {
 		}
 		if c.pool.idle[0] != before {
 			t.Errorf("%s: the instance was thrown away", e)
+		}
+	}
+}
+
+func TestHardDeadline(t *testing.T) {
+	m := formattest.Tiny(3)
+	m.Input.Height, m.Input.Width = 64, 64
+	for i := range m.Layers[:2] { // the second takes some tenths of a second
+		m.Layers[i].Out, m.Layers[i].Stride = 256, 1
+	}
+	m.Layers = []format.Layer{m.Layers[0], m.Layers[1], m.Layers[5]}
+	m.Layers[2].Input = 2
+	formattest.Weigh(m)
+	slab := slatest.Slab(t, m)
+	img := noise(5, 40, 33)[0]
+	c := open(t, slab, WithPoolSize(1), WithHardDeadline())
+	before := c.pool.idle[0]
+	want, err := c.Classify(t.Context(), img)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := c.Classify(ctx, img); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrEngine) {
+		t.Errorf("past the deadline: %v", err)
+	}
+	if len(c.pool.idle) > 0 {
+		t.Error("the stopped instance is still in the pool")
+	}
+	got, err := c.Classify(t.Context(), img)
+	if err != nil || !slices.Equal(got.Logits, want.Logits) || c.pool.idle[0] == before {
+		t.Errorf("the call after it: %v", err)
+	}
+}
+
+func TestPoolMemory(t *testing.T) {
+	slab := tinySlab(t, 3)
+	for _, e := range []Engine{Wazero, Native} {
+		one := open(t, slab, WithEngine(e)).pool.idle[0].memory()
+		for memory, want := range map[uint64]int{1: 1, one: 1, 3*one - 1: 2, 3 * one: 3, 100 * one: 8} {
+			if n := cap(open(t, slab, WithEngine(e), WithPoolSize(8), WithPoolMemory(memory)).pool.slots); n != want {
+				t.Errorf("%s: with memory for %d instances the pool has %d, want %d", e, memory/one, n, want)
+			}
 		}
 	}
 }

@@ -16,8 +16,8 @@ type pool struct {
 	closed bool
 }
 
-func newPool(e engine, size int) *pool {
-	return &pool{engine: e, slots: make(chan struct{}, size)}
+func newPool(e engine, size int, first instance) *pool {
+	return &pool{engine: e, slots: make(chan struct{}, size), idle: []instance{first}}
 }
 
 // acquire waits for a free place and gives an instance.

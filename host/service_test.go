@@ -318,6 +318,7 @@ func TestServiceKeepsItsDeadline(t *testing.T) {
 	}()
 	w.Write([]byte("\x89PNG"))
 	cancel()
+	w.Close() // the transport may be reading on
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("a canceled request: %v", err)
 	}

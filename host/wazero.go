@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/tetratelabs/wazero"
 	"github.com/tetratelabs/wazero/api"
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
+	"github.com/tetratelabs/wazero/sys"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
@@ -55,6 +57,7 @@ func newWazeroEngine(ctx context.Context, slab []byte, c config) (*wazeroEngine,
 	default:
 		rc = rc.WithCompilationCache(sharedCache())
 	}
+	rc = rc.WithCloseOnContextDone(c.hardDeadline)
 	pages := min((c.memoryLimit+65535)/65536, 65536)
 	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc.WithMemoryLimitPages(uint32(max(1, pages))))
 	if _, err := wasi_snapshot_preview1.Instantiate(ctx, e.runtime); err != nil {
@@ -139,6 +142,10 @@ func (i *wazeroInstance) call(ctx context.Context, name string, args ...uint64) 
 	}
 	r, err := f.Call(ctx, args...)
 	if err != nil {
+		var exit *sys.ExitError
+		if errors.As(err, &exit) && ctx.Err() != nil {
+			return 0, &stoppedError{ctx.Err()} // WithHardDeadline
+		}
 		return 0, i.failed(name, err)
 	}
 	if len(r) == 0 {
@@ -259,6 +266,8 @@ func (i *wazeroInstance) trace(ctx context.Context, mode sla.Mode) ([]uint64, er
 }
 
 func (i *wazeroInstance) verify(ctx context.Context) error { return i.do(ctx, "qt_verify") }
+
+func (i *wazeroInstance) memory() uint64 { return uint64(i.mod.Memory().Size()) }
 
 func (i *wazeroInstance) close(ctx context.Context) error { return i.mod.Close(ctx) }
 

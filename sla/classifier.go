@@ -157,6 +157,23 @@ func New(m *format.Model) (*Classifier, error) {
 	return c, nil
 }
 
+// Memory is about how many bytes the Classifier holds beside the model's weights.
+func (c *Classifier) Memory() int {
+	s := c.net.shared
+	floats := len(c.input) + len(c.features)*len(c.features[0]) + len(s.row) + len(s.in) + len(s.to) + len(s.zeros)
+	seen := map[*value]bool{}
+	for i, v := range c.net.values {
+		if !seen[v] {
+			seen[v] = true
+			floats += cap(v.data)
+		}
+		if i > 0 && c.net.convs[i-1] != nil {
+			floats += len(c.net.convs[i-1].weights)
+		}
+	}
+	return float * floats
+}
+
 // Begin announces an image of width x height pixels.
 func (c *Classifier) Begin(width, height int) error {
 	c.haveInput = false

@@ -7,6 +7,7 @@ type network struct {
 	layers []format.Layer
 	values []*value       // value 0 is the input; values share buffers, see allocate
 	convs  []*convolution // per layer, nil for another
+	shared *scratch
 }
 
 func newNetwork(m *format.Model) *network {
@@ -14,11 +15,12 @@ func newNetwork(m *format.Model) *network {
 		layers: m.Layers,
 		values: allocate(&m.Manifest),
 		convs:  make([]*convolution, len(m.Layers)),
+		shared: &scratch{},
 	}
-	tensor, shared := 0, &scratch{}
+	tensor := 0
 	for i := range m.Layers {
 		if l := &m.Layers[i]; l.Op == format.OpConv {
-			n.convs[i] = newConvolution(l, n.values[l.Input], n.values[i+1], m.Weights[tensor], m.Weights[tensor+1], shared)
+			n.convs[i] = newConvolution(l, n.values[l.Input], n.values[i+1], m.Weights[tensor], m.Weights[tensor+1], n.shared)
 			tensor += 2
 		}
 	}

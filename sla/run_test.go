@@ -3,6 +3,7 @@ package sla
 import (
 	"math"
 	"math/rand/v2"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -134,4 +135,26 @@ func TestRunFor(t *testing.T) {
 			}
 		}
 	}
+}
+
+// What a Classifier says it holds is what the collector finds.
+func TestMemory(t *testing.T) {
+	m, _ := resnet8(t)
+	heap := func() uint64 {
+		var s runtime.MemStats
+		runtime.GC()
+		runtime.ReadMemStats(&s)
+		return s.HeapAlloc
+	}
+	const n = 16
+	before := heap()
+	var keep [n]*Classifier
+	for i := range keep {
+		keep[i] = open(t, m)
+	}
+	each := float64(heap()-before) / n
+	if said := float64(keep[0].Memory()); said < 0.8*each || said > each {
+		t.Errorf("a Classifier takes %.0f bytes, it says %.0f", each, said)
+	}
+	runtime.KeepAlive(keep)
 }

@@ -35,12 +35,13 @@ func Tiny(channels int) *format.Model {
 		Provenance:  format.Provenance{Tool: "formattest", Data: "none", Method: "random", Net: "tiny", Seed: 70000, Images: 7},
 		SelfTest:    format.SelfTest{Seed: 300, Digest: make([]byte, 32)},
 	}}
-	weigh(m)
+	Weigh(m)
 	return m
 }
 
-// weigh gives a model random weights.
-func weigh(m *format.Model) {
+// Weigh gives a model random weights.
+func Weigh(m *format.Model) {
+	m.Weights = nil
 	rng := rand.New(rand.NewPCG(1, 2))
 	for _, t := range m.TensorShapes() {
 		w := make([]float32, t.Elements())
@@ -82,7 +83,7 @@ func Odd() *format.Model {
 		Exits:       []format.Exit{{Margin: 20, Temperature: 1.5, Share: .25}, {Temperature: .75, Share: .75}},
 		Recommended: format.ModeAggregated, SelfTest: format.SelfTest{Seed: 3, Digest: make([]byte, 32)},
 	}}
-	weigh(m)
+	Weigh(m)
 	return m
 }
 
