@@ -19,6 +19,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quarterturn/quarterturn/cmd/internal/score"
 	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/bench"
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/formattest"
@@ -167,7 +168,7 @@ func TestBadInput(t *testing.T) {
 func TestPredict(t *testing.T) {
 	at := folder(t)
 	stdout, stderr, code := runCommand(t, "predict", "--model", at("tiny.slab"), "--json", "--top", "2", "--mode", "aggregated", at("picture.png"))
-	var p prediction
+	var p score.Line
 	if err := json.Unmarshal([]byte(stdout), &p); err != nil || code != 0 || stderr != "" {
 		t.Fatalf("exit code %d, %q, %q, %v", code, stdout, stderr, err)
 	}

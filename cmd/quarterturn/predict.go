@@ -6,18 +6,11 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/quarterturn/quarterturn/cmd/internal/score"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer"
 )
-
-type prediction struct {
-	Image  string       `json:"image"`
-	Mode   string       `json:"mode"`
-	Passes int          `json:"passes"`
-	Top    []host.Label `json:"top"`
-	Digest string       `json:"digest"`
-}
 
 func predictCommand() *cobra.Command {
 	var model, modeName string
@@ -72,14 +65,10 @@ func predictCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&model, "model", "", "the slab")
-	f.StringVar(&modeName, "mode", "auto", "auto, baseline, single, aggregated or distilled")
+	f.StringVar(&modeName, "mode", "auto", "auto, baseline, single, aggregated, distilled or adaptive")
 	f.IntVar(&top, "top", 5, "how many classes to name")
 	f.BoolVar(&asJSON, "json", false, "print a JSON object a line")
 	return required(cmd, "model")
-}
-
-func predictionOf(name string, p *host.Prediction) prediction {
-	return prediction{Image: name, Mode: p.Mode.String(), Passes: p.Passes, Top: p.Top, Digest: p.Digest()}
 }
 
 func printPrediction(name string, p *host.Prediction, asJSON bool) error {
@@ -88,7 +77,7 @@ func printPrediction(name string, p *host.Prediction, asJSON bool) error {
 		line += fmt.Sprintf("  %s %.1f%%", t.Label, 100*t.Probability)
 	}
 	if asJSON {
-		return printJSON(predictionOf(name, p))
+		return printJSON(score.LineOf(name, p))
 	}
 	_, err := fmt.Printf("%s  (%s)\n", line, p.Mode)
 	return err

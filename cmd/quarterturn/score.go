@@ -1,25 +1,17 @@
 package main
 
 import (
-	"bytes"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
-	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/score"
+	"github.com/quarterturn/quarterturn/cmd/internal/score"
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/sla"
 )
-
-// A failure is the line of an image that could not be classified.
-type failure struct {
-	Image string `json:"image"`
-	Error string `json:"error"`
-}
 
 func scoreCommand() *cobra.Command {
 	var model, modeName, shardName, out string
@@ -60,7 +52,7 @@ func scoreCommand() *cobra.Command {
 			r, err := score.Run(ctx, &score.Job{
 				Classifier: c, Call: []host.CallOption{host.Mode(mode), host.TopK(top)},
 				Settings: fmt.Sprintf("slab %s, mode %s, top %d", format.Hex(m.Hash[:]), mode, top),
-				Paths:    args, Shard: shard, Out: out, Line: scoreLine,
+				Paths:    args, Shard: shard, Out: out,
 				Progress: func(done, of int) { bar.set(done, of, "scoring") },
 			})
 			bar.clear()
@@ -82,21 +74,8 @@ func scoreCommand() *cobra.Command {
 	f.StringVar(&model, "model", "", "the slab")
 	f.StringVar(&out, "out", "", "the file to write")
 	f.StringVar(&shardName, "shard", "1/1", "which part of how many")
-	f.StringVar(&modeName, "mode", "auto", "auto, baseline, single, aggregated or distilled")
+	f.StringVar(&modeName, "mode", "auto", "auto, baseline, single, aggregated, distilled or adaptive")
 	f.IntVar(&top, "top", 5, "how many classes to name")
 	f.BoolVar(&asJSON, "json", false, "print what was done as JSON")
 	return required(cmd, "model", "out")
-}
-
-// scoreLine is the line of an image.
-func scoreLine(name string, p *host.Prediction, err error) ([]byte, error) {
-	var v any = failure{name, fmt.Sprint(err)}
-	if err == nil {
-		v = predictionOf(name, p)
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	err = e.Encode(v)
-	return b.Bytes(), err
 }

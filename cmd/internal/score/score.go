@@ -2,7 +2,6 @@ package score
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -13,7 +12,6 @@ import (
 	"runtime"
 
 	"github.com/quarterturn/quarterturn/host"
-	"github.com/quarterturn/quarterturn/trainer"
 )
 
 // A Job is what Run does.
@@ -23,8 +21,7 @@ type Job struct {
 	Settings   string // what besides the images decides the lines: a run goes on only where it is the same
 	Paths      []string
 	Shard      Shard
-	Out        string                                                           // the file of lines
-	Line       func(name string, p *host.Prediction, err error) ([]byte, error) // with its end
+	Out        string // the file of lines
 	Progress   func(done, of int)
 }
 
@@ -39,7 +36,7 @@ type Report struct {
 // where that is there already, the run goes on; once all is done the file gets its
 // name. Images that cannot be read have lines that say so.
 func Run(ctx context.Context, j *Job) (r Report, err error) {
-	items, err := list(j.Paths, j.Shard)
+	items, err := List(j.Paths, j.Shard)
 	if err != nil {
 		return r, err
 	}
@@ -63,13 +60,17 @@ func (j *Job) part() string     { return j.Out + ".part" }
 func (j *Job) settings() string { return j.Out + ".settings" }
 
 // openPart opens the unfinished file behind its last whole line, and counts its lines.
-func (j *Job) openPart(items []item, r *Report) (*os.File, error) {
+func (j *Job) openPart(items []Image, r *Report) (*os.File, error) {
 	if _, err := os.Stat(j.Out); err == nil {
 		return nil, fmt.Errorf("%s is there already", j.Out)
 	}
 	names := fnv.New64a()
 	for _, i := range items {
-		names.Write(append(i.key, 0))
+		key, err := quote(i.Name)
+		if err != nil {
+			return nil, err
+		}
+		names.Write(append(key, 0))
 	}
 	settings := fmt.Sprintf("%s, shard %d/%d, %d images with names %x", j.Settings, j.Shard.Index, j.Shard.Of, len(items), names.Sum64())
 	before, err := os.ReadFile(j.settings())
@@ -105,7 +106,7 @@ func (j *Job) openPart(items []item, r *Report) (*os.File, error) {
 
 // resume counts the whole lines of a file and checks that they are about the first
 // items. end is where the last of them ends.
-func (j *Job) resume(f io.Reader, items []item, r *Report) (end int64, err error) {
+func (j *Job) resume(f io.Reader, items []Image, r *Report) (end int64, err error) {
 	lines := bufio.NewReader(f)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -119,7 +120,7 @@ func (j *Job) resume(f io.Reader, items []item, r *Report) (end int64, err error
 			Image string
 			Error string
 		}
-		if err := json.Unmarshal(line, &l); err != nil || r.Resumed >= len(items) || l.Image != items[r.Resumed].name {
+		if err := json.Unmarshal(line, &l); err != nil || r.Resumed >= len(items) || l.Image != items[r.Resumed].Name {
 			return 0, fmt.Errorf("%s: line %d is not about the image it should be; remove it and %s to begin again", j.part(), r.Resumed+1, j.settings())
 		}
 		if l.Error != "" {
@@ -131,7 +132,7 @@ func (j *Job) resume(f io.Reader, items []item, r *Report) (end int64, err error
 }
 
 // classify writes a line for each item, in their order, with all processors at work.
-func (j *Job) classify(ctx context.Context, items []item, w io.Writer, r *Report) error {
+func (j *Job) classify(ctx context.Context, items []Image, w io.Writer, r *Report) error {
 	type result struct {
 		line []byte
 		bad  bool
@@ -143,7 +144,7 @@ func (j *Job) classify(ctx context.Context, items []item, w io.Writer, r *Report
 	// Each item has a channel of its own, and those are read in order; the queue
 	// bounds how far workers run ahead.
 	type task struct {
-		item *item
+		item *Image
 		done chan result
 	}
 	tasks, order := make(chan task), make(chan chan result, 16*workers)
@@ -167,17 +168,8 @@ func (j *Job) classify(ctx context.Context, items []item, w io.Writer, r *Report
 	for range workers {
 		go func() {
 			for t := range tasks {
-				p, failure := j.one(ctx, t.item)
-				if ctx.Err() != nil {
-					t.done <- result{err: ctx.Err()}
-					continue
-				}
-				if errors.Is(failure, host.ErrEngine) || errors.Is(failure, host.ErrClosed) {
-					t.done <- result{err: failure}
-					continue
-				}
-				line, err := j.Line(t.item.name, p, failure)
-				t.done <- result{line, failure != nil, err}
+				line, bad, err := t.item.Classify(ctx, j.Classifier, j.Call...)
+				t.done <- result{line, bad, err}
 			}
 		}()
 	}
@@ -188,9 +180,6 @@ func (j *Job) classify(ctx context.Context, items []item, w io.Writer, r *Report
 		case x = <-done:
 		case <-ctx.Done():
 			return ctx.Err()
-		}
-		if x.err == nil && !bytes.HasSuffix(x.line, []byte("\n")) {
-			x.err = errors.New("a line without its end")
 		}
 		if x.err == nil {
 			_, x.err = w.Write(x.line)
@@ -205,17 +194,4 @@ func (j *Job) classify(ctx context.Context, items []item, w io.Writer, r *Report
 		j.Progress(written, r.Images)
 	}
 	return ctx.Err()
-}
-
-func (j *Job) one(ctx context.Context, i *item) (*host.Prediction, error) {
-	f, err := i.open()
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	img, err := trainer.DecodeImage(f, i.name)
-	if err != nil {
-		return nil, err
-	}
-	return j.Classifier.Classify(ctx, img, j.Call...)
 }

@@ -32,32 +32,28 @@ func ParseShard(s string) (Shard, error) {
 	return Shard{i, n}, nil
 }
 
-// holds tells whether an image is of this shard: by its name alone.
-func (s Shard) holds(name string) bool {
+// ShardOf gives the shard, of so many, that an image belongs to: by its name alone.
+func ShardOf(name string, of int) Shard {
 	h := fnv.New64a()
 	h.Write([]byte(name))
-	return h.Sum64()%uint64(s.Of) == uint64(s.Index-1)
+	return Shard{int(h.Sum64()%uint64(of)) + 1, of}
 }
 
-// An item is an image file, or one inside a tar file.
-type item struct {
-	name         string // of the image: the path, or the tar file's path and that inside it
-	key          []byte // name as it stands in a line, by which lines sort
-	file         string
-	offset, size int64 // in a tar file; size -1: all of the file
-}
-
-// list finds the images of a shard in folders, tar files and files, sorted as their
+// List finds the images of a shard in folders, tar files and files, sorted as their
 // lines will be.
-func list(paths []string, shard Shard) ([]item, error) {
+func List(paths []string, shard Shard) ([]Image, error) {
+	type item struct {
+		key []byte // the name as it stands in a line
+		Image
+	}
 	var items []item
 	add := func(name, file string, offset, size int64) error {
 		name = filepath.ToSlash(name)
-		if !shard.holds(name) {
+		if ShardOf(name, shard.Of) != shard {
 			return nil
 		}
 		key, err := quote(name)
-		items = append(items, item{name, key, file, offset, size})
+		items = append(items, item{key, Image{name, file, offset, size}})
 		return err
 	}
 	for _, path := range paths {
@@ -83,12 +79,14 @@ func list(paths []string, shard Shard) ([]item, error) {
 		}
 	}
 	slices.SortFunc(items, func(a, b item) int { return bytes.Compare(a.key, b.key) })
-	for i := 1; i < len(items); i++ {
-		if items[i].name == items[i-1].name {
-			return nil, fmt.Errorf("%s is listed twice", items[i].name)
+	images := make([]Image, len(items))
+	for i := range items {
+		images[i] = items[i].Image
+		if i > 0 && images[i].Name == images[i-1].Name {
+			return nil, fmt.Errorf("%s is listed twice", images[i].Name)
 		}
 	}
-	return items, nil
+	return images, nil
 }
 
 // listTar notes where the images of a tar file lie, so that they can be read in any
@@ -119,18 +117,6 @@ func listTar(path string, add func(name, file string, offset, size int64) error)
 			return err
 		}
 	}
-}
-
-// open gives the bytes of an image.
-func (i *item) open() (io.ReadSeekCloser, error) {
-	f, err := os.Open(i.file)
-	if err != nil || i.size < 0 {
-		return f, err
-	}
-	return struct {
-		io.ReadSeeker
-		io.Closer
-	}{io.NewSectionReader(f, i.offset, i.size), f}, nil
 }
 
 // quote gives a name as it stands in a line.
