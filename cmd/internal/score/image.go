@@ -21,8 +21,8 @@ type Image struct {
 	Offset, Size int64 // in a tar file; size -1: all of the file
 }
 
-// open gives the bytes of an image.
-func (i *Image) open() (io.ReadSeekCloser, error) {
+// Open is the Opener of local files.
+func Open(_ context.Context, i *Image) (io.ReadSeekCloser, error) {
 	f, err := os.Open(i.File)
 	if err != nil || i.Size < 0 {
 		return f, err
@@ -33,10 +33,13 @@ func (i *Image) open() (io.ReadSeekCloser, error) {
 	}{io.NewSectionReader(f, i.Offset, i.Size), f}, nil
 }
 
+// An Opener gives the bytes of an image.
+type Opener func(ctx context.Context, i *Image) (io.ReadSeekCloser, error)
+
 // Classify gives the line of an image: the prediction, or that it is bad and why. An
 // error is not the image's fault.
-func (i *Image) Classify(ctx context.Context, c *host.Classifier, opts ...host.CallOption) (line []byte, bad bool, err error) {
-	p, err := i.predict(ctx, c, opts)
+func (i *Image) Classify(ctx context.Context, open Opener, c *host.Classifier, opts ...host.CallOption) (line []byte, bad bool, err error) {
+	p, err := i.predict(ctx, open, c, opts)
 	if ctx.Err() != nil {
 		return nil, false, ctx.Err()
 	}
@@ -54,8 +57,8 @@ func (i *Image) Classify(ctx context.Context, c *host.Classifier, opts ...host.C
 	return b.Bytes(), bad, err
 }
 
-func (i *Image) predict(ctx context.Context, c *host.Classifier, opts []host.CallOption) (*host.Prediction, error) {
-	f, err := i.open()
+func (i *Image) predict(ctx context.Context, open Opener, c *host.Classifier, opts []host.CallOption) (*host.Prediction, error) {
+	f, err := open(ctx, i)
 	if err != nil {
 		return nil, err
 	}

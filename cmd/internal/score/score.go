@@ -168,7 +168,7 @@ func (j *Job) classify(ctx context.Context, items []Image, w io.Writer, r *Repor
 	for range workers {
 		go func() {
 			for t := range tasks {
-				line, bad, err := t.item.Classify(ctx, j.Classifier, j.Call...)
+				line, bad, err := t.item.Classify(ctx, Open, j.Classifier, j.Call...)
 				t.done <- result{line, bad, err}
 			}
 		}()

@@ -1,0 +1,58 @@
+package main
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"os"
+	"os/signal"
+
+	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/x/beamx"
+)
+
+func main() {
+	var j job
+	flag.StringVar(&j.Model, "model", "", "the slab")
+	flag.StringVar(&j.Mode, "mode", "auto", "auto, baseline, single, aggregated, distilled or adaptive")
+	flag.IntVar(&j.Top, "top", 5, "how many classes to name")
+	flag.StringVar(&j.Out, "out", "", "the file to write, or with shards the beginning of their names")
+	flag.IntVar(&j.Shards, "shards", 1, "how many files to write")
+	flag.Usage = func() {
+		fmt.Fprintln(flag.CommandLine.Output(), "usage: quarterturn-beam --model F --out FILE.jsonl [--shards N] [--runner R ...] PATH...")
+		flag.PrintDefaults()
+	}
+	flag.Parse()
+	beam.Init() // on a worker, it does not return
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	defer stop()
+	if err := run(ctx, &j, flag.Args()); err != nil {
+		fmt.Fprintf(os.Stderr, "quarterturn-beam: %v\n", err)
+		os.Exit(1)
+	}
+}
+
+// run runs the pipeline and says what it did.
+func run(ctx context.Context, j *job, paths []string) error {
+	images, err := j.prepare(ctx, paths)
+	if err != nil {
+		return err
+	}
+	p, s := beam.NewPipelineWithRoot()
+	j.build(s, images)
+	result, err := beamx.RunWithMetrics(ctx, p)
+	if err != nil {
+		return err
+	}
+	var bad int64
+	for _, c := range result.Metrics().Query(func(r beam.MetricResult) bool { return r.Name() == badCount }).Counters() {
+		bad += c.Result()
+	}
+	fmt.Fprintf(os.Stderr, "wrote %s: %d images, %d of them bad\n", j.name(1), len(images), bad)
+	return nil
+}
+
+// badCount is the name of the counter of images that could not be classified.
+const badCount = "bad"
+
+var bad = beam.NewCounter("quarterturn", badCount)
