@@ -33,6 +33,9 @@ func (m *Model) AppendJSON(b []byte) []byte {
 	j.list("heads", len(m.Heads), func(i int) {
 		j.open('{')
 		j.text("kind", m.Heads[i].Kind)
+		if scale := m.Heads[i].Scale; scale != 0 {
+			j.float32("scale", scale)
+		}
 		j.close('}')
 	})
 	modes := m.Modes()

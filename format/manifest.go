@@ -68,9 +68,12 @@ const (
 	HeadDistilled = "distilled" // N outputs taught by the aggregated ones: mode distilled
 )
 
-// A Head is a linear layer over the feature that the last Layer gives.
+// A Head is a linear layer over the feature that the last Layer gives. With a Scale
+// its outputs are divided by the feature's length and multiplied by Scale: where rows
+// of the weight have length 1 and the bias is 0, Scale times the cosine of an angle.
 type Head struct {
-	Kind string `msgpack:"kind" json:"kind"`
+	Kind  string  `msgpack:"kind" json:"kind"`
+	Scale float32 `msgpack:"scale,omitempty" json:"scale,omitempty"` // 0: a plain linear layer
 }
 
 // An Exit says when the mode adaptive answers after a pass: the first by the

@@ -102,9 +102,16 @@ func (c *cursor) layer() (x Layer) {
 }
 
 func (c *cursor) head() (x Head) {
-	c.object(1, 1)
+	fields := c.object(1, 2)
 	c.key("kind")
 	x.Kind = c.rawString()
+	if fields == 2 {
+		c.key("scale")
+		at := c.off
+		if x.Scale = c.float32(); x.Scale == 0 {
+			c.corrupt(at, "is 0, and so should not be there")
+		}
+	}
 	c.end()
 	return
 }

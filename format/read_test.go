@@ -55,6 +55,8 @@ func TestRoundTrip(t *testing.T) {
 		m.Exits[i] = format.Exit{Margin: float32(3-i) / 7, Temperature: 1.5, Share: .25}
 	}
 	roundTrip(t, m)
+	m.Heads[1].Scale = 30
+	roundTrip(t, m)
 }
 
 func roundTrip(t *testing.T, want *format.Model) {

@@ -164,6 +164,7 @@ func (v *validator) heads(m *Manifest) {
 		v.i = i
 		v.want(next < len(order), "kind", "want class, joint, distilled, each once at most, in this order")
 		next++
+		v.want(h.Scale >= 0 && h.Scale-h.Scale == 0, "scale", "is negative or not finite")
 	}
 	v.list = ""
 }

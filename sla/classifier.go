@@ -2,6 +2,7 @@ package sla
 
 import (
 	"errors"
+	"math"
 
 	"github.com/quarterturn/quarterturn/format"
 )
@@ -96,6 +97,7 @@ type Classifier struct {
 	heads      []linear    // as in the manifest
 	input      []float32   // dense (C, H, W), the preprocessed image
 	features   [][]float32 // per view, z_j
+	lengths    []float32   // per view, |z_j|
 	passes     int         // views whose z_j is known for this image: the first ones
 	layer      int         // the layer at which the pass under way stands
 	haveInput  bool
@@ -106,19 +108,33 @@ type Classifier struct {
 	traceState []uint64
 }
 
-// linear is a head: outputs of w·z + b.
+// linear is a head: outputs of w·z + b, or scale·(w·z + b)/|z| if scale is not 0.
 type linear struct {
-	w, b []float32 // (outputs, features), (outputs)
+	w, b  []float32 // (outputs, features), (outputs)
+	scale float32
 }
 
-// logit is output k of the head.
-func (h *linear) logit(k int, z []float32) float32 {
+// logit is output k of the head for a view.
+func (c *Classifier) logit(h *linear, k, view int) float32 {
+	z := c.features[view]
 	sum := h.b[k]
 	w := h.w[k*len(z) : (k+1)*len(z)]
 	for i, v := range z {
 		sum += float32(w[i] * v)
 	}
+	if h.scale != 0 {
+		sum = float32(sum/c.lengths[view]) * h.scale
+	}
 	return sum
+}
+
+// length is |z|, but never 0.
+func length(z []float32) float32 {
+	var sum float32
+	for _, v := range z {
+		sum += float32(v * v)
+	}
+	return max(1e-12, float32(math.Sqrt(float64(sum))))
 }
 
 // maxActivations bounds the floats that the activations of a net may take, so
@@ -144,11 +160,12 @@ func New(m *format.Model) (*Classifier, error) {
 		input:    make([]float32, m.Input.Channels*m.Input.Height*m.Input.Width),
 		logits:   make([]float32, m.Classes()),
 		probs:    make([]float32, m.Classes()),
+		lengths:  make([]float32, m.Manifest.Views()),
 		views:    make([]float32, m.Manifest.Views()*m.Classes()),
 	}
 	first := len(m.Weights) - 2*len(m.Heads)
 	for i := range m.Heads {
-		c.heads = append(c.heads, linear{m.Weights[first+2*i], m.Weights[first+2*i+1]})
+		c.heads = append(c.heads, linear{m.Weights[first+2*i], m.Weights[first+2*i+1], m.Heads[i].Scale})
 	}
 	width := c.net.values[len(m.Layers)].shape.Channels
 	for range c.joint.Views {

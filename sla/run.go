@@ -62,9 +62,9 @@ func (c *Classifier) answer(mode Mode, passes int) {
 		i++
 	}
 	if kind == format.HeadJoint {
-		c.aggregate(c.heads[i], passes)
+		c.aggregate(&c.heads[i], passes)
 	} else {
-		c.plain(c.heads[i])
+		c.plain(&c.heads[i])
 	}
 }
 
@@ -93,25 +93,26 @@ func (c *Classifier) step(observe func(out *value)) int {
 	}
 	if c.layer++; c.layer == len(c.net.layers) {
 		copy(c.features[c.passes], out.pixel(0, 0))
+		c.lengths[c.passes] = length(c.features[c.passes])
 		c.passes, c.layer = c.passes+1, 0
 	}
 	return macs
 }
 
 // plain gives the logits of a head with one output a class.
-func (c *Classifier) plain(h linear) {
+func (c *Classifier) plain(h *linear) {
 	for i := range c.logits {
-		c.logits[i] = canonical(h.logit(i, c.features[0]))
+		c.logits[i] = canonical(c.logit(h, i, 0))
 	}
 }
 
 // aggregate gives s_i = 1/J Σ_j w_{i,j}·z_j over the first J views: the mean of
 // logits, each from its own transformed image (SLA paper, eq. 4).
-func (c *Classifier) aggregate(h linear, views int) {
+func (c *Classifier) aggregate(h *linear, views int) {
 	for i := range c.logits {
 		var sum float32
 		for j := range views {
-			v := h.logit(c.joint.Index(i, j), c.features[j])
+			v := c.logit(h, c.joint.Index(i, j), j)
 			c.views[j*c.joint.Classes+i] = canonical(v)
 			sum += v
 		}

@@ -158,3 +158,40 @@ func TestMemory(t *testing.T) {
 	}
 	runtime.KeepAlive(keep)
 }
+
+// A head with a scale gives cosines, also where the feature is zero.
+func TestCosineHead(t *testing.T) {
+	m := formattest.Tiny(3)
+	m.Heads[1].Scale = 30
+	plain, scaled := open(t, formattest.Tiny(3)), open(t, m)
+	show(t, plain, 1)
+	show(t, scaled, 1)
+	if _, err := plain.Run(Aggregated); err != nil {
+		t.Fatal(err)
+	}
+	r, err := scaled.Run(Aggregated)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for j, z := range plain.features {
+		var square float64
+		for _, v := range z {
+			square += float64(v) * float64(v)
+		}
+		for i := range 3 {
+			want := 30 * float64(plain.views[3*j+i]) / math.Sqrt(square)
+			if got := float64(r.Views[3*j+i]); math.Abs(got-want) > 1e-5*math.Abs(want) {
+				t.Errorf("view %d, class %d: %v, want %v", j, i, got, want)
+			}
+		}
+	}
+	for i := range m.Weights[:len(m.Weights)-6] {
+		clear(m.Weights[i])
+	}
+	clear(m.Weights[len(m.Weights)-3]) // the joint head's bias
+	zero := open(t, m)
+	show(t, zero, 1)
+	if r, err := zero.Run(Single); err != nil || !slices.Equal(r.Logits, make([]float32, 3)) {
+		t.Errorf("of a feature of zeros: %v %v", r, err)
+	}
+}

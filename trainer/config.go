@@ -31,6 +31,9 @@ type Config struct {
 	MixAlpha  float64 `json:"mix_alpha"`                 // of the Beta distribution of a mixture
 	Smoothing float64 `json:"label_smoothing,omitempty"` // the share of a label spread over all classes
 
+	Loss     string `json:"loss,omitempty"` // ce, which empty means too, cb-rw, cb-focal or ldam; see balance
+	Deferred bool   `json:"drw,omitempty"`  // rare classes weigh more, but only late in the run
+
 	Temperature float64 `json:"temperature"` // T of the distillation
 	Beta        float64 `json:"beta"`        // weight of its cross-entropy
 
@@ -78,6 +81,9 @@ func (c *Config) check() error {
 	}
 	m, err := parseMethod(c.Method)
 	if err != nil {
+		return err
+	}
+	if _, err := newBalance(c.Loss, c.Deferred, []int{1}); err != nil {
 		return err
 	}
 	if c.Mix != "" && c.Mix != mixup && c.Mix != cutmix {

@@ -25,8 +25,8 @@ type epochRecord struct {
 	Metrics []format.Metric `json:"metrics"` // on the validation images
 }
 
-// palette is Okabe and Ito's, which colour-blind people can tell apart.
-var palette = []color.RGBA{{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}}
+// colours are Okabe and Ito's, which colour-blind people can tell apart.
+var colours = []color.RGBA{{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}}
 
 // curves draws the loss and, under it, each mode's validation accuracy by epoch,
 // as SVG.
@@ -57,11 +57,11 @@ func curves(epochs []epochRecord) ([]byte, error) {
 		}
 		return nil
 	}
-	if err := add(loss, points, palette[0], ""); err != nil {
+	if err := add(loss, points, colours[0], ""); err != nil {
 		return nil, err
 	}
 	for i, m := range epochs[0].Metrics {
-		if err := add(accuracy, modes[m.Mode], palette[i%len(palette)], m.Mode); err != nil {
+		if err := add(accuracy, modes[m.Mode], colours[i%len(colours)], m.Mode); err != nil {
 			return nil, err
 		}
 	}

@@ -30,12 +30,22 @@ type Dataset struct {
 
 // A Split is a part of a Dataset.
 type Split struct {
-	Pixels  []byte // (n, Height, Width, Channels)
-	Classes []int  // (n)
+	Pixels   []byte // (n, Height, Width, Channels)
+	Classes  []int  // (n)
+	Balanced bool   // scores are to count every class alike, however many images it has
 }
 
 // Len is the number of images.
 func (s *Split) Len() int { return len(s.Classes) }
+
+// counts is the number of images of each class.
+func (s *Split) counts(classes int) []int {
+	n := make([]int, classes)
+	for _, y := range s.Classes {
+		n[y]++
+	}
+	return n
+}
 
 // hash is a fingerprint of the images and their classes.
 func (s *Split) hash() [32]byte {

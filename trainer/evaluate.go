@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"math"
 	"slices"
 	"sync/atomic"
 
@@ -28,7 +27,7 @@ func (e Ensemble) Modes() (modes []string) {
 	return modes
 }
 
-// Passes is the number of passes through a net that an image takes.
+// Passes is the number of passes through a net that an image takes, at most.
 func (e Ensemble) Passes(mode string) (n int) {
 	for _, m := range e {
 		n += m.Passes(mode)
@@ -49,18 +48,13 @@ func (e Ensemble) check(d *Dataset) error {
 	return nil
 }
 
-// An outcome is what is said of one image in one mode: the probability of the
-// truth, that of the answer, and whether it is right.
-type outcome struct {
-	truth, top float64
-	right      bool
-}
-
 // judge compares an answer, the mean of the results, with the truth. Of one
 // result the logits decide: they tell more than rounded probabilities.
 func judge(results []*sla.Result, truth int) outcome {
 	mean := make([]float64, len(results[0].Probabilities))
+	passes := 0
 	for _, r := range results {
+		passes += r.Passes
 		for k, p := range r.Probabilities {
 			mean[k] += float64(p) / float64(len(results))
 		}
@@ -71,14 +65,14 @@ func judge(results []*sla.Result, truth int) outcome {
 			best = k
 		}
 	}
-	return outcome{mean[truth], mean[best], best == truth}
+	return outcome{mean[truth], mean[best], best, passes}
 }
 
 // Evaluate runs every mode of an ensemble on the first limit images of a split
 // (all of them if limit is 0), with the inference code that runs everywhere.
-// Metrics come in the order of Modes. progress, if not nil, is called after each
+// Scores come in the order of Modes. progress, if not nil, is called after each
 // image, from several goroutines.
-func Evaluate(ctx context.Context, e Ensemble, d *Dataset, s *Split, split string, limit int, progress func(done, of int)) ([]format.Metric, error) {
+func Evaluate(ctx context.Context, e Ensemble, d *Dataset, s *Split, split string, limit int, progress func(done, of int)) ([]Score, error) {
 	if err := e.check(d); err != nil {
 		return nil, err
 	}
@@ -130,28 +124,15 @@ func Evaluate(ctx context.Context, e Ensemble, d *Dataset, s *Split, split strin
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	var metrics []format.Metric
+	var scores []Score
 	for k, name := range modes {
-		x := format.Metric{Mode: name, Split: split, N: n}
-		const bins = 15 // Guo et al. 2017, "On Calibration of Modern Neural Networks"
-		var count, confidence, right [bins]float64
-		for _, o := range outcomes {
-			x.NLL -= math.Log(max(o[k].truth, 1e-12)) / float64(n)
-			bin := min(int(o[k].top*bins), bins-1)
-			count[bin]++
-			confidence[bin] += o[k].top
-			if o[k].right {
-				right[bin]++
-				x.Accuracy++
-			}
+		of := make([]outcome, n)
+		for i := range of {
+			of[i] = outcomes[i][k]
 		}
-		x.Accuracy /= float64(n)
-		for bin := range bins {
-			x.ECE += math.Abs(right[bin]-confidence[bin]) / float64(n)
-		}
-		metrics = append(metrics, x)
+		scores = append(scores, score(name, split, s, len(d.Labels), of))
 	}
-	return metrics, nil
+	return scores, nil
 }
 
 // show gives classifiers an image.

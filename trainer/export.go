@@ -23,11 +23,29 @@ func (g *graph) export(m *format.Manifest) *format.Model {
 	model.Heads = nil
 	for _, h := range g.heads {
 		if h.export != "" {
-			model.Heads = append(model.Heads, format.Head{Kind: h.export})
-			model.Weights = append(model.Weights, append([]float32(nil), h.weight.value...), append([]float32(nil), h.bias.value...))
+			model.Heads = append(model.Heads, format.Head{Kind: h.export, Scale: h.scale})
+			weight, bias := h.weights()
+			model.Weights = append(model.Weights, weight, bias)
 		}
 	}
 	return model
+}
+
+// weights gives the weight and the bias as a slab's head has them.
+func (h *headLayer) weights() (weight, bias []float32) {
+	weight = append(weight, h.weight.value...)
+	if h.scale == 0 {
+		return weight, append(bias, h.bias.value...)
+	}
+	unit := newNormaliseOp("", h.outputs, h.features, 1)
+	for at := 0; at < len(weight); at += h.features {
+		row := weight[at : at+h.features]
+		f := unit.factor(row)
+		for i := range row {
+			row[i] = float32(float64(row[i]) * f)
+		}
+	}
+	return weight, make([]float32, h.outputs)
 }
 
 // fold gives weights (out, in, k, k) and biases (out) of a plain convolution

@@ -20,6 +20,7 @@ const (
 	LogFile        = "metrics.jsonl" // an event a line: each epoch, and the test at the end
 	CheckpointFile = "checkpoint"    // where it stands
 	CurvesFile     = "curves.svg"    // loss and accuracy by epoch, drawn anew after each
+	ConfusionFile  = "confusion.svg" // which test images the recommended mode takes for what
 	SlabFile       = "model.slab"    // written last
 )
 
@@ -171,6 +172,9 @@ func (f *Folder) Close() error {
 	return err
 }
 
+// Counts gives the number of images of each class that are trained on.
+func (f *Folder) Counts() []int { return f.run.train.counts(len(f.Data.Labels)) }
+
 // Step is the step the run stands at, and Steps how many it has.
 func (f *Folder) Step() int  { return f.run.done }
 func (f *Folder) Steps() int { return f.run.steps() }
@@ -178,7 +182,7 @@ func (f *Folder) Steps() int { return f.run.steps() }
 // Run trains to the end, saving a checkpoint after each epoch and when ctx ends,
 // evaluates on the test images, and writes the slab. report and tested, if not
 // nil, are called on the way.
-func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, of int)) (*format.Model, []format.Metric, error) {
+func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, of int)) (*format.Model, []Score, error) {
 	if report == nil {
 		report = func(Event) {}
 	}
@@ -199,14 +203,26 @@ func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, 
 		}
 	}
 	model := f.run.best.model
-	metrics, err := Evaluate(ctx, Ensemble{model}, f.Data, &f.Data.Test, "test", 0, tested)
+	scores, err := Evaluate(ctx, Ensemble{model}, f.Data, &f.Data.Test, "test", 0, tested)
 	if err != nil {
 		return nil, nil, err
 	}
-	if err := f.write(map[string]any{"event": "test", "metrics": metrics}); err != nil {
+	if err := f.write(map[string]any{"event": "test", "metrics": scores}); err != nil {
 		return nil, nil, err
 	}
-	return model, metrics, WriteFile(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
+	for i := range scores {
+		if scores[i].Mode != model.Recommended || len(model.Labels) > maxConfusion {
+			continue
+		}
+		svg, err := Confusion(&scores[i], &f.Data.Test, model.Labels)
+		if err == nil {
+			err = WriteFile(filepath.Join(f.Dir, ConfusionFile), svg)
+		}
+		if err != nil {
+			return nil, nil, err
+		}
+	}
+	return model, scores, WriteFile(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
 }
 
 // record logs an epoch, draws the curves and saves a checkpoint behind them.

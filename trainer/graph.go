@@ -36,8 +36,10 @@ type param struct {
 // A headLayer is a linear classifier; export as in trainHead.
 type headLayer struct {
 	*linearOp
-	weight, bias *param
-	export       string
+	weight *param
+	bias   *param  // nil with a scale
+	scale  float32 // of cosines; 0: a plain linear layer
+	export string
 }
 
 // A graphSpec is what a graph is made from.
@@ -50,10 +52,15 @@ type graphSpec struct {
 	stageHeads        bool // joint heads behind every stage but the last, too
 	sumViews          bool // the joint loss is a sum over the views
 	temperature, beta float64
+	balance           *balance   // nil: plain cross-entropy
+	cosine            bool       // classifiers of classes see angles
 	rng               *rand.Rand // for the initial weights
 }
 
 func newGraph(s graphSpec) (*graph, error) {
+	if s.balance == nil {
+		s.balance = &balance{}
+	}
 	b := &builder{graph: &graph{g: G.NewGraph()}, spec: s, rows: s.images * s.joint.Views}
 	border := 2 * s.net.border()
 	inputs := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(b.rows, s.input.Height+border, s.input.Width+border, s.input.Channels))
@@ -238,8 +245,8 @@ func (b *builder) objective(features G.Nodes, targets *G.Node) *G.Node {
 		add(loss)
 	}
 	if b.spec.method.distils {
-		student := b.head("distilled", z, b.spec.joint.Classes, b.spec.joint.Views, format.HeadDistilled)
-		add(b.apply(newDistilOp("distillation", b.spec.joint, b.spec.images, b.spec.temperature, b.spec.beta), joint, student, targets))
+		student := b.head("distilled", z, b.spec.joint.Classes, b.spec.joint.Views, b.spec.cosine, format.HeadDistilled)
+		add(b.apply(newDistilOp("distillation", b.spec.joint, b.spec.images, b.spec.temperature, b.spec.beta, b.spec.balance), joint, student, targets))
 	}
 	for i, z := range features[:len(features)-1] {
 		_, loss := b.classify(fmt.Sprint("stage head", i+1), z, trainHead{labels: jointLabels}, targets)
@@ -254,21 +261,34 @@ func (b *builder) classify(name string, z *G.Node, h trainHead, targets *G.Node)
 	if h.labels == jointLabels && b.spec.sumViews {
 		weight = b.spec.joint.Views
 	}
-	o := newCrossEntropyOp(name+" loss", h.labels, b.spec.joint, b.rows, weight)
-	logits = b.head(name, z, o.outputs(), 1, h.export)
+	o := newCrossEntropyOp(name+" loss", h.labels, b.spec.joint, b.rows, weight, b.spec.balance)
+	logits = b.head(name, z, o.outputs(), 1, b.spec.cosine && h.labels != viewLabels, h.export)
 	return logits, b.apply(o, logits, targets)
 }
 
-// head is a linear layer over every step-th row, with PyTorch's initial values.
-func (b *builder) head(name string, z *G.Node, outputs, step int, export string) *G.Node {
+// head is a linear layer over every step-th row, with PyTorch's initial values, or
+// ldamScale times the cosine between row and weight.
+func (b *builder) head(name string, z *G.Node, outputs, step int, cosine bool, export string) *G.Node {
 	if b.err != nil {
 		return nil
 	}
 	features := z.Shape()[1]
 	bound := 1 / math.Sqrt(float64(features))
 	uniform := func() float32 { return float32((2*b.spec.rng.Float64() - 1) * bound) }
-	h := headLayer{newLinearOp(name, b.rows, features, outputs, step),
-		b.param(name+" weight", uniform, outputs, features), b.param(name+" bias", uniform, outputs), export}
+	h := headLayer{linearOp: newLinearOp(name, b.rows, features, outputs, step), export: export,
+		weight: b.param(name+" weight", uniform, outputs, features)}
+	weight := h.weight.node
+	var bias *G.Node
+	if cosine {
+		h.scale = ldamScale
+		z = b.apply(newNormaliseOp(name+" features", b.rows, features, ldamScale), z)
+		weight = b.apply(newNormaliseOp(name+" directions", outputs, features, 1), weight)
+		zeros := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(outputs))
+		bias = G.NewTensor(b.g, tensor.Float32, 1, G.WithShape(outputs), G.WithName(name+" no bias"), G.WithValue(zeros))
+	} else {
+		h.bias = b.param(name+" bias", uniform, outputs)
+		bias = h.bias.node
+	}
 	b.heads = append(b.heads, h)
-	return b.apply(h.linearOp, z, h.weight.node, h.bias.node)
+	return b.apply(h.linearOp, z, weight, bias)
 }

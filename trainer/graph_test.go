@@ -345,9 +345,12 @@ func TestGradientOfEveryOp(t *testing.T) {
 		"mean":           {newMeanOp("mean", 2, 3, 4, 8), [][]int{image}, 0},
 		"linear":         {newLinearOp("linear", 4, 5, 3, 1), [][]int{{4, 5}, {3, 5}, {3}}, 0},
 		"linear, step 2": {newLinearOp("linear", 4, 5, 3, 2), [][]int{{4, 5}, {3, 5}, {3}}, 0},
-		"class labels":   {newCrossEntropyOp("ce", classLabels, joint, 4, 1), [][]int{{4, 3}, {2, 3}}, 1},
-		"view labels":    {newCrossEntropyOp("ce", viewLabels, joint, 4, 1), [][]int{{4, 2}, {2, 3}}, 1},
-		"joint labels":   {newCrossEntropyOp("ce", jointLabels, joint, 4, 1), [][]int{{4, 6}, {2, 3}}, 1},
+		"normalise":      {newNormaliseOp("normalise", 4, 5, 3), [][]int{{4, 5}}, 0},
+		"focal loss":     {newCrossEntropyOp("ce", jointLabels, joint, 4, 1, &balance{gamma: 2}), [][]int{{4, 6}, {2, 3}}, 1},
+		"margins":        {newCrossEntropyOp("ce", jointLabels, joint, 4, 1, &balance{margins: []float64{1, 2, 3}, weights: []float64{1, .5, 1.5}, on: true}), [][]int{{4, 6}, {2, 3}}, 1},
+		"class labels":   {newCrossEntropyOp("ce", classLabels, joint, 4, 1, &balance{}), [][]int{{4, 3}, {2, 3}}, 1},
+		"view labels":    {newCrossEntropyOp("ce", viewLabels, joint, 4, 1, &balance{}), [][]int{{4, 2}, {2, 3}}, 1},
+		"joint labels":   {newCrossEntropyOp("ce", jointLabels, joint, 4, 1, &balance{}), [][]int{{4, 6}, {2, 3}}, 1},
 	}
 	for _, s := range []struct {
 		blocks, out, stride int
@@ -450,7 +453,7 @@ func TestGradientOfEveryOp(t *testing.T) {
 func TestDistillation(t *testing.T) {
 	joint := sla.Joint{Classes: 3, Views: 4}
 	const images = 2
-	o := newDistilOp("distil", joint, images, 1.5, 0.7)
+	o := newDistilOp("distil", joint, images, 1.5, 0.7, &balance{on: true, weights: []float64{0.5, 1, 1.5}, margins: []float64{0.1, 0.2, 0.3}})
 	teacher, student := formattest.LCG(5, images*4*12), formattest.LCG(6, images*3)
 	targets := []float32{0, 1, 0, 0.5, 0.25, 0.25}
 	value := func() float64 {

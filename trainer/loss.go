@@ -23,17 +23,22 @@ const (
 // target is a distribution over the classes and row r is view r % M of image
 // r / M. With jointLabels it is the SLA objective (SLA paper, eq. 3); with
 // classLabels the baseline's and DA's; class and view labels together are MT's.
-// A weight of M makes a sum over the views of it.
+// A weight of M makes a sum over the views of it. A balance may weigh the images and
+// change the loss of each.
 type crossEntropyOp struct {
 	op
 	kind labelKind
 	sla.Joint
 	rows, weight int
+	balance      *balance
 	grad         []float32 // of the logits, for a loss gradient of 1
 }
 
-func newCrossEntropyOp(name string, kind labelKind, joint sla.Joint, rows, weight int) *crossEntropyOp {
-	o := &crossEntropyOp{op: newOp(name, []int{2, 2}), kind: kind, Joint: joint, rows: rows, weight: weight}
+func newCrossEntropyOp(name string, kind labelKind, joint sla.Joint, rows, weight int, b *balance) *crossEntropyOp {
+	if kind == viewLabels {
+		b = &balance{} // there are as many of every view
+	}
+	o := &crossEntropyOp{op: newOp(name, []int{2, 2}), kind: kind, Joint: joint, rows: rows, weight: weight, balance: b}
 	o.grad = make([]float32, rows*o.outputs())
 	return o
 }
@@ -69,20 +74,26 @@ func (o *crossEntropyOp) label(target []float32, row, k int) float64 {
 
 func (o *crossEntropyOp) Do(v ...G.Value) (G.Value, error) {
 	logits, targets, k := floats(v[0]), floats(v[1]), o.outputs()
-	p := make([]float64, k)
-	scale := float64(o.weight) / float64(o.rows)
+	grad := make([]float64, k)
+	total := o.balance.total(targets, o.Classes) * float64(o.Views)
 	var loss float64
 	for r := range o.rows {
-		row := logits[r*k : (r+1)*k]
 		target := targets[r/o.Views*o.Classes:][:o.Classes]
-		logSum := softmax(p, row, 1)
-		for i := range row {
-			t := o.label(target, r, i)
-			loss -= t * (float64(row[i]) - logSum)
-			o.grad[r*k+i] = float32((p[i] - t) * scale)
+		scale := float64(o.weight) * o.balance.weight(target) / total
+		loss += scale * o.balance.loss(grad, logits[r*k:(r+1)*k], func(i int) float64 { return o.label(target, r, i) }, o.class)
+		for i, g := range grad {
+			o.grad[r*k+i] = float32(g * scale)
 		}
 	}
-	return G.NewF32(float32(loss * scale)), nil
+	return G.NewF32(float32(loss)), nil
+}
+
+// class is the class that output k is about.
+func (o *crossEntropyOp) class(k int) int {
+	if o.kind == jointLabels {
+		k, _ = o.Split(k)
+	}
+	return k
 }
 
 func (o *crossEntropyOp) DiffWRT(int) []bool { return []bool{true, false} }
@@ -123,18 +134,20 @@ type distilOp struct {
 	sla.Joint
 	images            int
 	temperature, beta float64
+	balance           *balance // of the cross-entropy
 	grad              []float32
 }
 
-func newDistilOp(name string, joint sla.Joint, images int, temperature, beta float64) *distilOp {
-	return &distilOp{newOp(name, []int{2, 2, 2}), joint, images, temperature, beta, make([]float32, images*joint.Classes)}
+func newDistilOp(name string, joint sla.Joint, images int, temperature, beta float64, b *balance) *distilOp {
+	return &distilOp{newOp(name, []int{2, 2, 2}), joint, images, temperature, beta, b, make([]float32, images*joint.Classes)}
 }
 
 func (o *distilOp) Do(v ...G.Value) (G.Value, error) {
 	logits, student, targets := floats(v[0]), floats(v[1]), floats(v[2])
 	n, t := o.Classes, o.temperature
 	s, teacher, soft, hard := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
-	var loss float64
+	total := o.balance.total(targets, n)
+	var distillation, loss float64
 	for b := range o.images {
 		for i := range s {
 			s[i] = 0
@@ -144,15 +157,16 @@ func (o *distilOp) Do(v ...G.Value) (G.Value, error) {
 			s[i] /= float64(o.Views)
 		}
 		u := student[b*n : (b+1)*n]
-		teacherSum, softSum, hardSum := softmax(teacher, s, t), softmax(soft, u, t), softmax(hard, u, 1)
+		target := targets[b*n : (b+1)*n]
+		scale := o.beta * o.balance.weight(target) / total
+		loss += scale * o.balance.loss(hard, u, func(i int) float64 { return float64(target[i]) }, func(i int) int { return i })
+		teacherSum, softSum := softmax(teacher, s, t), softmax(soft, u, t)
 		for i := range u {
-			target := float64(targets[b*n+i])
-			kl := teacher[i] * ((s[i]/t - teacherSum) - (float64(u[i])/t - softSum))
-			loss += t*t*kl - o.beta*target*(float64(u[i])-hardSum)
-			o.grad[b*n+i] = float32((t*(soft[i]-teacher[i]) + o.beta*(hard[i]-target)) / float64(o.images))
+			distillation += t * t * teacher[i] * ((s[i]/t - teacherSum) - (float64(u[i])/t - softSum))
+			o.grad[b*n+i] = float32(t*(soft[i]-teacher[i])/float64(o.images) + scale*hard[i])
 		}
 	}
-	return G.NewF32(float32(loss / float64(o.images))), nil
+	return G.NewF32(float32(distillation/float64(o.images) + loss)), nil
 }
 
 func (o *distilOp) DiffWRT(int) []bool { return []bool{false, true, false} }

@@ -67,6 +67,7 @@ type run struct {
 	graph         *graph
 	solver        *sgd
 	schedule      func(at float64) float64
+	balance       *balance // of the loss
 	stepsPerEpoch int
 	dataHash      [32]byte // of the training images and their classes
 
@@ -145,8 +146,14 @@ func newRun(data *Dataset, c Config) (*run, error) {
 	if r.batcher, err = newBatcher(c, input, net.border(), transforms, joint.Classes, &r.train); err != nil {
 		return nil, err
 	}
+	if r.balance, err = newBalance(c.Loss, c.Deferred, r.train.counts(joint.Classes)); err != nil {
+		return nil, err
+	}
+	// Where rare classes matter, the epoch and the mode are chosen by their scores too.
+	r.held.Balanced = c.Imbalance > 1 || r.balance.weights != nil || r.balance.margins != nil
 	r.graph, err = newGraph(graphSpec{net: net, input: input, joint: joint, images: c.Batch, method: m,
-		stageHeads: c.StageHeads, sumViews: c.SumViews, temperature: c.Temperature, beta: c.Beta, rng: r.rng})
+		stageHeads: c.StageHeads, sumViews: c.SumViews, temperature: c.Temperature, beta: c.Beta,
+		balance: r.balance, cosine: c.Loss == ldam, rng: r.rng})
 	if err != nil {
 		return nil, err
 	}
@@ -206,6 +213,10 @@ func (r *run) elapsed() float64 { return r.seconds + time.Since(r.began).Seconds
 
 // step trains on the images with the given indices.
 func (r *run) step(indices []int) (float64, error) {
+	at := (float64(r.done) + 0.5) / float64(r.steps())
+	if r.config.Deferred {
+		r.balance.on = at >= deferredFor
+	}
 	r.batcher.fill(r.graph.inputs, r.graph.targets, indices, r.rng)
 	loss, err := r.graph.run()
 	if err != nil {
@@ -214,7 +225,7 @@ func (r *run) step(indices []int) (float64, error) {
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		return 0, fmt.Errorf("%w: the loss is %v; try a lower learning rate", ErrDiverged, loss)
 	}
-	r.solver.rate = r.config.Rate * r.schedule((float64(r.done)+0.5)/float64(r.steps()))
+	r.solver.rate = r.config.Rate * r.schedule(at)
 	if err := r.solver.Step(r.graph.valueGrads()); err != nil {
 		return 0, err
 	}
@@ -243,13 +254,17 @@ func (r *run) snapshot(ctx context.Context) error {
 	} else {
 		export()
 	}
-	metrics, err := Evaluate(ctx, Ensemble{model}, r.data, &r.held, "validation", 0, nil)
+	split := "validation"
+	if r.held.Balanced {
+		split = "validation, every class alike"
+	}
+	scores, err := Evaluate(ctx, Ensemble{model}, r.data, &r.held, split, 0, nil)
 	if err != nil {
 		return err
 	}
-	r.metrics, model.Metrics = metrics, metrics
+	r.metrics, model.Metrics = metricsOf(scores), metricsOf(scores)
 	if model.Recommended = r.config.Serve; model.Recommended == auto {
-		model.Recommended = recommend(&model.Manifest, metrics)
+		model.Recommended = recommend(&model.Manifest, model.Metrics)
 	}
 	if r.best.model != nil && served(model) < served(r.best.model) {
 		return nil

@@ -50,16 +50,16 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 		return err
 	}
 	note("fashion-mini: %d training and %d test images of %d classes", d.Train.Len(), d.Test.Len(), len(d.Labels))
-	baseline, _, plain, err := trainAndTest(ctx, d, demoConfig("baseline"))
+	_, _, plain, err := trainAndTest(ctx, d, demoConfig("baseline"))
 	if err != nil {
 		return err
 	}
-	model, slab, metrics, err := trainAndTest(ctx, d, demoConfig("sla+sd"))
+	model, slab, results, err := trainAndTest(ctx, d, demoConfig("sla+sd"))
 	if err != nil {
 		return err
 	}
 	note("\non the %d test images, after equal numbers of steps (a step of SLA takes %d views of each image):", d.Test.Len(), model.Views())
-	modeTable(append(plain, metrics...), model.Passes, func(mode string) string {
+	modeTable(append(plain, results...), func(mode string) string {
 		if mode == plain[0].Mode {
 			return "baseline (a net of its own)"
 		}
@@ -67,14 +67,14 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	})
 	note("the slab recommends %s, by its %d validation images\n", model.Recommended, model.Metrics[0].N)
 
-	results, err := json.MarshalIndent(map[string]scores{
-		"baseline": evalResult(plain, baseline.Passes), "sla+sd": evalResult(metrics, model.Passes),
+	text, err := json.MarshalIndent(map[string]scores{
+		"baseline": evalResult(plain), "sla+sd": evalResult(results),
 	}, "", "  ")
 	if err != nil {
 		return err
 	}
 	slabName := filepath.Join(out, trainer.SlabFile)
-	if err := errors.Join(trainer.WriteFile(slabName, slab), trainer.WriteFile(filepath.Join(out, "results.json"), append(results, '\n'))); err != nil {
+	if err := errors.Join(trainer.WriteFile(slabName, slab), trainer.WriteFile(filepath.Join(out, "results.json"), append(text, '\n'))); err != nil {
 		return err
 	}
 	images, err := parityImages("")

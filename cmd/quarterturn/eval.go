@@ -6,7 +6,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer"
 )
 
@@ -15,6 +14,7 @@ func evalCommand() *cobra.Command {
 	var split string
 	var source trainer.Source
 	var limit int
+	var confusion string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "eval --model F --data D",
@@ -45,16 +45,21 @@ func evalCommand() *cobra.Command {
 				return usagef("--limit cannot be negative")
 			}
 			r := &reporter{}
-			metrics, err := trainer.Evaluate(cmd.Context(), e, d, images, split, limit, r.tested)
+			results, err := trainer.Evaluate(cmd.Context(), e, d, images, split, limit, r.tested)
 			r.bar.clear()
 			if err != nil {
 				return fmt.Errorf("%s on %s: %w", strings.Join(models, ", "), source.Data, err)
 			}
-			if asJSON {
-				return printJSON(evalResult(metrics, e.Passes))
+			if confusion != "" {
+				if err := writeConfusion(confusion, e, results, images, d.Labels); err != nil {
+					return err
+				}
 			}
-			note("%s on %d %s images of %s", strings.Join(models, ", "), metrics[0].N, split, d.Name)
-			modeTable(metrics, e.Passes, func(mode string) string { return mode })
+			if asJSON {
+				return printJSON(evalResult(results))
+			}
+			note("%s on %d %s images of %s", strings.Join(models, ", "), results[0].N, split, d.Name)
+			modeTable(results, func(mode string) string { return mode })
 			return nil
 		},
 	}
@@ -64,15 +69,32 @@ func evalCommand() *cobra.Command {
 	f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
 	f.StringVar(&split, "split", "test", "test or train")
 	f.IntVar(&limit, "limit", 0, "only the first so many images; 0: all")
+	f.StringVar(&confusion, "confusion", "", "draw which classes the recommended mode takes for which into this file, as SVG")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return required(cmd, "model", "data")
+}
+
+// writeConfusion draws the mode that the first slab recommends, or if the others lack
+// it the first that all have.
+func writeConfusion(file string, e trainer.Ensemble, results []trainer.Score, images *trainer.Split, labels []string) error {
+	shown := &results[0]
+	for i := range results {
+		if results[i].Mode == e[0].Recommended {
+			shown = &results[i]
+		}
+	}
+	svg, err := trainer.Confusion(shown, images, labels)
+	if err != nil {
+		return err
+	}
+	return trainer.WriteFile(file, svg)
 }
 
 type modeScore struct {
 	Accuracy float64 `json:"accuracy"`
 	NLL      float64 `json:"nll"`
 	ECE      float64 `json:"ece"`
-	Passes   int     `json:"passes"`
+	Passes   float64 `json:"passes"` // the mean over the images
 }
 
 type scores struct {
@@ -80,11 +102,11 @@ type scores struct {
 	Modes map[string]modeScore `json:"modes"`
 }
 
-func evalResult(metrics []format.Metric, passes func(mode string) int) scores {
+func evalResult(results []trainer.Score) scores {
 	s := scores{Modes: map[string]modeScore{}}
-	for _, x := range metrics {
+	for _, x := range results {
 		s.N = x.N
-		s.Modes[x.Mode] = modeScore{x.Accuracy, x.NLL, x.ECE, passes(x.Mode)}
+		s.Modes[x.Mode] = modeScore{x.Accuracy, x.NLL, x.ECE, x.Passes}
 	}
 	return s
 }

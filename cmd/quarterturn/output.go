@@ -11,6 +11,7 @@ import (
 	"golang.org/x/term"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer"
 )
 
 // printJSON writes a result, and nothing else, to standard output.
@@ -60,10 +61,10 @@ func (p *progress) clear() {
 var onTerminal = sync.OnceValue(func() bool { return term.IsTerminal(int(os.Stderr.Fd())) })
 
 // modeTable prints what the modes scored.
-func modeTable(metrics []format.Metric, passes func(mode string) int, name func(mode string) string) {
+func modeTable(scores []trainer.Score, name func(mode string) string) {
 	note("  %-28s %9s %7s %6s %7s", "mode", "accuracy", "NLL", "ECE", "passes")
-	for _, x := range metrics {
-		note("  %-28s %8.2f%% %7.3f %6.3f %7d", name(x.Mode), 100*x.Accuracy, x.NLL, x.ECE, passes(x.Mode))
+	for _, x := range scores {
+		note("  %-28s %8.2f%% %7.3f %6.3f %7.4g", name(x.Mode), 100*x.Accuracy, x.NLL, x.ECE, x.Passes)
 	}
 }
 

@@ -72,6 +72,8 @@ func trainCommand() *cobra.Command {
 	f.StringVar(&c.Mix, "mix", "", "mix images and labels in pairs: mixup or cutmix")
 	f.Float64Var(&c.MixAlpha, "mix-alpha", c.MixAlpha, "alpha of the mixture's Beta distribution")
 	f.Float64Var(&c.Smoothing, "label-smoothing", 0, "share of a label spread over all classes")
+	f.StringVar(&c.Loss, "loss", "", "ce (default), or for classes of unequal numbers of images cb-rw, cb-focal or ldam")
+	f.BoolVar(&c.Deferred, "drw", false, "weigh rare classes more, in the last fifth of the run")
 	f.Float64Var(&c.Temperature, "temperature", c.Temperature, "temperature of the self-distillation")
 	f.Float64Var(&c.Beta, "beta", c.Beta, "weight of the distilled head's cross-entropy")
 	f.IntVar(&c.Seed, "seed", c.Seed, "seed of everything random")
@@ -100,7 +102,7 @@ func train(ctx context.Context, f *trainer.Folder, asJSON bool) error {
 	}
 	announce(f.Data, f.Config)
 	r := &reporter{}
-	model, metrics, err := f.Run(ctx, r.event, r.tested)
+	model, results, err := f.Run(ctx, r.event, r.tested)
 	r.bar.clear()
 	if errors.Is(err, context.Canceled) {
 		return fmt.Errorf("stopped at step %d of %d; go on with: quarterturn train --resume %s", f.Step(), f.Steps(), f.Dir)
@@ -110,9 +112,16 @@ func train(ctx context.Context, f *trainer.Folder, asJSON bool) error {
 	}
 	note("wrote %s; it recommends %s", filepath.Join(f.Dir, trainer.SlabFile), model.Recommended)
 	if asJSON {
-		return printJSON(evalResult(metrics, model.Passes))
+		return printJSON(evalResult(results))
 	}
-	modeTable(metrics, model.Passes, func(mode string) string { return mode })
+	modeTable(results, func(mode string) string { return mode })
+	if f.Config.Imbalance > 1 {
+		note("  by the number of training images, a third of the classes each:")
+		for i := range results {
+			many, medium, few := results[i].Accuracies(f.Counts())
+			note("  %-28s many %.2f%%, medium %.2f%%, few %.2f%%", results[i].Mode, 100*many, 100*medium, 100*few)
+		}
+	}
 	return nil
 }
 
@@ -140,7 +149,7 @@ func (r *reporter) event(e trainer.Event) {
 func (r *reporter) tested(done, of int) { r.bar.set(done, of, "testing") }
 
 // trainAndTest trains without a folder and evaluates on the test images.
-func trainAndTest(ctx context.Context, d *trainer.Dataset, c trainer.Config) (*format.Model, []byte, []format.Metric, error) {
+func trainAndTest(ctx context.Context, d *trainer.Dataset, c trainer.Config) (*format.Model, []byte, []trainer.Score, error) {
 	announce(d, c)
 	r := &reporter{}
 	defer r.bar.clear()
@@ -148,6 +157,6 @@ func trainAndTest(ctx context.Context, d *trainer.Dataset, c trainer.Config) (*f
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	metrics, err := trainer.Evaluate(ctx, trainer.Ensemble{model}, d, &d.Test, "test", 0, r.tested)
-	return model, slab, metrics, err
+	results, err := trainer.Evaluate(ctx, trainer.Ensemble{model}, d, &d.Test, "test", 0, r.tested)
+	return model, slab, results, err
 }

@@ -133,7 +133,16 @@ func Encode(m *format.Model) []byte {
 	}
 	features := g.node("Flatten", "features", values[len(values)-1:])
 	for _, h := range m.Heads {
-		g.node("Gemm", h.Kind, []string{features, next(), next()}, attribute{"transB", []int{1}, true})
+		name := h.Kind
+		if h.Scale != 0 {
+			name += "/sum"
+		}
+		sum := g.node("Gemm", name, []string{features, next(), next()}, attribute{"transB", []int{1}, true})
+		if h.Scale != 0 {
+			length := g.node("ReduceL2", h.Kind+"/length", []string{features}, attribute{name: "axes", values: []int{1}})
+			cosine := g.node("Div", h.Kind+"/cosine", []string{sum, length})
+			g.node("Mul", h.Kind, []string{cosine, g.floats(h.Kind+"/scale", []int{1}, []float32{h.Scale})})
+		}
 		g.value(12, h.Kind, m.Outputs(h.Kind))
 	}
 

@@ -11,6 +11,7 @@ type Experiment struct {
 	Name  string
 	About string // a line for people
 	data  trainer.Source
+	tail  bool // the table has the classes of a long tail apart
 	ways  []way
 }
 
@@ -35,7 +36,7 @@ func All(cifar10 string) []Experiment {
 	few := func(perClass int, method string, epochs int) func(c *trainer.Config) {
 		return func(c *trainer.Config) { c.TrainPerClass, c.Method, c.Epochs = perClass, method, epochs }
 	}
-	limited := Experiment{"limited", "few images a class: the gain of SLA+SD against the amount of data", trainer.Source{Data: "cifar10:" + cifar10}, nil}
+	limited := Experiment{"limited", "few images a class: the gain of SLA+SD against the amount of data", trainer.Source{Data: "cifar10:" + cifar10}, false, nil}
 	for _, size := range []struct{ perClass, epochs int }{{100, 140}, {500, 28}, {2000, 7}} {
 		name := fmt.Sprint(size.perClass, " a class, ")
 		limited.ways = append(limited.ways,
@@ -43,8 +44,24 @@ func All(cifar10 string) []Experiment {
 			way{name + "sla+sd", 3, few(size.perClass, "sla+sd", size.epochs)},
 			way{name + "baseline, 4x the steps", 3, few(size.perClass, "baseline", 4*size.epochs)})
 	}
+	longTail := Experiment{"long-tail", "classes of unequal numbers of images: losses for them, with and without SLA+SD", trainer.Source{Data: "cifar10:" + cifar10}, true, nil}
+	for _, tail := range []struct {
+		ratio  float64
+		epochs int // for about 1,000 steps
+	}{{10, 7}, {100, 12}} {
+		for _, loss := range []struct {
+			name, loss string
+			deferred   bool
+		}{{"ce", "", false}, {"cb-rw", "cb-rw", false}, {"ldam, drw", "ldam", true}} {
+			for _, method := range []string{"baseline", "sla+sd"} {
+				longTail.ways = append(longTail.ways, way{fmt.Sprintf("1:%v, %s, %s", tail.ratio, loss.name, method), 3, func(c *trainer.Config) {
+					c.Imbalance, c.Epochs, c.Method, c.Loss, c.Deferred = tail.ratio, tail.epochs, method, loss.loss, loss.deferred
+				}})
+			}
+		}
+	}
 	return []Experiment{
-		{"fashion-mini", "the built-in pictures of clothes: small nets, short runs", trainer.Source{Data: "fashion-mini"}, []way{
+		{"fashion-mini", "the built-in pictures of clothes: small nets, short runs", trainer.Source{Data: "fashion-mini"}, false, []way{
 			{"resnet8, baseline", 3, small("resnet8", "baseline", 14)},
 			{"resnet8, sla+sd", 3, small("resnet8", "sla+sd", 14)},
 			{"resnet8, baseline, 4x the steps", 3, small("resnet8", "baseline", 56)},
@@ -52,7 +69,7 @@ func All(cifar10 string) []Experiment {
 			{"resnet8w8, sla+sd", 3, small("resnet8w8", "sla+sd", 30)},
 			{"resnet8w8, baseline, 4x the steps", 3, small("resnet8w8", "baseline", 120)},
 		}},
-		{"cifar10", "the five methods with equal steps, and the baseline with four times as many", trainer.Source{Data: "cifar10:" + cifar10}, []way{
+		{"cifar10", "the five methods with equal steps, and the baseline with four times as many", trainer.Source{Data: "cifar10:" + cifar10}, false, []way{
 			{"baseline", 1, cifar("baseline", 15)},
 			{"da", 1, cifar("da", 15)},
 			{"mt", 1, cifar("mt", 15)},
@@ -60,6 +77,6 @@ func All(cifar10 string) []Experiment {
 			{"sla+sd", 1, cifar("sla+sd", 15)},
 			{"baseline, 4x the steps", 1, cifar("baseline", 60)},
 		}},
-		limited,
+		limited, longTail,
 	}
 }

@@ -17,7 +17,7 @@ func tiny() *Experiment {
 			c.Method, c.Net, c.Epochs, c.Batch, c.TrainPerClass = method, "resnet8w8", 2, 16, 20
 		}
 	}
-	return &Experiment{"tiny", "", trainer.Source{Data: "fashion-mini"}, []way{{"plain", 2, small("baseline")}, {"both", 1, small("sla+sd")}}}
+	return &Experiment{"tiny", "", trainer.Source{Data: "fashion-mini"}, false, []way{{"plain", 2, small("baseline")}, {"both", 1, small("sla+sd")}}}
 }
 
 // Stopped in the middle and started again, an experiment goes on, prints the same

@@ -26,10 +26,14 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report 
 	if report == nil {
 		report = func(string, trainer.Event) {}
 	}
-	fmt.Fprintln(out, "| training | epochs | seeds | mode | passes | accuracy, % | spread | NLL |\n| --- | --- | --- | --- | --- | --- | --- | --- |")
+	head, rule := "| training | epochs | seeds | mode | passes | accuracy, % | spread | NLL |", "| --- | --- | --- | --- | --- | --- | --- | --- |"
+	if e.tail {
+		head, rule = head+" many / medium / few |", rule+" --- |"
+	}
+	fmt.Fprintln(out, head+"\n"+rule)
 	for _, w := range e.ways {
 		var models trainer.Ensemble
-		scores := map[string][]format.Metric{} // by mode, one a seed
+		scores := map[string][]trainer.Score{} // by mode, one a seed
 		c := trainer.DefaultConfig()
 		w.change(&c)
 		for c.Seed = 1; c.Seed <= w.seeds; c.Seed++ {
@@ -45,7 +49,7 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report 
 		}
 		begin := fmt.Sprintf("| %s | %d | %d ", w.name, c.Epochs, w.seeds)
 		for _, mode := range models[0].Modes() {
-			row(out, begin, mode, models[0].Passes(mode), scores[mode])
+			row(out, begin, mode, models[0].Passes(mode), scores[mode], e.tail)
 			begin = "| | | "
 		}
 		if len(models) > 1 {
@@ -58,17 +62,28 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report 
 }
 
 // row writes what one mode scored.
-func row(out io.Writer, begin, mode string, passes int, scores []format.Metric) {
-	var accuracy, nll []float64
+func row(out io.Writer, begin, mode string, passes int, scores []trainer.Score, tail bool) {
+	var accuracy, nll, many, medium, few []float64
 	for _, m := range scores {
 		accuracy, nll = append(accuracy, 100*m.Accuracy), append(nll, m.NLL)
+		// A long tail has the classes in the order of their numbers of images.
+		counts := make([]int, len(m.Classes))
+		for y := range counts {
+			counts[y] = -y
+		}
+		a, b, c := m.Accuracies(counts)
+		many, medium, few = append(many, 100*a), append(medium, 100*b), append(few, 100*c)
 	}
 	mean, spread := stat.MeanStdDev(accuracy, nil)
 	width := ""
 	if len(scores) > 1 {
 		width = fmt.Sprintf("%.2f", spread)
 	}
-	fmt.Fprintf(out, "%s| %s | %d | %.2f | %s | %.3f |\n", begin, mode, passes, mean, width, stat.Mean(nll, nil))
+	fmt.Fprintf(out, "%s| %s | %d | %.2f | %s | %.3f |", begin, mode, passes, mean, width, stat.Mean(nll, nil))
+	if tail {
+		fmt.Fprintf(out, " %.1f / %.1f / %.1f |", stat.Mean(many, nil), stat.Mean(medium, nil), stat.Mean(few, nil))
+	}
+	fmt.Fprintln(out)
 }
 
 // ensemble writes what the nets of all seeds score together (the paper's IE).
@@ -83,7 +98,7 @@ func (e *Experiment) ensemble(ctx context.Context, out io.Writer, w way, models 
 	}
 	begin := fmt.Sprintf("| %d nets of %s together | | ", len(models), w.name)
 	for _, m := range metrics {
-		row(out, begin, m.Mode, models.Passes(m.Mode), []format.Metric{m})
+		row(out, begin, m.Mode, models.Passes(m.Mode), []trainer.Score{m}, e.tail)
 		begin = "| | | "
 	}
 	return nil
@@ -91,7 +106,7 @@ func (e *Experiment) ensemble(ctx context.Context, out io.Writer, w way, models 
 
 // train gives the model of a run and its scores on the test images, training
 // what is missing.
-func train(ctx context.Context, dir string, data trainer.Source, c trainer.Config, report func(trainer.Event)) (*format.Model, []format.Metric, error) {
+func train(ctx context.Context, dir string, data trainer.Source, c trainer.Config, report func(trainer.Event)) (*format.Model, []trainer.Score, error) {
 	slab, err := os.ReadFile(filepath.Join(dir, trainer.SlabFile))
 	if err == nil {
 		return finished(dir, slab, c)
@@ -113,7 +128,7 @@ func train(ctx context.Context, dir string, data trainer.Source, c trainer.Confi
 }
 
 // finished reads a run that is complete.
-func finished(dir string, slab []byte, c trainer.Config) (*format.Model, []format.Metric, error) {
+func finished(dir string, slab []byte, c trainer.Config) (*format.Model, []trainer.Score, error) {
 	b, err := os.ReadFile(filepath.Join(dir, trainer.ConfigFile))
 	if err != nil {
 		return nil, nil, err
@@ -137,7 +152,7 @@ func finished(dir string, slab []byte, c trainer.Config) (*format.Model, []forma
 	for lines := json.NewDecoder(log); ; {
 		var event struct {
 			Event   string
-			Metrics []format.Metric
+			Metrics []trainer.Score
 		}
 		if err := lines.Decode(&event); err != nil {
 			return nil, nil, fmt.Errorf("%s: no test: %w", trainer.LogFile, err)

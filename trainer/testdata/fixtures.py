@@ -1,4 +1,5 @@
-"""Writes step.json: two training steps of SLA+SD, with PyTorch in float64.
+"""Writes step.json: two training steps of SLA+SD, and balance.json: losses for a long
+tail on joint labels, with PyTorch in float64.
 
     /usr/bin/python3 trainer/testdata/fixtures.py     (Debian's python3-torch)
 
@@ -109,4 +110,34 @@ def probe(t):
 with open(os.path.join(HERE, "step.json"), "w") as f:
     json.dump({"losses": losses, "params": [probe(p) for p in params],
                "running": [[probe(m), probe(v)] for m, v in running]}, f)
+    f.write("\n")
+
+# The losses for a long tail: rows of features and a head of cosines, joint labels of
+# images of these classes. Written as Cao et al.'s public code has them (F.cross_entropy
+# with weights is a mean weighted by these), with classes repeated for the views.
+COUNTS, CLASSES, FEATURES = [500, 60, 7], [0, 2, 1, 0], 5
+w = torch.tensor([(1 - 0.9999) / (1 - 0.9999 ** n) for n in COUNTS])
+w = (w * N / w.sum()).repeat_interleave(M)
+margin = torch.tensor(COUNTS) ** -0.25
+margin = (margin * 0.5 / margin.max()).repeat_interleave(M)
+label = torch.tensor([y * M + j for y in CLASSES for j in range(M)])
+cases = {}
+for name in ("ce", "cb-rw", "cb-focal", "ldam", "ldam drw"):
+    z = lcg(11, len(label) * FEATURES).reshape(-1, FEATURES).requires_grad_()
+    head = lcg(12, N * M * FEATURES).reshape(-1, FEATURES).requires_grad_()
+    if name.startswith("ldam"):
+        cosine = F.normalize(z) @ F.normalize(head).T
+        logits = 30 * (cosine - margin * F.one_hot(label, N * M))
+    else:
+        logits = z @ head.T
+    weight = None if name in ("ce", "ldam") else w
+    if name == "cb-focal":
+        rows = F.cross_entropy(logits, label, reduction="none")
+        l = (weight[label] * (1 - torch.exp(-rows)) * rows).sum() / weight[label].sum()
+    else:
+        l = F.cross_entropy(logits, label, weight=weight)
+    l.backward()
+    cases[name] = {"loss": l.item(), "dz": z.grad.flatten().tolist(), "dw": head.grad.flatten().tolist()}
+with open(os.path.join(HERE, "balance.json"), "w") as f:
+    json.dump({"counts": COUNTS, "classes": CLASSES, "cases": cases}, f)
     f.write("\n")

@@ -1,0 +1,103 @@
+package trainer
+
+import (
+	"math"
+	"slices"
+
+	"github.com/quarterturn/quarterturn/format"
+)
+
+// A Score is what one mode made of a split.
+type Score struct {
+	format.Metric
+	Passes  float64 `json:"passes"` // of the network, the mean over the images
+	Classes []Tally `json:"classes"`
+	Answers []int   `json:"-"` // the class given for each image
+}
+
+// A Tally counts the images of a class.
+type Tally struct {
+	Images int `json:"images"`
+	Right  int `json:"right"`
+}
+
+// Accuracies gives the mean of the classes' accuracies over three groups of them, by
+// their numbers of training images, counts: the third of the classes with the most, those
+// between, and the third with the fewest. A group none of whose classes has images to
+// score has NaN.
+func (s *Score) Accuracies(counts []int) (many, medium, few float64) {
+	order := make([]int, len(counts))
+	for y := range order {
+		order[y] = y
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return counts[b] - counts[a] })
+	third := len(order) / 3
+	mean := func(classes []int) float64 {
+		var sum, n float64
+		for _, y := range classes {
+			if t := s.Classes[y]; t.Images > 0 {
+				sum += float64(t.Right) / float64(t.Images)
+				n++
+			}
+		}
+		return sum / n
+	}
+	return mean(order[:third]), mean(order[third : len(order)-third]), mean(order[len(order)-third:])
+}
+
+// An outcome is what is said of one image in one mode: the probability of the
+// truth, the answer and its probability, and the passes it took.
+type outcome struct {
+	truth, top float64
+	answer     int
+	passes     int
+}
+
+// score sums up the outcomes of a mode, one an image of the split. In a balanced split
+// images count so that every class counts alike.
+func score(mode, split string, s *Split, classes int, outcomes []outcome) Score {
+	n := float64(len(outcomes))
+	x := Score{Metric: format.Metric{Mode: mode, Split: split, N: len(outcomes)}, Classes: make([]Tally, classes)}
+	present := 0.0
+	for i := range outcomes {
+		t := &x.Classes[s.Classes[i]]
+		if t.Images++; t.Images == 1 {
+			present++
+		}
+	}
+	const bins = 15 // Guo et al. 2017, "On Calibration of Modern Neural Networks"
+	var total, right float64
+	var gap [bins]float64 // of accuracy over confidence
+	for i, o := range outcomes {
+		t := &x.Classes[s.Classes[i]]
+		weight := 1.0
+		if s.Balanced {
+			weight = n / present / float64(t.Images)
+		}
+		total += weight
+		bin := min(int(o.top*bins), bins-1)
+		gap[bin] -= weight * o.top
+		if o.answer == s.Classes[i] {
+			t.Right++
+			right += weight
+			gap[bin] += weight
+		}
+		x.NLL -= weight * math.Log(max(o.truth, 1e-12)) / n
+		x.Passes += float64(o.passes)
+		x.Answers = append(x.Answers, o.answer)
+	}
+	x.Accuracy = right / total
+	x.Passes /= n
+	for _, g := range gap {
+		x.ECE += math.Abs(g) / n
+	}
+	return x
+}
+
+// metricsOf is what a slab keeps of scores.
+func metricsOf(scores []Score) (m []format.Metric) {
+	for _, s := range scores {
+		m = append(m, s.Metric)
+	}
+	return m
+}
