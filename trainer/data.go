@@ -176,6 +176,16 @@ func (d *Dataset) limit(n int, imbalance float64, rng *rand.Rand) error {
 	return nil
 }
 
+// divide makes what a run trains on and what it holds out, with the first numbers of
+// its random source; d.Train becomes both together.
+func (d *Dataset) divide(c Config, rng *rand.Rand) (train, held Split, err error) {
+	if err := d.limit(c.TrainPerClass, c.Imbalance, rng); err != nil {
+		return Split{}, Split{}, err
+	}
+	train, held = d.holdOut(rng)
+	return train, held, nil
+}
+
 // holdOut splits a tenth of each class, at random, off the training images.
 func (d *Dataset) holdOut(rng *rand.Rand) (train, validation Split) {
 	var keep, held []int

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
@@ -90,16 +91,9 @@ func (f *Folder) openEvents() error {
 
 // Resume opens the folder of a run that was stopped.
 func Resume(dir string) (*Folder, error) {
-	b, err := os.ReadFile(filepath.Join(dir, ConfigFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s holds no run: there is no %s in it", dir, ConfigFile)
-	}
+	c, err := readConfig(dir)
 	if err != nil {
 		return nil, err
-	}
-	var c folderConfig
-	if err := json.Unmarshal(b, &c); err != nil {
-		return nil, fmt.Errorf("%s: %w", filepath.Join(dir, ConfigFile), err)
 	}
 	if _, err := os.Stat(filepath.Join(dir, SlabFile)); err == nil {
 		return nil, fmt.Errorf("the run in %s is complete: %s is there", dir, SlabFile)
@@ -112,6 +106,35 @@ func Resume(dir string) (*Folder, error) {
 		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), f.Close())
 	}
 	return f, nil
+}
+
+// HeldOut gives the data set of a run, complete or not, and the images of it that the
+// run held out.
+func HeldOut(dir string) (*Dataset, *Split, error) {
+	c, err := readConfig(dir)
+	if err != nil {
+		return nil, nil, err
+	}
+	d, err := c.Load()
+	if err != nil {
+		return nil, nil, err
+	}
+	_, held, err := d.divide(c.Config, rand.New(rand.NewPCG(uint64(c.Seed), 0)))
+	return d, &held, err
+}
+
+func readConfig(dir string) (c folderConfig, err error) {
+	b, err := os.ReadFile(filepath.Join(dir, ConfigFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return c, fmt.Errorf("%s holds no run: there is no %s in it", dir, ConfigFile)
+	}
+	if err != nil {
+		return c, err
+	}
+	if err := json.Unmarshal(b, &c); err != nil {
+		return c, fmt.Errorf("%s: %w", filepath.Join(dir, ConfigFile), err)
+	}
+	return c, nil
 }
 
 func openFolder(dir string, source Source, c Config) (*Folder, error) {

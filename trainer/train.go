@@ -124,11 +124,10 @@ func newRun(data *Dataset, c Config) (*run, error) {
 	d := *data
 	r := &run{config: c, data: &d, source: rand.NewPCG(uint64(c.Seed), 0), began: time.Now()}
 	r.rng = rand.New(r.source)
-	if err := d.limit(c.TrainPerClass, c.Imbalance, r.rng); err != nil {
+	if r.train, r.held, err = d.divide(c, r.rng); err != nil {
 		return nil, err
 	}
 	r.dataHash = d.Train.hash()
-	r.train, r.held = d.holdOut(r.rng)
 	if r.held.Len() == 0 {
 		return nil, fmt.Errorf("%d training images are too few: a tenth of each class is held out to choose the mode", d.Train.Len())
 	}

@@ -33,13 +33,9 @@ func evalCommand() *cobra.Command {
 			if strings.HasPrefix(source.Data, "folder:") {
 				source.Size = e[0].Input.Width
 			}
-			d, err := source.Load()
+			d, images, err := loadSplit(source, split)
 			if err != nil {
 				return err
-			}
-			images, ok := map[string]*trainer.Split{"test": &d.Test, "train": &d.Train}[split]
-			if !ok {
-				return usagef("--split %q: want test or train", split)
 			}
 			if limit < 0 {
 				return usagef("--limit cannot be negative")
@@ -72,6 +68,19 @@ func evalCommand() *cobra.Command {
 	f.StringVar(&confusion, "confusion", "", "draw which classes the recommended mode takes for which into this file, as SVG")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return required(cmd, "model", "data")
+}
+
+// loadSplit gives a data set and the part of it that is named.
+func loadSplit(source trainer.Source, split string) (*trainer.Dataset, *trainer.Split, error) {
+	d, err := source.Load()
+	if err != nil {
+		return nil, nil, err
+	}
+	images, ok := map[string]*trainer.Split{"test": &d.Test, "train": &d.Train}[split]
+	if !ok {
+		return nil, nil, usagef("--split %q: want test or train", split)
+	}
+	return d, images, nil
 }
 
 // writeConfusion draws the mode that the first slab recommends, or if the others lack

@@ -122,6 +122,10 @@ func TestBadInput(t *testing.T) {
 		{"predict --model @plain.slab --mode aggregated @picture.png", 1, "this slab does not give the mode aggregated; it gives baseline"},
 		{"inspect @letter.txt", 1, "not a slab"},
 		{"verify @cut.slab", 1, "corrupt slab"},
+		{"calibrate --out @lines", 2, "give --run, or --model and --data"},
+		{"calibrate --run @none --out @lines", 1, "holds no run"},
+		{"calibrate --model @plain.slab --data fashion-mini --out @lines", 1, "needs a joint and a distilled head"},
+		{"train --out @lines --data fashion-mini --loss hinge", 1, `loss "hinge": want ce, cb-rw, cb-focal or ldam`},
 		{"eval --model @tiny.slab --data mnist", 1, `data "mnist": want fashion-mini`},
 		{"eval --model @tiny.slab --data fashion-mini", 1, "the slab knows 3 classes, the data set fashion-mini has 10"},
 		{"eval --model @tiny.slab --data fashion-mini --split middle", 2, "want test or train"},
@@ -210,6 +214,30 @@ func TestInspectAndVerify(t *testing.T) {
 	}
 	if _, stderr, code := runCommand(t, "verify", at("other.slab")); code != 1 || !strings.Contains(stderr, "self-test failed") {
 		t.Errorf("exit code %d, %q", code, stderr)
+	}
+}
+
+// A long tail, its loss, and the mode adaptive, from training to a prediction.
+func TestLongTailAndCalibrate(t *testing.T) {
+	at := folder(t)
+	out := filepath.Join(t.TempDir(), "run")
+	if _, stderr, code := runCommand(t, "train", "--data", "fashion-mini", "--out", out, "--net", "resnet8w8",
+		"--epochs", "1", "--batch", "16", "--imbalance", "10", "--loss", "ldam", "--drw"); code != 0 || strings.Count(stderr, "many ") != 3 {
+		t.Fatalf("exit code %d, %s", code, stderr)
+	}
+	slab := filepath.Join(out, "adaptive.slab")
+	stdout, stderr, code := runCommand(t, "calibrate", "--run", out, "--out", slab, "--json")
+	var s scores
+	if err := json.Unmarshal([]byte(stdout), &s); err != nil || code != 0 || len(s.Modes) != 4 || s.Modes["adaptive"].Passes < 1 || s.Modes["adaptive"].Passes > 4 {
+		t.Fatalf("exit code %d, %q, %q, %v", code, stdout, stderr, err)
+	}
+	if stdout, stderr, code := runCommand(t, "predict", "--model", slab, "--mode", "adaptive", "--json", at("picture.png")); code != 0 || !strings.Contains(stdout, `"mode":"adaptive"`) {
+		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	}
+	picture := filepath.Join(out, "picture.svg")
+	_, stderr, code = runCommand(t, "eval", "--model", slab, "--data", "fashion-mini", "--limit", "100", "--confusion", picture)
+	if b, err := os.ReadFile(picture); err != nil || code != 0 || !strings.Contains(string(b), "Ankle boot") || !strings.Contains(stderr, "adaptive") {
+		t.Errorf("exit code %d, %q, %v, %.100s", code, stderr, err, b)
 	}
 }
 

@@ -1,0 +1,241 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+)
+
+// Calibrate gives a slab of a model with exits for the mode adaptive, fitted to the
+// images of a split, which the model should not have been trained on. loss is the share
+// of the images, such as 0.001, by which the mode's accuracy on them may fall short of
+// full aggregation's. The scores are those of every mode on the split.
+//
+// Of exit k < M the margin is the smallest with which at most a share ε of the images
+// that have it get another answer than by full aggregation: one number ε, the largest
+// with which the loss is kept. The temperature of an exit is that of the smallest
+// negative log-likelihood on the images that take it (Guo et al. 2017).
+func Calibrate(ctx context.Context, m *format.Model, d *Dataset, s *Split, split string, loss float64) (*format.Model, []byte, []Score, error) {
+	if loss < 0 || loss >= 1 {
+		return nil, nil, nil, errors.New("the wanted loss must be at least 0 and below 1")
+	}
+	if !m.HasHead(format.HeadJoint) || !m.HasHead(format.HeadDistilled) || m.Views() < 2 {
+		return nil, nil, nil, errors.New("the mode adaptive needs a joint and a distilled head, and two views or more")
+	}
+	if err := (Ensemble{m}).check(d); err != nil {
+		return nil, nil, nil, err
+	}
+	if s.Len() < 100 {
+		return nil, nil, nil, fmt.Errorf("%d images are too few to calibrate with; want 100 or more", s.Len())
+	}
+	exits, err := exitLogits(ctx, m, d, s)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	out := *m
+	out.Exits = fit(exits, s.Classes, loss)
+	scores, err := Evaluate(ctx, Ensemble{&out}, d, s, split, 0, nil)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	out.Metrics = slices.DeleteFunc(slices.Clone(m.Metrics), func(x format.Metric) bool { return x.Mode == format.ModeAdaptive })
+	out.Metrics = append(out.Metrics, scores[len(scores)-1].Metric)
+	slab, err := seal(&out)
+	return &out, slab, scores, err
+}
+
+// exitLogits gives, for each image, the logits of each exit.
+func exitLogits(ctx context.Context, m *format.Model, d *Dataset, s *Split) ([][][]float32, error) {
+	classifiers := make([]*sla.Classifier, nhwc.Workers())
+	for i := range classifiers {
+		var err error
+		if classifiers[i], err = sla.New(m); err != nil {
+			return nil, err
+		}
+	}
+	exits := make([][][]float32, s.Len())
+	failures := make([]error, s.Len())
+	nhwc.Parallel(s.Len(), func(worker, i int) {
+		if ctx.Err() == nil {
+			exits[i], failures[i] = logitsOf(classifiers[worker], d, s, i, m.Views())
+		}
+	})
+	return exits, errors.Join(append(failures, ctx.Err())...)
+}
+
+// logitsOf gives the logits of each exit for image i: the distilled head's, then the
+// means of the joint head's over two views, three, and so on.
+func logitsOf(c *sla.Classifier, d *Dataset, s *Split, i, views int) ([][]float32, error) {
+	if err := show([]*sla.Classifier{c}, d.Image(s, i)); err != nil {
+		return nil, err
+	}
+	r, err := c.Run(sla.Distilled)
+	if err != nil {
+		return nil, err
+	}
+	exits := [][]float32{slices.Clone(r.Logits)}
+	if r, err = c.Run(sla.Aggregated); err != nil {
+		return nil, err
+	}
+	n := len(r.Logits)
+	for k := 2; k <= views; k++ {
+		mean := make([]float32, n)
+		for y := range mean {
+			var sum float32
+			for j := range k {
+				sum += r.Views[j*n+y]
+			}
+			mean[y] = sum / float32(k)
+		}
+		exits = append(exits, mean)
+	}
+	return exits, nil
+}
+
+// fit finds the exits; logits are (images, exits, classes).
+func fit(logits [][][]float32, classes []int, loss float64) []format.Exit {
+	views := len(logits[0])
+	right := func(taken []int) (n int) {
+		for i, k := range taken {
+			if best(logits[i][k]) == classes[i] {
+				n++
+			}
+		}
+		return n
+	}
+	full := make([]int, len(logits))
+	for i := range full {
+		full[i] = views - 1
+	}
+	wanted := float64(right(full)) - loss*float64(len(logits)) - 1e-9
+	// From every image's answer after one pass to none before the last.
+	var exits []format.Exit
+	var taken []int
+	for e := 1.0; ; e *= 0.97 {
+		if e < 1e-5 {
+			e = 0
+		}
+		exits = margins(logits, e)
+		if taken = take(logits, exits); float64(right(taken)) >= wanted || e == 0 {
+			break
+		}
+	}
+	for k := range exits {
+		var images [][]float32
+		var truth []int
+		for i, t := range taken {
+			if t == k {
+				images, truth = append(images, logits[i][k]), append(truth, classes[i])
+			}
+		}
+		exits[k].Share = float64(len(images)) / float64(len(logits))
+		if len(images) < 50 { // too few to tell a temperature: all that could have come here
+			images, truth = nil, classes
+			for i := range logits {
+				images = append(images, logits[i][k])
+			}
+		}
+		exits[k].Temperature = temperature(images, truth)
+	}
+	return exits
+}
+
+// margins gives the smallest margins with which at most a share e of the images beyond
+// them get another answer than at the last exit.
+func margins(logits [][][]float32, e float64) []format.Exit {
+	views := len(logits[0])
+	exits := make([]format.Exit, views)
+	for k := range views - 1 {
+		type image struct {
+			margin  float32
+			differs bool
+		}
+		images := make([]image, len(logits))
+		for i, l := range logits {
+			images[i] = image{margin(l[k]), best(l[k]) != best(l[views-1])}
+		}
+		slices.SortFunc(images, func(a, b image) int { // the surest first
+			switch {
+			case a.margin > b.margin:
+				return -1
+			case a.margin < b.margin:
+				return 1
+			}
+			return 0
+		})
+		exits[k].Margin = math.Nextafter32(images[0].margin, math.MaxFloat32) // which none has
+		differ := 0
+		for n, x := range images {
+			if x.differs {
+				differ++
+			}
+			last := n+1 == len(images) || images[n+1].margin < x.margin
+			if last && float64(differ) <= e*float64(n+1) {
+				exits[k].Margin = x.margin
+			}
+		}
+	}
+	return exits
+}
+
+// take gives the exit, from 0, that each image takes.
+func take(logits [][][]float32, exits []format.Exit) []int {
+	taken := make([]int, len(logits))
+	for i, l := range logits {
+		for taken[i] < len(exits)-1 && !(margin(l[taken[i]]) >= exits[taken[i]].Margin) {
+			taken[i]++
+		}
+	}
+	return taken
+}
+
+// temperature is that with the smallest negative log-likelihood.
+func temperature(logits [][]float32, truth []int) float32 {
+	p := make([]float64, len(logits[0]))
+	nll := func(logT float64) (sum float64) {
+		t := math.Exp(logT)
+		for i, l := range logits {
+			sum += softmax(p, l, t) - float64(l[truth[i]])/t
+		}
+		return sum
+	}
+	// It has one minimum, being convex in 1/T.
+	low, high := -3.0, 3.0
+	for range 40 {
+		a, b := low+0.382*(high-low), low+0.618*(high-low)
+		if nll(a) < nll(b) {
+			high = b
+		} else {
+			low = a
+		}
+	}
+	return float32(math.Exp((low + high) / 2))
+}
+
+// best is the answer that logits give.
+func best(logits []float32) (y int) {
+	for k, v := range logits {
+		if v > logits[y] {
+			y = k
+		}
+	}
+	return y
+}
+
+// margin is the difference of the two largest logits, as the mode adaptive sees it.
+func margin(logits []float32) float32 {
+	y := best(logits)
+	second := float32(math.Inf(-1))
+	for k, v := range logits {
+		if k != y {
+			second = max(second, v)
+		}
+	}
+	return logits[y] - second
+}
