@@ -255,7 +255,7 @@ func (r *run) snapshot(ctx context.Context) error {
 	}
 	split := "validation"
 	if r.held.Balanced {
-		split = "validation, every class alike"
+		split = "class-balanced validation"
 	}
 	scores, err := Evaluate(ctx, Ensemble{model}, r.data, &r.held, split, 0, nil)
 	if err != nil {

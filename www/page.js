@@ -2,7 +2,7 @@
 
 import { setUpCamera, setUpDrawing, setUpFiles } from './inputs.js';
 import { load } from './quarterturn.js';
-import { fillTerms, make, milliseconds, modeCard, modelCard, paint, passesOf, percent, sumTable, viewCard } from './render.js';
+import { costOf, fillTerms, make, milliseconds, modeCard, modelCard, paint, passesOf, percent, sumTable, viewCard } from './render.js';
 
 const $ = (id) => document.getElementById(id);
 
@@ -73,7 +73,7 @@ let firstTime; // milliseconds that the first picture took
 function showTimes() {
   const { timings, info } = classifier;
   firstTime ??= results[0].ms;
-  const steady = info.modes.map(({ mode, passes }) => `${mode} ${milliseconds(median(times.get(mode)))} (${passesOf(passes)})`);
+  const steady = info.modes.map((m) => `${m.mode} ${milliseconds(median(times.get(m.mode)))} (${costOf(m)})`);
   fillTerms($('times'), {
     Download: milliseconds(timings.download),
     Compile: milliseconds(timings.compile),
@@ -117,8 +117,8 @@ async function open(model, models) {
     Labels: info.labels.join(', '),
   });
   $('models').replaceChildren(...models.map((m) => modelCard(m, m === model)));
-  $('switch').replaceChildren(make('legend', { textContent: 'Answer by' }), ...info.modes.map(({ mode, passes }) => make('label', {},
-    make('input', { type: 'radio', name: 'mode', value: mode, checked: mode === info.recommended }), ` ${mode}, ${passesOf(passes)}`)));
+  $('switch').replaceChildren(make('legend', { textContent: 'Answer by' }), ...info.modes.map((m) => make('label', {},
+    make('input', { type: 'radio', name: 'mode', value: m.mode, checked: m.mode === info.recommended }), ` ${m.mode}, ${costOf(m)}`)));
   setUpSamples(model.samples);
   $('verify').disabled = false;
   say('Ready.');

@@ -7,6 +7,9 @@ export const milliseconds = (ms) => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)}
 
 export const passesOf = (n) => (n === 1 ? 'one pass' : `${n} passes`);
 
+/** What a mode of a model costs. */
+export const costOf = ({ mode, passes }) => (mode === 'adaptive' ? `one to ${passes} passes` : passesOf(passes));
+
 /** Makes an element with properties and children. */
 export function make(tag, properties = {}, ...children) {
   const e = Object.assign(document.createElement(tag), properties);

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -48,13 +49,23 @@ func describe(m *format.Model, size int) string {
 	p("recommended  %s", m.Recommended)
 	p("\nmode         passes  scores")
 	for _, mode := range m.Modes() {
-		line := fmt.Sprintf("%-12s %6d ", mode, m.Passes(mode))
+		passes := strconv.Itoa(m.Passes(mode))
+		if mode == format.ModeAdaptive {
+			passes = "1 to " + passes
+		}
+		line := fmt.Sprintf("%-12s %6s ", mode, passes)
 		for _, x := range m.Metrics {
 			if x.Mode == mode {
 				line += fmt.Sprintf(" %.2f%% right, NLL %.3f, ECE %.3f on %d %s images", 100*x.Accuracy, x.NLL, x.ECE, x.N, x.Split)
 			}
 		}
 		p("%s", line)
+	}
+	for k, x := range m.Exits {
+		if k == 0 {
+			p("\nexit  margin  temperature  share of the images it was calibrated with")
+		}
+		p("%4d  %6.3f  %11.3f  %.1f%%", k+1, x.Margin, x.Temperature, 100*x.Share)
 	}
 	p("\nview  quarter turns  channels")
 	for j, t := range m.Transforms {
