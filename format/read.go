@@ -1,7 +1,6 @@
 package format
 
 import (
-	"errors"
 	"io"
 	"math"
 )
@@ -92,7 +91,7 @@ func Read(r io.Reader, size int64) (*Model, error) {
 
 // ended tells whether a read stopped because the input did.
 func ended(err error) bool {
-	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+	return err == io.EOF || err == io.ErrUnexpectedEOF
 }
 
 func fill(r io.Reader, b []byte, what string, offset int64) error {

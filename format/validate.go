@@ -178,8 +178,7 @@ func (v *validator) exits(m *Manifest) {
 	v.list = "exits"
 	for i, x := range m.Exits {
 		v.i = i
-		v.want(x.Margin >= 0 && x.Margin-x.Margin == 0, "margin", "is negative or not finite")
-		v.want(i < len(m.Exits)-1 || x.Margin == 0, "margin", "of the last one is to be 0")
+		v.want(x.Margin >= 0 && x.Margin-x.Margin == 0 && (i < len(m.Exits)-1 || x.Margin == 0), "margin", "is not finite, negative, or not 0 in the last one")
 		v.want(x.Temperature > 0 && x.Temperature-x.Temperature == 0, "temperature", "is not a positive number")
 		v.want(x.Share >= 0 && x.Share <= 1, "share", "want 0 to 1")
 	}

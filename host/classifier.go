@@ -100,22 +100,28 @@ func (c *Classifier) Classify(ctx context.Context, img image.Image, opts ...Call
 		return nil, err
 	}
 	var p *Prediction
-	ctx, end := c.tracer.Start(ctx, "classify")
-	err = c.with(ctx, func(i instance) error {
-		if err := c.span(ctx, "preprocess", func(ctx context.Context) error { return feed(ctx, i, img) }); err != nil {
-			return err
-		}
-		return c.span(ctx, "run", func(ctx context.Context) (err error) {
-			p, err = predict(ctx, i, mode)
-			return err
-		})
+	err = c.show(ctx, img, func(ctx context.Context, i instance) (err error) {
+		p, err = predict(ctx, func() (*sla.Result, error) { return i.run(ctx, mode, slice) })
+		return err
 	})
-	end(err)
 	if err != nil {
 		return nil, err
 	}
-	p.Top = c.top(p, o.topK)
+	p.Top = top(c.model.Labels, p, o.topK)
 	return p, nil
+}
+
+// show runs f on an instance that was given an image.
+func (c *Classifier) show(ctx context.Context, img image.Image, f func(context.Context, instance) error) error {
+	ctx, end := c.tracer.Start(ctx, "classify")
+	err := c.with(ctx, func(i instance) error {
+		if err := c.span(ctx, "preprocess", func(ctx context.Context) error { return feed(ctx, i, img) }); err != nil {
+			return err
+		}
+		return c.span(ctx, "run", func(ctx context.Context) error { return f(ctx, i) })
+	})
+	end(err)
+	return err
 }
 
 // span has f traced.
@@ -126,13 +132,13 @@ func (c *Classifier) span(ctx context.Context, name string, f func(context.Conte
 	return err
 }
 
-// predict runs an instance that was fed an image.
-func predict(ctx context.Context, i instance, mode sla.Mode) (*Prediction, error) {
+// predict calls run until it gives a result.
+func predict(ctx context.Context, run func() (*sla.Result, error)) (*Prediction, error) {
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		r, err := i.run(ctx, mode, slice)
+		r, err := run()
 		if err != nil {
 			return nil, err
 		}
@@ -184,7 +190,7 @@ func (c *Classifier) with(ctx context.Context, f func(i instance) error) error {
 }
 
 // top lists the k largest logits; equal ones in the order of their index.
-func (c *Classifier) top(p *Prediction, k int) []Label {
+func top(labels []string, p *Prediction, k int) []Label {
 	order := make([]int, len(p.Logits))
 	for i := range order {
 		order[i] = i
@@ -200,7 +206,7 @@ func (c *Classifier) top(p *Prediction, k int) []Label {
 	})
 	top := make([]Label, min(k, len(order)))
 	for i := range top {
-		top[i] = Label{c.model.Labels[order[i]], order[i], p.Probabilities[order[i]]}
+		top[i] = Label{labels[order[i]], order[i], p.Probabilities[order[i]]}
 	}
 	return top
 }

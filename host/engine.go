@@ -32,6 +32,9 @@ type instance interface {
 	rows(ctx context.Context, rgba []byte) error
 	// run goes on for about that many multiply-adds; nil means that it is not done.
 	run(ctx context.Context, mode sla.Mode, macs int) (*sla.Result, error)
+	// features and match may give nil in the same way.
+	features(ctx context.Context, macs int) ([]float32, error)
+	match(ctx context.Context, gallery []float32, macs int) (*sla.Result, error)
 	trace(ctx context.Context, mode sla.Mode) ([]uint64, error)
 	verify(ctx context.Context) error
 	memory() uint64 // bytes that it holds
@@ -68,6 +71,14 @@ func (i nativeInstance) rows(_ context.Context, rgba []byte) error { return imag
 
 func (i nativeInstance) run(_ context.Context, mode sla.Mode, macs int) (*sla.Result, error) {
 	return i.c.RunFor(mode, macs)
+}
+
+func (i nativeInstance) features(_ context.Context, macs int) ([]float32, error) {
+	return i.c.Features(macs)
+}
+
+func (i nativeInstance) match(_ context.Context, gallery []float32, macs int) (*sla.Result, error) {
+	return i.c.Match(gallery, macs)
 }
 
 func (i nativeInstance) trace(_ context.Context, mode sla.Mode) ([]uint64, error) {

@@ -204,26 +204,67 @@ func (i *wazeroInstance) begin(ctx context.Context, width, height int) error {
 }
 
 func (i *wazeroInstance) rows(ctx context.Context, rgba []byte) error {
-	if n := uint32(len(rgba)); n > i.size {
+	if err := i.write(ctx, rgba); err != nil {
+		return err
+	}
+	return i.do(ctx, "qt_rows", uint64(i.block), uint64(len(rgba)))
+}
+
+// write copies bytes into the instance's block, which grows as needed.
+func (i *wazeroInstance) write(ctx context.Context, b []byte) error {
+	if n := uint32(len(b)); n > i.size {
 		if i.block != 0 {
 			if _, err := i.call(ctx, "qt_free", uint64(i.block)); err != nil {
 				return err
 			}
 		}
-		p, err := i.alloc(ctx, len(rgba))
+		p, err := i.alloc(ctx, len(b))
 		if err != nil {
 			return err
 		}
 		i.block, i.size = p, n
 	}
-	if !i.mod.Memory().Write(i.block, rgba) {
-		return fmt.Errorf("%w: the rows do not fit their block", ErrEngine)
+	if !i.mod.Memory().Write(i.block, b) {
+		return fmt.Errorf("%w: %d bytes do not fit their block", ErrEngine, len(b))
 	}
-	return i.do(ctx, "qt_rows", uint64(i.block), uint64(len(rgba)))
+	return nil
 }
 
 func (i *wazeroInstance) run(ctx context.Context, mode sla.Mode, macs int) (*sla.Result, error) {
-	if err := i.do(ctx, "qt_run", uint64(uint32(mode)), uint64(uint32(macs))); err != nil {
+	return i.outcome(ctx, i.do(ctx, "qt_run", uint64(uint32(mode)), uint64(uint32(macs))))
+}
+
+func (i *wazeroInstance) match(ctx context.Context, gallery []float32, macs int) (*sla.Result, error) {
+	b := sla.AppendBits(nil, gallery)
+	if err := i.write(ctx, b); err != nil {
+		return nil, err
+	}
+	return i.outcome(ctx, i.do(ctx, "qt_match", uint64(i.block), uint64(len(b)), uint64(uint32(macs))))
+}
+
+func (i *wazeroInstance) features(ctx context.Context, macs int) ([]float32, error) {
+	if err := i.do(ctx, "qt_features", uint64(uint32(macs))); err != nil {
+		return nil, err
+	}
+	out, err := i.output(ctx)
+	if err != nil || len(out) == 0 {
+		return nil, err
+	}
+	i.read(out)
+	return i.floats, nil
+}
+
+// read takes floats out of the guest's memory.
+func (i *wazeroInstance) read(b []byte) {
+	i.floats = i.floats[:0]
+	for ; len(b) >= 4; b = b[4:] {
+		i.floats = append(i.floats, math.Float32frombits(binary.LittleEndian.Uint32(b)))
+	}
+}
+
+// outcome is the result of a call that failed or not: nil if it is not there yet.
+func (i *wazeroInstance) outcome(ctx context.Context, err error) (*sla.Result, error) {
+	if err != nil {
 		return nil, err
 	}
 	out, err := i.output(ctx)
@@ -238,10 +279,7 @@ func (i *wazeroInstance) run(ctx context.Context, mode sla.Mode, macs int) (*sla
 	if len(out)/4 != 4+n*(2+views) {
 		return nil, fmt.Errorf("%w: a result of %d bytes for %d classes and %d views", ErrEngine, len(out), n, views)
 	}
-	i.floats = i.floats[:0]
-	for b := out[16:]; len(b) > 0; b = b[4:] {
-		i.floats = append(i.floats, math.Float32frombits(binary.LittleEndian.Uint32(b)))
-	}
+	i.read(out[16:])
 	i.result = sla.Result{Mode: sla.Mode(word(0)), Passes: word(1),
 		Logits: i.floats[:n:n], Probabilities: i.floats[n : 2*n : 2*n]}
 	if views > 0 {

@@ -18,9 +18,10 @@ const (
 	Aggregated      // the mean over all transformations of the joint head's logits: M passes
 	Distilled       // the distilled head on the image: one pass
 	Adaptive        // Distilled, then views one by one until an exit of the slab is taken: 1 to M passes
+	Matched         // by what a user showed, not by a head: see Match; not for Run
 )
 
-var modeNames = [...]string{"auto", format.ModeBaseline, format.ModeSingle, format.ModeAggregated, format.ModeDistilled, format.ModeAdaptive}
+var modeNames = [...]string{"auto", format.ModeBaseline, format.ModeSingle, format.ModeAggregated, format.ModeDistilled, format.ModeAdaptive, "matched"}
 
 // modeHeads gives the head that a mode reads, first.
 var modeHeads = [...]string{"", format.HeadClass, format.HeadJoint, format.HeadJoint, format.HeadDistilled, format.HeadDistilled}
@@ -32,17 +33,19 @@ func (m Mode) String() string {
 	return modeNames[m]
 }
 
+var errGallery = modeError("a gallery needs a row of features for each class and view")
+
 // ErrMode says that a mode is unknown, or that a slab does not give it.
 var ErrMode = errors.New("mode not available")
 
 // ParseMode reads the name of a mode.
 func ParseMode(name string) (Mode, error) {
-	for i, n := range modeNames {
+	for i, n := range modeNames[:Matched] {
 		if n == name {
 			return Mode(i), nil
 		}
 	}
-	return 0, modeError("there is no mode " + name + "; use " + join(modeNames[:]))
+	return 0, modeError("there is no mode " + name + "; use " + join(modeNames[:Matched]))
 }
 
 // join is strings.Join with commas; package strings would bring the tables of
@@ -98,6 +101,7 @@ type Classifier struct {
 	input      []float32   // dense (C, H, W), the preprocessed image
 	features   [][]float32 // per view, z_j
 	lengths    []float32   // per view, |z_j|
+	directions []float32   // (M, F), z_j/|z_j|
 	passes     int         // views whose z_j is known for this image: the first ones
 	layer      int         // the layer at which the pass under way stands
 	haveInput  bool

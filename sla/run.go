@@ -19,9 +19,6 @@ func (c *Classifier) run(mode Mode, macs int, observe func(out *value)) (*Result
 	if err != nil {
 		return nil, err
 	}
-	if _, err := c.Input(); err != nil {
-		return nil, err
-	}
 	if observe != nil {
 		c.passes, c.layer = 0, 0 // every layer is to be seen
 	}
@@ -30,11 +27,8 @@ func (c *Classifier) run(mode Mode, macs int, observe func(out *value)) (*Result
 		passes = c.joint.Views
 	}
 	for {
-		for c.passes < passes {
-			if macs <= 0 {
-				return nil, nil
-			}
-			macs -= c.step(observe)
+		if macs, err = c.look(passes, macs, observe); c.passes < passes {
+			return nil, err
 		}
 		c.answer(mode, passes)
 		if mode != Adaptive || passes == c.joint.Views || c.margin() >= c.manifest.Exits[passes-1].Margin {
@@ -50,6 +44,18 @@ func (c *Classifier) run(mode Mode, macs int, observe func(out *value)) (*Result
 	return &c.result, nil
 }
 
+// look goes on until so many passes of the image are complete, or about so many
+// multiply-adds are taken, and gives what is left of those.
+func (c *Classifier) look(passes, macs int, observe func(out *value)) (left int, err error) {
+	if _, err := c.Input(); err != nil {
+		return 0, err
+	}
+	for c.passes < passes && macs > 0 {
+		macs -= c.step(observe)
+	}
+	return macs, nil
+}
+
 // answer makes a result, but for its probabilities, of the first passes.
 func (c *Classifier) answer(mode Mode, passes int) {
 	c.result = Result{Mode: mode, Passes: passes, Logits: c.logits, Probabilities: c.probs}
@@ -62,7 +68,7 @@ func (c *Classifier) answer(mode Mode, passes int) {
 		i++
 	}
 	if kind == format.HeadJoint {
-		c.aggregate(&c.heads[i], passes)
+		c.aggregate(&c.heads[i], c.joint, passes)
 	} else {
 		c.plain(&c.heads[i])
 	}
@@ -108,17 +114,18 @@ func (c *Classifier) plain(h *linear) {
 
 // aggregate gives s_i = 1/J Σ_j w_{i,j}·z_j over the first J views: the mean of
 // logits, each from its own transformed image (SLA paper, eq. 4).
-func (c *Classifier) aggregate(h *linear, views int) {
-	for i := range c.logits {
+func (c *Classifier) aggregate(h *linear, joint Joint, views int) {
+	r := &c.result
+	r.Views = c.views[:views*joint.Classes]
+	for i := range r.Logits {
 		var sum float32
 		for j := range views {
-			v := c.logit(h, c.joint.Index(i, j), j)
-			c.views[j*c.joint.Classes+i] = canonical(v)
+			v := c.logit(h, joint.Index(i, j), j)
+			r.Views[j*joint.Classes+i] = canonical(v)
 			sum += v
 		}
-		c.logits[i] = canonical(sum / float32(views))
+		r.Logits[i] = canonical(sum / float32(views))
 	}
-	c.result.Views = c.views[:views*c.joint.Classes]
 }
 
 // Trace runs a mode and fingerprints what every layer made: for each pass, one

@@ -19,6 +19,9 @@
 //	qt_input()                    output: the preprocessed image, float32 (C, H, W)
 //	qt_run(mode, macs)            classifies it, or goes on with it, for about so many
 //	                              multiply-adds; output: a result, or nothing yet
+//	qt_features(macs)             output: the directions of its views, float32 (M, F), or nothing yet
+//	qt_match(pointer, size, macs) classifies it by a gallery, float32 (classes, M, F) in a
+//	                              block; output: a result, or nothing yet
 //	qt_trace(mode)                output: a fingerprint of every layer, uint64 each
 //	qt_close()                    drops the slab
 //

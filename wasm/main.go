@@ -24,18 +24,6 @@ const (
 	codeBlock
 )
 
-var kinds = []struct {
-	err  error
-	code int32
-}{
-	{format.ErrNotSlab, codeNotSlab},
-	{format.ErrVersion, codeVersion},
-	{format.ErrCorrupt, codeCorrupt},
-	{format.ErrUnsupported, codeUnsupported},
-	{sla.ErrMode, codeMode},
-	{sla.ErrSelfTest, codeSelfTest},
-}
-
 var (
 	blocks     [][]byte // what qt_alloc gave; holds it for the collector
 	output     []byte
@@ -52,19 +40,30 @@ const maxBlock = 1 << 30
 func address(b []byte) uint32 { return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }
 
 // fail makes the error the output and gives its code. Errors without a kind of
-// their own are about the image.
+// their own are about the image. errors.Is would bring reflection into the module;
+// the errors of format and sla unwrap to their kinds in one step.
 func fail(err error) int32 {
 	output = append(output[:0], err.Error()...)
+	if u, ok := err.(interface{ Unwrap() error }); ok {
+		err = u.Unwrap()
+	}
 	switch err {
 	case errNoSlab:
 		return codeNoSlab
 	case errBlock:
 		return codeBlock
-	}
-	for _, k := range kinds {
-		if errors.Is(err, k.err) {
-			return k.code
-		}
+	case format.ErrNotSlab:
+		return codeNotSlab
+	case format.ErrVersion:
+		return codeVersion
+	case format.ErrCorrupt:
+		return codeCorrupt
+	case format.ErrUnsupported:
+		return codeUnsupported
+	case sla.ErrMode:
+		return codeMode
+	case sla.ErrSelfTest:
+		return codeSelfTest
 	}
 	return codeImage
 }
@@ -72,6 +71,15 @@ func fail(err error) int32 {
 func done(err error) int32 {
 	if err != nil {
 		return fail(err)
+	}
+	return codeOK
+}
+
+// ready begins a call that needs a slab.
+func ready() int32 {
+	output = output[:0]
+	if classifier == nil {
+		return fail(errNoSlab)
 	}
 	return codeOK
 }
@@ -146,9 +154,8 @@ func closeSlab() int32 {
 
 //go:wasmexport qt_describe
 func describe() int32 {
-	output = output[:0]
-	if model == nil {
-		return fail(errNoSlab)
+	if code := ready(); code != codeOK {
+		return code
 	}
 	output = model.AppendJSON(output)
 	return codeOK
@@ -156,9 +163,8 @@ func describe() int32 {
 
 //go:wasmexport qt_verify
 func verify() int32 {
-	output = output[:0]
-	if classifier == nil {
-		return fail(errNoSlab)
+	if code := ready(); code != codeOK {
+		return code
 	}
 	if err := classifier.SelfTest(); err != nil {
 		return fail(err)
@@ -169,18 +175,16 @@ func verify() int32 {
 
 //go:wasmexport qt_begin
 func begin(width, height uint32) int32 {
-	output = output[:0]
-	if classifier == nil {
-		return fail(errNoSlab)
+	if code := ready(); code != codeOK {
+		return code
 	}
 	return done(classifier.Begin(int(width), int(height)))
 }
 
 //go:wasmexport qt_rows
 func rows(pointer, size uint32) int32 {
-	output = output[:0]
-	if classifier == nil {
-		return fail(errNoSlab)
+	if code := ready(); code != codeOK {
+		return code
 	}
 	rgba, err := block(pointer, size)
 	if err != nil {
@@ -191,9 +195,8 @@ func rows(pointer, size uint32) int32 {
 
 //go:wasmexport qt_input
 func input() int32 {
-	output = output[:0]
-	if classifier == nil {
-		return fail(errNoSlab)
+	if code := ready(); code != codeOK {
+		return code
 	}
 	x, err := classifier.Input()
 	if err != nil {
@@ -205,21 +208,42 @@ func input() int32 {
 
 //go:wasmexport qt_run
 func run(mode int32, macs uint32) int32 {
-	output = output[:0]
-	if classifier == nil {
-		return fail(errNoSlab)
+	if code := ready(); code != codeOK {
+		return code
 	}
-	r, err := classifier.RunFor(sla.Mode(mode), int(macs))
+	return put(classifier.RunFor(sla.Mode(mode), int(macs)))
+}
+
+//go:wasmexport qt_features
+func features(macs uint32) int32 {
+	if code := ready(); code != codeOK {
+		return code
+	}
+	z, err := classifier.Features(int(macs))
+	output = sla.AppendBits(output, z)
+	return done(err)
+}
+
+//go:wasmexport qt_match
+func match(pointer, size, macs uint32) int32 {
+	if code := ready(); code != codeOK {
+		return code
+	}
+	b, err := block(pointer, size)
 	if err != nil {
 		return fail(err)
 	}
-	if r == nil {
-		return codeOK
+	return put(classifier.Match(unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), size/4), int(macs)))
+}
+
+// put makes a result the output, or nothing if there is none yet.
+func put(r *sla.Result, err error) int32 {
+	if r == nil || err != nil {
+		return done(err)
 	}
 	n := len(r.Logits)
-	for _, v := range []int{int(r.Mode), r.Passes, n, len(r.Views) / n} {
-		output = append(output, byte(v), byte(v>>8), byte(v>>16), byte(v>>24))
-	}
+	head := []uint32{uint32(r.Mode), uint32(r.Passes), uint32(n), uint32(len(r.Views) / n)}
+	output = append(output, unsafe.Slice((*byte)(unsafe.Pointer(&head[0])), 16)...)
 	output = sla.AppendBits(output, r.Logits)
 	output = sla.AppendBits(output, r.Probabilities)
 	output = sla.AppendBits(output, r.Views)
@@ -228,18 +252,13 @@ func run(mode int32, macs uint32) int32 {
 
 //go:wasmexport qt_trace
 func trace(mode int32) int32 {
-	output = output[:0]
-	if classifier == nil {
-		return fail(errNoSlab)
+	if code := ready(); code != codeOK {
+		return code
 	}
 	t, err := classifier.Trace(sla.Mode(mode))
 	if err != nil {
 		return fail(err)
 	}
-	for _, v := range t {
-		for shift := 0; shift < 64; shift += 8 {
-			output = append(output, byte(v>>shift))
-		}
-	}
+	output = append(output, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(t))), 8*len(t))...)
 	return codeOK
 }
