@@ -80,17 +80,50 @@ export class Guest {
     return new Float32Array(this.#output().buffer);
   }
 
+  /** Classifies an image. */
+  classify(image, mode) {
+    this.image(image);
+    return this.run(mode);
+  }
+
   /** Classifies the image that was handed over. */
   run(mode) {
-    let out;
-    do { // a call is bounded by a number of multiply-adds, which few models exceed
-      this.#do('qt_run', modeNumber(mode), -1);
-      out = this.#output();
-    } while (out.length === 0);
+    return this.#result('qt_run', modeNumber(mode));
+  }
+
+  /** The directions of an image's views: float32 (M, F). */
+  features(image) {
+    this.image(image);
+    return new Float32Array(this.#finish('qt_features').buffer);
+  }
+
+  /** Classifies an image by a gallery, float32 (classes, M, F). */
+  match(image, gallery) {
+    this.image(image);
+    const pointer = this.#alloc(gallery.byteLength);
+    new Float32Array(this.#memory.buffer, pointer, gallery.length).set(gallery);
+    try {
+      return this.#result('qt_match', pointer, gallery.byteLength);
+    } finally {
+      this.#call('qt_free', pointer);
+    }
+  }
+
+  /** Calls until there is an output: a call is bounded by multiply-adds, which few models exceed. */
+  #finish(name, ...args) {
+    for (;;) {
+      this.#do(name, ...args, -1);
+      const out = this.#output();
+      if (out.length > 0) return out;
+    }
+  }
+
+  #result(name, ...args) {
+    const out = this.#finish(name, ...args);
     const [number, passes, classes, views] = new Uint32Array(out.buffer, 0, 4);
     const floats = (from, n) => new Float32Array(out.buffer.slice(16 + 4 * from, 16 + 4 * (from + n)));
     const result = {
-      mode: modes[number],
+      mode: [...modes, 'matched'][number],
       passes,
       logits: floats(0, classes),
       probabilities: floats(classes, classes),

@@ -23,6 +23,8 @@ async function attempt(f) {
 let classifier;
 let results = []; // of the last picture, one a mode
 let running = Promise.resolve();
+let gallery; // of the model
+let shown; // the last picture, as it was given
 const times = new Map(); // milliseconds by mode, of the pictures of this model
 
 /** Does things to the classifier one after the other. */
@@ -42,6 +44,9 @@ async function show(input, what) {
     times.set(mode, [...(times.get(mode) ?? []), result.ms].slice(-50));
   }
   const pixels = await classifier.input();
+  shown = input;
+  $('add').disabled = false;
+  await compare();
   paint($('seen'), pixels, info.input, info.transforms[0]);
   summarise();
   const digests = Object.fromEntries(await Promise.all(results.map(async (r) => [r.mode, await digest(r.logits)])));
@@ -101,6 +106,10 @@ async function open(model, models) {
     },
   });
   const { info } = classifier;
+  gallery = classifier.gallery();
+  shown = undefined;
+  $('add').disabled = true;
+  showTaught();
   results = [];
   times.clear();
   firstTime = undefined;
@@ -138,6 +147,36 @@ function setUpSamples(samples) {
   }));
 }
 
+/** Compares the picture with what was taught. */
+async function compare() {
+  if (gallery.examples.length === 0) return;
+  const { top } = await gallery.classify(shown);
+  $('like').replaceChildren('Most like ', make('strong', { textContent: top[0].label }),
+    top.length > 1 ? ` (${top.map(({ label, probability }) => `${label} ${percent(probability)}`).join(', ')}).` : '. Teach it something else as well.');
+}
+
+async function teach() {
+  const label = $('name').value.trim();
+  if (!label || !shown) return;
+  await gallery.enrol(label, shown);
+  showTaught();
+  await compare();
+}
+
+function showTaught() {
+  $('like').replaceChildren();
+  $('taught').replaceChildren(...gallery.examples.map(({ label, pictures }) => {
+    const forget = make('button', { type: 'button', textContent: 'Forget', title: `Forget ${label}` });
+    forget.setAttribute('aria-label', `Forget ${label}`);
+    forget.addEventListener('click', () => inTurn(async () => {
+      gallery.forget(label);
+      showTaught();
+      if (shown) await compare();
+    }));
+    return make('li', {}, make('strong', { textContent: label }), ` ${pictures === 1 ? 'one picture' : `${pictures} pictures`} `, forget);
+  }));
+}
+
 async function verify() {
   const here = await classifier.verify();
   const { digest: there } = classifier.info.selftest;
@@ -150,6 +189,10 @@ await attempt(async () => {
   const models = await response.json();
   $('models').addEventListener('change', (e) => inTurn(() => open(models.find((m) => m.src === e.target.value), models)));
   $('switch').addEventListener('change', summarise);
+  $('teach').addEventListener('submit', (e) => {
+    e.preventDefault();
+    inTurn(teach);
+  });
   $('verify').addEventListener('click', () => inTurn(verify));
   setUpFiles(classify, attempt);
   setUpDrawing(classify);

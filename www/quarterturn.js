@@ -72,21 +72,26 @@ class LocalEngine {
   #guest;
 
   async call(name, ...args) {
-    switch (name) {
-      case 'open':
-        this.#guest = await Guest.start(args[0]);
-        return this.#guest.open(args[1]);
-      case 'classify':
-        this.#guest.image(args[0]);
-        return this.#guest.run(args[1]);
-      default:
-        return this.#guest[name](...args);
-    }
+    if (name !== 'open') return this.#guest[name](...args);
+    this.#guest = await Guest.start(args[0]);
+    return this.#guest.open(args[1]);
   }
 
   close() {
     this.#guest = undefined;
   }
+}
+
+/** What a call for an answer gives, with its time and the foremost labels. */
+async function prediction(labels, topK, call, ...args) {
+  const start = performance.now();
+  const result = await call(...args);
+  const ms = performance.now() - start;
+  const top = Array.from(result.logits, (logit, index) => ({ logit, index }))
+    .sort((a, b) => b.logit - a.logit || a.index - b.index)
+    .slice(0, topK)
+    .map(({ index }) => ({ label: labels[index], index, probability: result.probabilities[index] }));
+  return { top, ...result, ms };
 }
 
 /** Runs the module in a worker. */
@@ -152,15 +157,15 @@ export class Classifier {
    * @returns {Promise<Prediction>}
    */
   async classify(input, { mode = 'auto', topK = 5 } = {}) {
-    const image = await pixelsOf(input);
-    const start = performance.now();
-    const result = await this.#call('classify', image, mode);
-    const ms = performance.now() - start;
-    const top = Array.from(result.logits, (logit, index) => ({ logit, index }))
-      .sort((a, b) => b.logit - a.logit || a.index - b.index)
-      .slice(0, topK)
-      .map(({ index }) => ({ label: this.info.labels[index], index, probability: result.probabilities[index] }));
-    return { top, ...result, ms };
+    return prediction(this.info.labels, topK, this.#call.bind(this), 'classify', await pixelsOf(input), mode);
+  }
+
+  /**
+   * A gallery without examples: it classifies by what it is shown. It ends with this classifier.
+   * @returns {Gallery}
+   */
+  gallery() {
+    return new Gallery(this.#call.bind(this));
   }
 
   /**
@@ -195,5 +200,67 @@ export class Classifier {
   #call(...args) {
     if (!this.#engine) return Promise.reject(new QuarterturnError('closed', 'the classifier was closed'));
     return this.#engine.call(...args);
+  }
+}
+
+/**
+ * Tells things apart by a few pictures of each, things that the model was never trained
+ * on: what the net makes of a picture's views is compared with what it made of theirs.
+ */
+export class Gallery {
+  #call;
+  /** @type {{ label: string, pictures: number, sum: Float32Array }[]} */
+  #classes = [];
+
+  /** @private */
+  constructor(call) {
+    this.#call = call;
+  }
+
+  /**
+   * Adds a picture of something.
+   * @param {string} label
+   * @param {Input} input
+   * @returns {Promise<void>}
+   */
+  async enrol(label, input) {
+    const directions = await this.#call('features', await pixelsOf(input));
+    const known = this.#classes.find((c) => c.label === label);
+    if (!known) {
+      this.#classes.push({ label, pictures: 1, sum: directions });
+      return;
+    }
+    known.pictures++;
+    directions.forEach((v, i) => { known.sum[i] += v; });
+  }
+
+  /**
+   * Drops a label and its pictures.
+   * @param {string} label
+   */
+  forget(label) {
+    this.#classes = this.#classes.filter((c) => c.label !== label);
+  }
+
+  /**
+   * The labels, in the order in which they came, and how many pictures each has.
+   * @returns {{ label: string, pictures: number }[]}
+   */
+  get examples() {
+    return this.#classes.map(({ label, pictures }) => ({ label, pictures }));
+  }
+
+  /**
+   * Says what a picture is most like; topK is how many labels to name.
+   * @param {Input} input
+   * @param {{ topK?: number }} [options]
+   * @returns {Promise<Prediction>}
+   */
+  async classify(input, { topK = 5 } = {}) {
+    if (this.#classes.length === 0) throw new QuarterturnError('mode', 'nothing is enrolled yet');
+    const width = this.#classes[0].sum.length;
+    const gallery = new Float32Array(this.#classes.length * width);
+    this.#classes.forEach(({ sum }, i) => gallery.set(sum, i * width));
+    return prediction(this.#classes.map((c) => c.label), topK, this.#call, 'match', await pixelsOf(input), gallery);
   }
 }

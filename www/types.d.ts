@@ -46,8 +46,8 @@ export interface Prediction {
   top: Label[];
   logits: Float32Array;
   probabilities: Float32Array;
-  /** The mode that ran, with `auto` resolved. */
-  mode: Mode;
+  /** The mode that ran, with `auto` resolved; `matched` from a gallery. */
+  mode: Mode | 'matched';
   /** Passes of the network it took. */
   passes: number;
   /** Milliseconds from pixels to answer, the way to the worker included. */

@@ -5,22 +5,15 @@ import { Guest } from './guest.js';
 
 let guest;
 
-const calls = {
-  async open(module, slab) {
-    guest = await Guest.start(module);
-    return guest.open(slab);
-  },
-  verify: () => guest.verify(),
-  classify(image, mode) {
-    guest.image(image);
-    return guest.run(mode);
-  },
-  input: () => guest.input(),
-};
+async function answer(call, args) {
+  if (call !== 'open') return guest[call](...args);
+  guest = await Guest.start(args[0]);
+  return guest.open(args[1]);
+}
 
 self.onmessage = async ({ data: { id, call, args } }) => {
   try {
-    self.postMessage({ id, value: await calls[call](...args) });
+    self.postMessage({ id, value: await answer(call, args) });
   } catch (error) {
     self.postMessage({ id, error: { code: error.code ?? 'crashed', message: error.message } });
   }

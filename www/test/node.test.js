@@ -40,6 +40,37 @@ test('classifies in every mode', async () => {
   await assert.rejects(c.classify(grey(5, 5)), failsWith('closed', /closed/));
 });
 
+test('a gallery tells apart what it was shown', async () => {
+  const c = await load(slab, { wasm });
+  const g = c.gallery();
+  await assert.rejects(g.classify(grey(8, 8)), failsWith('mode', /nothing is enrolled/));
+  // Stripes across and stripes down, each at three widths.
+  const stripes = (down, width) => {
+    const image = grey(28, 28);
+    for (let y = 0; y < 28; y++) {
+      for (let x = 0; x < 28; x++) image.data.fill((((down ? x : y) / width) & 1) * 255, 4 * (28 * y + x), 4 * (28 * y + x) + 3);
+    }
+    return image;
+  };
+  for (const width of [2, 4, 7]) {
+    await g.enrol('across', stripes(false, width));
+    await g.enrol('down', stripes(true, width));
+  }
+  await g.enrol('grey', grey(9, 9));
+  assert.deepEqual(g.examples, [{ label: 'across', pictures: 3 }, { label: 'down', pictures: 3 }, { label: 'grey', pictures: 1 }]);
+  for (const width of [3, 5]) {
+    assert.equal((await g.classify(stripes(false, width))).top[0].label, 'across');
+    const p = await g.classify(stripes(true, width), { topK: 2 });
+    assert.deepEqual([p.top[0].label, p.top.length, p.mode, p.passes, p.logits.length, p.views.length], ['down', 2, 'matched', 4, 3, 4]);
+  }
+  g.forget('down');
+  assert.equal((await g.classify(stripes(true, 3))).logits.length, 2);
+  // The classifier's own modes are as they were.
+  assert.equal((await c.classify(grey(5, 5))).mode, info.recommended);
+  await c.close();
+  await assert.rejects(g.enrol('late', grey(4, 4)), failsWith('closed', /closed/));
+});
+
 test('takes files and compiled modules', async () => {
   const c = await load(slabFile, { wasm: await WebAssembly.compile(wasm) });
   assert.equal(c.info.hash, info.hash);

@@ -237,3 +237,21 @@ test('a damaged slab is explained', async () => {
   await page.waitForSelector('#status.error');
   assert.match(await page.textContent('#status'), /corrupt slab: .* there are 9999/);
 });
+
+test('it is taught two things, and told to forget one', async () => {
+  await ready();
+  assert.ok(await page.isDisabled('#add'));
+  for (const [sample, name] of [[1, 'first'], [8, '<b>eighth</b>'], [8, '<b>eighth</b>']]) {
+    await answer(() => page.click(`#samples button:nth-child(${sample})`));
+    await page.fill('#name', name);
+    await page.click('#add');
+    await page.waitForFunction((n) => document.getElementById('taught').textContent.includes(n), name);
+  }
+  await page.waitForFunction(() => document.getElementById('taught').textContent.includes('2 pictures'));
+  await page.waitForFunction(() => document.querySelector('#like strong')?.textContent === '<b>eighth</b>');
+  await answer(() => page.click('#samples button:nth-child(1)'));
+  await page.waitForFunction(() => document.querySelector('#like strong')?.textContent === 'first');
+  await page.click('#taught li:nth-child(1) button');
+  await page.waitForFunction(() => document.querySelectorAll('#taught li').length === 1 && document.querySelector('#like strong')?.textContent === '<b>eighth</b>');
+  assert.deepEqual(problems, []);
+});

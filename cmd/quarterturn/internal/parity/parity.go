@@ -10,6 +10,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/quarterturn/quarterturn/format"
@@ -45,6 +46,9 @@ type job struct {
 	trace  *tracePoint // run only this, and fingerprint every layer
 }
 
+// matched is the number of classes of the gallery that the first images make.
+func (j *job) matched() int { return min(10, len(j.images)) }
+
 type tracePoint struct {
 	Image int    `json:"image"`
 	Mode  string `json:"mode"`
@@ -52,7 +56,7 @@ type tracePoint struct {
 
 // An outcome is what a target computed.
 type outcome struct {
-	logits []byte // little-endian float32 (modes, images, classes)
+	logits []byte // little-endian float32: (modes, images, classes), then (images, matched classes)
 	trace  []uint64
 }
 
@@ -85,8 +89,8 @@ func Check(ctx context.Context, slab []byte, images []*image.NRGBA, targets []st
 		return nil, err
 	}
 	j := &job{slab: slab, model: model, images: images}
-	r := &Report{Equal: true, Images: len(images), Modes: model.Modes()}
-	for _, name := range r.Modes {
+	r := &Report{Equal: true, Images: len(images), Modes: append(model.Modes(), sla.Matched.String())}
+	for _, name := range model.Modes() {
 		mode, err := sla.ParseMode(name)
 		if err != nil {
 			return nil, err
@@ -110,7 +114,7 @@ func Check(ctx context.Context, slab []byte, images []*image.NRGBA, targets []st
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", targets[i], err)
 		}
-		if want := 4 * len(j.modes) * len(images) * model.Classes(); len(o.logits) != want {
+		if want := 4 * len(images) * (len(j.modes)*model.Classes() + j.matched()); len(o.logits) != want {
 			return nil, fmt.Errorf("%s gave %d bytes of logits, want %d", targets[i], len(o.logits), want)
 		}
 		sum := sha256.Sum256(o.logits)
@@ -135,10 +139,16 @@ func locate(ctx context.Context, j *job, a, b *outcome, runA, runB target, nameA
 	for a.logits[at] == b.logits[at] {
 		at++
 	}
-	at /= 4 * j.model.Classes()
 	traced := *j
-	mode := j.modes[at/len(j.images)]
-	traced.trace = &tracePoint{at % len(j.images), mode.String()}
+	var mode string
+	if n := len(j.images) * j.model.Classes(); at/4 < n*len(j.modes) {
+		mode = j.modes[at/4/n].String()
+		traced.trace = &tracePoint{at / 4 % n / j.model.Classes(), mode}
+	} else {
+		mode = sla.Matched.String()
+		// No mode's trace has more views than the last's.
+		traced.trace = &tracePoint{(at/4 - n*len(j.modes)) / j.matched(), j.modes[len(j.modes)-1].String()}
+	}
 	where := fmt.Sprintf("%s and %s part on image %d in mode %s", nameA, nameB, traced.trace.Image, mode)
 	ta, err := runA(ctx, &traced)
 	if err != nil {
@@ -185,6 +195,19 @@ func inProcess(e host.Engine) target {
 				}
 				o.logits = sla.AppendBits(o.logits, p.Logits)
 			}
+		}
+		g := c.NewGallery()
+		for i, img := range j.images[:min(2*j.matched(), len(j.images))] {
+			if err := g.Enrol(ctx, strconv.Itoa(i%j.matched()), img); err != nil {
+				return nil, err
+			}
+		}
+		for _, img := range j.images {
+			p, err := g.Classify(ctx, img)
+			if err != nil {
+				return nil, err
+			}
+			o.logits = sla.AppendBits(o.logits, p.Logits)
 		}
 		return o, nil
 	}
