@@ -59,6 +59,7 @@ func (s *Split) hash() [32]byte {
 
 // DataHelp says how data sets are named.
 const DataHelp = "fashion-mini (built in), fashion:DIR (the four IDX files of Fashion-MNIST), cifar10:DIR or cifar100:DIR (the binary files), " +
+	"omniglot:DIR (the archives images_background_small1.zip and 2: 136 characters) or omniglot-new:DIR (106 others, test images alone), " +
 	"folder:DIR (DIR/train/CLASS/*.png, jpg, gif or webp, and DIR/test/CLASS/...)"
 
 // A Source says where a data set is, what to call it and, for image folders, how
@@ -87,6 +88,8 @@ func (source Source) Load() (*Dataset, error) {
 		d, err = loadCIFAR(os.DirFS(dir), "data_batch_[0-9]*.bin", "test_batch.bin", 0, cifar10Labels)
 	case kind == "cifar100":
 		d, err = loadCIFAR100(os.DirFS(dir))
+	case kind == "omniglot" || kind == "omniglot-new":
+		d, err = loadOmniglot(dir, kind == "omniglot-new")
 	case kind == "folder":
 		size := source.Size
 		if size == 0 {

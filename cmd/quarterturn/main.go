@@ -52,7 +52,7 @@ func run(ctx context.Context, args []string) error {
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(demoCommand(), trainCommand(), newCommand(), evalCommand(), calibrateCommand(), predictCommand(), inspectCommand(),
+	root.AddCommand(demoCommand(), trainCommand(), newCommand(), evalCommand(), calibrateCommand(), fewshotCommand(), predictCommand(), inspectCommand(),
 		verifyCommand(), exportCommand(), parityCommand(), benchCommand(), reproduceCommand(), serveCommand(), scoreCommand())
 	for _, c := range root.Commands() {
 		f := c.RunE

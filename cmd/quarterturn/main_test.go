@@ -25,6 +25,7 @@ import (
 	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/format/pack"
 	"github.com/quarterturn/quarterturn/sla/slatest"
+	"github.com/quarterturn/quarterturn/trainer"
 )
 
 // The tests run this very program: with the variable set it is the command.
@@ -122,6 +123,8 @@ func TestBadInput(t *testing.T) {
 		{"predict --model @plain.slab --mode aggregated @picture.png", 1, "this slab does not give the mode aggregated; it gives baseline"},
 		{"inspect @letter.txt", 1, "not a slab"},
 		{"verify @cut.slab", 1, "corrupt slab"},
+		{"fewshot eval --model @tiny.slab --data fashion-mini --way 11", 1, "10 classes have the 20 images that an episode needs, want 11"},
+		{"train --data omniglot:@none --out @lines", 1, "images_background_small1.zip"},
 		{"calibrate --out @lines", 2, "give --run, or --model and --data"},
 		{"calibrate --run @none --out @lines", 1, "holds no run"},
 		{"calibrate --model @plain.slab --data fashion-mini --out @lines", 1, "needs a joint and a distilled head"},
@@ -238,6 +241,15 @@ func TestLongTailAndCalibrate(t *testing.T) {
 	_, stderr, code = runCommand(t, "eval", "--model", slab, "--data", "fashion-mini", "--limit", "100", "--confusion", picture)
 	if b, err := os.ReadFile(picture); err != nil || code != 0 || !strings.Contains(string(b), "Ankle boot") || !strings.Contains(stderr, "adaptive") {
 		t.Errorf("exit code %d, %q, %v, %.100s", code, stderr, err, b)
+	}
+}
+
+func TestFewShotEval(t *testing.T) {
+	at := folder(t)
+	stdout, stderr, code := runCommand(t, "fewshot", "eval", "--model", at("tiny.slab"), "--data", "fashion-mini", "--episodes", "20", "--json")
+	var e []trainer.Estimate
+	if err := json.Unmarshal([]byte(stdout), &e); err != nil || code != 0 || len(e) != 2 || e[1].Views != 4 || e[0].Accuracy < .25 || e[1].Interval <= 0 {
+		t.Errorf("exit code %d, %q, %q, %v", code, stdout, stderr, err)
 	}
 }
 

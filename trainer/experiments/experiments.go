@@ -11,7 +11,8 @@ type Experiment struct {
 	Name  string
 	About string // a line for people
 	data  trainer.Source
-	tail  bool // the table has the classes of a long tail apart
+	tail  bool           // the table has the classes of a long tail apart
+	novel trainer.Source // if it is set, the table is of few-shot episodes of these classes
 	ways  []way
 }
 
@@ -22,8 +23,9 @@ type way struct {
 	change func(c *trainer.Config)
 }
 
-// All lists the experiments; cifar10 is the folder of CIFAR-10's binary files.
-func All(cifar10 string) []Experiment {
+// All lists the experiments; cifar10 is the folder of CIFAR-10's binary files, omniglot
+// that of the two smaller archives of Omniglot.
+func All(cifar10, omniglot string) []Experiment {
 	small := func(net, method string, epochs int) func(c *trainer.Config) {
 		return func(c *trainer.Config) {
 			c.Net, c.Method, c.Epochs, c.Batch, c.Decay = net, method, epochs, 32, 5e-4
@@ -32,11 +34,17 @@ func All(cifar10 string) []Experiment {
 	cifar := func(method string, epochs int) func(c *trainer.Config) {
 		return func(c *trainer.Config) { c.Method, c.Epochs = method, epochs }
 	}
+	characters := func(method string, epochs int) func(c *trainer.Config) {
+		return func(c *trainer.Config) {
+			c.Method, c.Epochs, c.Batch, c.Decay, c.Augment = method, epochs, 32, 5e-4, "crop"
+		}
+	}
 	// few is limited data; the epochs make about as many steps of every size.
 	few := func(perClass int, method string, epochs int) func(c *trainer.Config) {
 		return func(c *trainer.Config) { c.TrainPerClass, c.Method, c.Epochs = perClass, method, epochs }
 	}
-	limited := Experiment{"limited", "few images a class: the gain of SLA+SD against the amount of data", trainer.Source{Data: "cifar10:" + cifar10}, false, nil}
+	limited := Experiment{Name: "limited", About: "few images a class: the gain of SLA+SD against the amount of data",
+		data: trainer.Source{Data: "cifar10:" + cifar10}}
 	for _, size := range []struct{ perClass, epochs int }{{100, 140}, {500, 28}, {2000, 7}} {
 		name := fmt.Sprint(size.perClass, " a class, ")
 		limited.ways = append(limited.ways,
@@ -44,7 +52,8 @@ func All(cifar10 string) []Experiment {
 			way{name + "sla+sd", 3, few(size.perClass, "sla+sd", size.epochs)},
 			way{name + "baseline, 4x the steps", 3, few(size.perClass, "baseline", 4*size.epochs)})
 	}
-	longTail := Experiment{"long-tail", "classes of unequal numbers of images: losses for them, with and without SLA+SD", trainer.Source{Data: "cifar10:" + cifar10}, true, nil}
+	longTail := Experiment{Name: "long-tail", About: "classes of unequal numbers of images: losses for them, with and without SLA+SD",
+		data: trainer.Source{Data: "cifar10:" + cifar10}, tail: true}
 	for _, tail := range []struct {
 		ratio  float64
 		epochs int // for about 1,000 steps
@@ -61,7 +70,7 @@ func All(cifar10 string) []Experiment {
 		}
 	}
 	return []Experiment{
-		{"fashion-mini", "the built-in pictures of clothes: small nets, short runs", trainer.Source{Data: "fashion-mini"}, false, []way{
+		{Name: "fashion-mini", About: "the built-in pictures of clothes: small nets, short runs", data: trainer.Source{Data: "fashion-mini"}, ways: []way{
 			{"resnet8, baseline", 3, small("resnet8", "baseline", 14)},
 			{"resnet8, sla+sd", 3, small("resnet8", "sla+sd", 14)},
 			{"resnet8, baseline, 4x the steps", 3, small("resnet8", "baseline", 56)},
@@ -69,7 +78,7 @@ func All(cifar10 string) []Experiment {
 			{"resnet8w8, sla+sd", 3, small("resnet8w8", "sla+sd", 30)},
 			{"resnet8w8, baseline, 4x the steps", 3, small("resnet8w8", "baseline", 120)},
 		}},
-		{"cifar10", "the five methods with equal steps, and the baseline with four times as many", trainer.Source{Data: "cifar10:" + cifar10}, false, []way{
+		{Name: "cifar10", About: "the five methods with equal steps, and the baseline with four times as many", data: trainer.Source{Data: "cifar10:" + cifar10}, ways: []way{
 			{"baseline", 1, cifar("baseline", 15)},
 			{"da", 1, cifar("da", 15)},
 			{"mt", 1, cifar("mt", 15)},
@@ -78,5 +87,12 @@ func All(cifar10 string) []Experiment {
 			{"baseline, 4x the steps", 1, cifar("baseline", 60)},
 		}},
 		limited, longTail,
+		{Name: "omniglot", About: "new characters told apart by a few drawings of each", data: trainer.Source{Data: "omniglot:" + omniglot},
+			novel: trainer.Source{Data: "omniglot-new:" + omniglot}, ways: []way{
+				{"baseline", 3, characters("baseline", 30)},
+				{"sla", 3, characters("sla", 30)},
+				{"sla+sd", 3, characters("sla+sd", 30)},
+				{"baseline, 4x the steps", 3, characters("baseline", 120)},
+			}},
 	}
 }

@@ -17,7 +17,7 @@ func tiny() *Experiment {
 			c.Method, c.Net, c.Epochs, c.Batch, c.TrainPerClass = method, "resnet8w8", 2, 16, 20
 		}
 	}
-	return &Experiment{"tiny", "", trainer.Source{Data: "fashion-mini"}, false, []way{{"plain", 2, small("baseline")}, {"both", 1, small("sla+sd")}}}
+	return &Experiment{Name: "tiny", data: trainer.Source{Data: "fashion-mini"}, ways: []way{{"plain", 2, small("baseline")}, {"both", 1, small("sla+sd")}}}
 }
 
 // Stopped in the middle and started again, an experiment goes on, prints the same
@@ -67,7 +67,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestAll(t *testing.T) {
-	for _, e := range All("") {
+	for _, e := range All("", "") {
 		for _, w := range e.ways {
 			c := trainer.DefaultConfig()
 			if w.change(&c); w.seeds < 1 || c == trainer.DefaultConfig() && w.name != "sla+sd" {
@@ -75,7 +75,7 @@ func TestAll(t *testing.T) {
 			}
 		}
 	}
-	if err := All("")[1].Run(t.Context(), new(strings.Builder), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "cifar10 needs the folder") {
+	if err := All("", "")[1].Run(t.Context(), new(strings.Builder), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "cifar10 needs the folder") {
 		t.Errorf("without the data set: %v", err)
 	}
 }

@@ -26,28 +26,26 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report 
 	if report == nil {
 		report = func(string, trainer.Event) {}
 	}
+	if e.novel.Data != "" {
+		return e.runFewShot(ctx, out, dir, report)
+	}
 	head, rule := "| training | epochs | seeds | mode | passes | accuracy, % | spread | NLL |", "| --- | --- | --- | --- | --- | --- | --- | --- |"
 	if e.tail {
 		head, rule = head+" many / medium / few |", rule+" --- |"
 	}
 	fmt.Fprintln(out, head+"\n"+rule)
 	for _, w := range e.ways {
-		var models trainer.Ensemble
+		models, metrics, epochs, err := e.train(ctx, w, dir, report)
+		if err != nil {
+			return err
+		}
 		scores := map[string][]trainer.Score{} // by mode, one a seed
-		c := trainer.DefaultConfig()
-		w.change(&c)
-		for c.Seed = 1; c.Seed <= w.seeds; c.Seed++ {
-			run := fmt.Sprintf("%s, seed %d", w.name, c.Seed)
-			model, metrics, err := train(ctx, filepath.Join(dir, run), e.data, c, func(e trainer.Event) { report(run, e) })
-			if err != nil {
-				return fmt.Errorf("%s: %w", run, err)
-			}
-			models = append(models, model)
-			for _, m := range metrics {
+		for _, ofSeed := range metrics {
+			for _, m := range ofSeed {
 				scores[m.Mode] = append(scores[m.Mode], m)
 			}
 		}
-		begin := fmt.Sprintf("| %s | %d | %d ", w.name, c.Epochs, w.seeds)
+		begin := fmt.Sprintf("| %s | %d | %d ", w.name, epochs, w.seeds)
 		for _, mode := range models[0].Modes() {
 			row(out, begin, mode, models[0].Passes(mode), scores[mode], e.tail)
 			begin = "| | | "
@@ -59,6 +57,21 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report 
 		}
 	}
 	return nil
+}
+
+// train trains what is missing of a way; models and scores come a seed.
+func (e *Experiment) train(ctx context.Context, w way, dir string, report func(run string, e trainer.Event)) (models trainer.Ensemble, scores [][]trainer.Score, epochs int, err error) {
+	c := trainer.DefaultConfig()
+	w.change(&c)
+	for c.Seed = 1; c.Seed <= w.seeds; c.Seed++ {
+		run := fmt.Sprintf("%s, seed %d", w.name, c.Seed)
+		model, s, err := train(ctx, filepath.Join(dir, run), e.data, c, func(e trainer.Event) { report(run, e) })
+		if err != nil {
+			return nil, nil, 0, fmt.Errorf("%s: %w", run, err)
+		}
+		models, scores = append(models, model), append(scores, s)
+	}
+	return models, scores, c.Epochs, nil
 }
 
 // row writes what one mode scored.
