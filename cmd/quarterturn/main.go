@@ -52,13 +52,15 @@ func run(ctx context.Context, args []string) error {
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
 	}
-	root.AddCommand(demoCommand(), trainCommand(), newCommand(), evalCommand(), calibrateCommand(), fewshotCommand(), predictCommand(), inspectCommand(),
+	fewshot := fewshotCommand()
+	root.AddCommand(demoCommand(), trainCommand(), newCommand(), evalCommand(), calibrateCommand(), fewshot, predictCommand(), inspectCommand(),
 		verifyCommand(), exportCommand(), parityCommand(), benchCommand(), reproduceCommand(), serveCommand(), scoreCommand())
-	for _, c := range root.Commands() {
-		f := c.RunE
-		c.RunE = func(cmd *cobra.Command, args []string) error {
-			started = true
-			return f(cmd, args)
+	for _, c := range append(root.Commands(), fewshot.Commands()...) {
+		if f := c.RunE; f != nil {
+			c.RunE = func(cmd *cobra.Command, args []string) error {
+				started = true
+				return f(cmd, args)
+			}
 		}
 	}
 	root.SetArgs(args)
