@@ -165,6 +165,7 @@ export class Classifier {
    * @returns {Gallery}
    */
   gallery() {
+    // @ts-ignore: the constructor is private to this file
     return new Gallery(this.#call.bind(this));
   }
 

@@ -56,6 +56,10 @@ test('a typed consumer compiles, and a wrong one does not', () => {
       const p: Prediction = await c.classify(canvas, { mode: 'aggregated', topK: 3 });
       const views: Float32Array[] = p.views ?? [];
       try { await c.verify(); } catch (e) { if (e instanceof QuarterturnError && e.code === 'selftest') throw e; }
+      const gallery = c.gallery();
+      await gallery.enrol('cup', canvas);
+      const like: Prediction = await gallery.classify(canvas, { topK: 1 });
+      console.log(like.top, gallery.examples.map(({ label, pictures }) => label + pictures));
       await c.close();
       return p.top[0]!.label + p.mode + p.passes + p.ms + views.length + modes.length + c.info.recommended + c.timings.open;
     }
