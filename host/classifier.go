@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"image"
 	"slices"
+	"sync"
+	"sync/atomic"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
@@ -149,6 +151,33 @@ func predict(ctx context.Context, run func() (*sla.Result, error)) (*Prediction,
 			}, nil
 		}
 	}
+}
+
+// ClassifyBatch classifies images side by side, as many at a time as the pool holds.
+// Predictions come in the order of the images. One that fails has nil, and its place
+// and its reason in the error, which joins all of them; the others are classified.
+// When ctx ends, those that have not begun fail with it.
+func (c *Classifier) ClassifyBatch(ctx context.Context, images []image.Image, opts ...CallOption) ([]*Prediction, error) {
+	predictions, failures := make([]*Prediction, len(images)), make([]error, len(images))
+	var next atomic.Int64
+	var wait sync.WaitGroup
+	for range min(cap(c.pool.slots), len(images)) {
+		wait.Go(func() {
+			for {
+				i := int(next.Add(1)) - 1
+				if i >= len(images) {
+					return
+				}
+				p, err := c.Classify(ctx, images[i], opts...)
+				if err != nil {
+					failures[i] = fmt.Errorf("image %d: %w", i, err)
+				}
+				predictions[i] = p
+			}
+		})
+	}
+	wait.Wait()
+	return predictions, errors.Join(failures...)
 }
 
 // Trace fingerprints what every layer makes of an image: for each pass a number

@@ -110,3 +110,47 @@ func ExampleWithTracer() {
 	//   preprocess
 	//   run
 }
+
+func ExampleClassifier_ClassifyBatch() {
+	ctx := context.Background()
+	c, err := host.Open(ctx, www.Model)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close(ctx)
+	images := []image.Image{image.NewGray(image.Rect(0, 0, 32, 32)), image.NewRGBA(image.Rect(0, 0, 64, 48))}
+	predictions, err := c.ClassifyBatch(ctx, images)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(len(predictions), predictions[0].Passes)
+	// Output: 2 1
+}
+
+// A gallery knows what it was shown.
+func ExampleClassifier_NewGallery() {
+	ctx := context.Background()
+	c, err := host.Open(ctx, www.Model)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close(ctx)
+	black, white := image.NewGray(image.Rect(0, 0, 32, 32)), image.NewUniform(color.White)
+	g := c.NewGallery()
+	for label, img := range map[string]image.Image{"night": black, "snow": crop{white}} {
+		if err := g.Enrol(ctx, label, img); err != nil {
+			log.Fatal(err)
+		}
+	}
+	p, err := g.Classify(ctx, black)
+	if err != nil {
+		log.Fatal(err)
+	}
+	fmt.Println(p.Top[0].Label, p.Mode)
+	// Output: night matched
+}
+
+// crop gives an image without ends some.
+type crop struct{ image.Image }
+
+func (crop) Bounds() image.Rectangle { return image.Rect(0, 0, 32, 32) }

@@ -275,6 +275,33 @@ func TestBrokenInstancesAreThrownAway(t *testing.T) {
 	}
 }
 
+func TestBatch(t *testing.T) {
+	ctx := t.Context()
+	images := append(noise(1, 20, 20), noise(2, 9, 30)...)
+	images = append(images, image.NewGray(image.Rect(0, 0, 0, 7)), images[0])
+	for _, e := range []Engine{Wazero, Native} {
+		c := open(t, tinySlab(t, 3), WithEngine(e), WithPoolSize(2))
+		got, err := c.ClassifyBatch(ctx, images, Mode(sla.Aggregated))
+		if !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "image 6: the image is empty") || strings.Count(err.Error(), "image ") != 2 {
+			t.Errorf("%s: %v", e, err)
+		}
+		for i, p := range got {
+			want, err := c.Classify(ctx, images[i], Mode(sla.Aggregated))
+			if (p == nil) != (err != nil) || p != nil && !slices.Equal(p.Logits, want.Logits) {
+				t.Errorf("%s, image %d: %v, want %v", e, i, p, want)
+			}
+		}
+		if got, err := c.ClassifyBatch(ctx, nil); len(got) != 0 || err != nil {
+			t.Errorf("%s: no images: %v %v", e, got, err)
+		}
+		ended, cancel := context.WithCancel(ctx)
+		cancel()
+		if _, err := c.ClassifyBatch(ended, images); !errors.Is(err, context.Canceled) || strings.Count(err.Error(), "\n") != len(images)-1 {
+			t.Errorf("%s: after the end: %v", e, err)
+		}
+	}
+}
+
 // A countdown is a context that ends when it has been asked so many times.
 type countdown struct {
 	context.Context
