@@ -11,9 +11,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"testing"
-	"time"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/formattest"
@@ -271,129 +269,6 @@ func TestBrokenInstancesAreThrownAway(t *testing.T) {
 	for _, i := range c.pool.idle {
 		if i == poisoned {
 			t.Error("the poisoned instance is still in the pool")
-		}
-	}
-}
-
-func TestBatch(t *testing.T) {
-	ctx := t.Context()
-	images := append(noise(1, 20, 20), noise(2, 9, 30)...)
-	images = append(images, image.NewGray(image.Rect(0, 0, 0, 7)), images[0])
-	for _, e := range []Engine{Wazero, Native} {
-		c := open(t, tinySlab(t, 3), WithEngine(e), WithPoolSize(2))
-		got, err := c.ClassifyBatch(ctx, images, Mode(sla.Aggregated))
-		if !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "image 6: the image is empty") || strings.Count(err.Error(), "image ") != 2 {
-			t.Errorf("%s: %v", e, err)
-		}
-		for i, p := range got {
-			want, err := c.Classify(ctx, images[i], Mode(sla.Aggregated))
-			if (p == nil) != (err != nil) || p != nil && !slices.Equal(p.Logits, want.Logits) {
-				t.Errorf("%s, image %d: %v, want %v", e, i, p, want)
-			}
-		}
-		if got, err := c.ClassifyBatch(ctx, nil); len(got) != 0 || err != nil {
-			t.Errorf("%s: no images: %v %v", e, got, err)
-		}
-		ended, cancel := context.WithCancel(ctx)
-		cancel()
-		if _, err := c.ClassifyBatch(ended, images); !errors.Is(err, context.Canceled) || strings.Count(err.Error(), "\n") != len(images)-1 {
-			t.Errorf("%s: after the end: %v", e, err)
-		}
-	}
-}
-
-// A countdown is a context that ends when it has been asked so many times.
-type countdown struct {
-	context.Context
-	left atomic.Int64
-}
-
-func (c *countdown) Err() error {
-	if c.left.Add(-1) < 0 {
-		return context.Canceled
-	}
-	return nil
-}
-
-// A call given up in the middle of an image leaves its instance fit for the next one.
-func TestCancelBetweenLayers(t *testing.T) {
-	m := formattest.Tiny(3)
-	m.Input.Height, m.Input.Width = 256, 256 // some 10 million multiply-adds a layer
-	slab := slatest.Slab(t, m)
-	img := noise(5, 40, 33)[0]
-	for _, e := range engines {
-		if e == WazeroInterpreter {
-			continue // takes seconds
-		}
-		c := open(t, slab, WithEngine(e), WithPoolSize(1))
-		want, err := c.Classify(t.Context(), img, Mode(sla.Aggregated))
-		if err != nil {
-			t.Fatal(err)
-		}
-		before := c.pool.idle[0]
-		ctx := &countdown{Context: t.Context()}
-		looks := 0
-		for ; ; looks++ {
-			ctx.left.Store(int64(looks))
-			p, err := c.Classify(ctx, img, Mode(sla.Aggregated))
-			if err == nil {
-				if !slices.Equal(p.Logits, want.Logits) {
-					t.Errorf("%s: other logits after calls that were given up", e)
-				}
-				break
-			}
-			if !errors.Is(err, context.Canceled) {
-				t.Fatalf("%s: given up at look %d: %v", e, looks, err)
-			}
-		}
-		if looks < 6 {
-			t.Errorf("%s: the call looked %d times whether it was wanted", e, looks)
-		}
-		if c.pool.idle[0] != before {
-			t.Errorf("%s: the instance was thrown away", e)
-		}
-	}
-}
-
-func TestHardDeadline(t *testing.T) {
-	m := formattest.Tiny(3)
-	m.Input.Height, m.Input.Width = 64, 64
-	for i := range m.Layers[:2] { // the second takes some tenths of a second
-		m.Layers[i].Out, m.Layers[i].Stride = 256, 1
-	}
-	m.Layers = []format.Layer{m.Layers[0], m.Layers[1], m.Layers[5]}
-	m.Layers[2].Input = 2
-	formattest.Weigh(m)
-	slab := slatest.Slab(t, m)
-	img := noise(5, 40, 33)[0]
-	c := open(t, slab, WithPoolSize(1), WithHardDeadline())
-	before := c.pool.idle[0]
-	want, err := c.Classify(t.Context(), img)
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
-	defer cancel()
-	if _, err := c.Classify(ctx, img); !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrEngine) {
-		t.Errorf("past the deadline: %v", err)
-	}
-	if len(c.pool.idle) > 0 {
-		t.Error("the stopped instance is still in the pool")
-	}
-	got, err := c.Classify(t.Context(), img)
-	if err != nil || !slices.Equal(got.Logits, want.Logits) || c.pool.idle[0] == before {
-		t.Errorf("the call after it: %v", err)
-	}
-}
-
-func TestPoolMemory(t *testing.T) {
-	slab := tinySlab(t, 3)
-	for _, e := range []Engine{Wazero, Native} {
-		one := open(t, slab, WithEngine(e)).pool.idle[0].memory()
-		for memory, want := range map[uint64]int{1: 1, one: 1, 3*one - 1: 2, 3 * one: 3, 100 * one: 8} {
-			if n := cap(open(t, slab, WithEngine(e), WithPoolSize(8), WithPoolMemory(memory)).pool.slots); n != want {
-				t.Errorf("%s: with memory for %d instances the pool has %d, want %d", e, memory/one, n, want)
-			}
 		}
 	}
 }

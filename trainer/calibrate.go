@@ -9,7 +9,6 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
-	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
 
 // Calibrate gives a slab of a model with exits for the mode adaptive, fitted to the
@@ -50,52 +49,33 @@ func Calibrate(ctx context.Context, m *format.Model, d *Dataset, s *Split, split
 	return &out, slab, scores, err
 }
 
-// exitLogits gives, for each image, the logits of each exit.
+// exitLogits gives, for each image, the logits of each exit: the distilled head's, then
+// the means of the joint head's over two views, three, and so on.
 func exitLogits(ctx context.Context, m *format.Model, d *Dataset, s *Split) ([][][]float32, error) {
-	classifiers := make([]*sla.Classifier, nhwc.Workers())
-	for i := range classifiers {
-		var err error
-		if classifiers[i], err = sla.New(m); err != nil {
-			return nil, err
-		}
-	}
 	exits := make([][][]float32, s.Len())
-	failures := make([]error, s.Len())
-	nhwc.Parallel(s.Len(), func(worker, i int) {
-		if ctx.Err() == nil {
-			exits[i], failures[i] = logitsOf(classifiers[worker], d, s, i, m.Views())
+	return exits, eachImage(ctx, m, d, s, func(c *sla.Classifier, i int) error {
+		r, err := c.Run(sla.Distilled)
+		if err != nil {
+			return err
 		}
-	})
-	return exits, errors.Join(append(failures, ctx.Err())...)
-}
-
-// logitsOf gives the logits of each exit for image i: the distilled head's, then the
-// means of the joint head's over two views, three, and so on.
-func logitsOf(c *sla.Classifier, d *Dataset, s *Split, i, views int) ([][]float32, error) {
-	if err := show([]*sla.Classifier{c}, d.Image(s, i)); err != nil {
-		return nil, err
-	}
-	r, err := c.Run(sla.Distilled)
-	if err != nil {
-		return nil, err
-	}
-	exits := [][]float32{slices.Clone(r.Logits)}
-	if r, err = c.Run(sla.Aggregated); err != nil {
-		return nil, err
-	}
-	n := len(r.Logits)
-	for k := 2; k <= views; k++ {
-		mean := make([]float32, n)
-		for y := range mean {
-			var sum float32
-			for j := range k {
-				sum += r.Views[j*n+y]
+		exits[i] = append(exits[i], slices.Clone(r.Logits))
+		if r, err = c.Run(sla.Aggregated); err != nil {
+			return err
+		}
+		n := len(r.Logits)
+		for k := 2; k <= m.Views(); k++ {
+			mean := make([]float32, n)
+			for y := range mean {
+				var sum float32
+				for j := range k {
+					sum += r.Views[j*n+y]
+				}
+				mean[y] = sum / float32(k)
 			}
-			mean[y] = sum / float32(k)
+			exits[i] = append(exits[i], mean)
 		}
-		exits = append(exits, mean)
-	}
-	return exits, nil
+		return nil
+	})
 }
 
 // fit finds the exits; logits are (images, exits, classes).

@@ -135,6 +135,29 @@ func Evaluate(ctx context.Context, e Ensemble, d *Dataset, s *Split, split strin
 	return scores, nil
 }
 
+// eachImage calls f for every image of a split, on all processors, with a classifier
+// that was given the image.
+func eachImage(ctx context.Context, m *format.Model, d *Dataset, s *Split, f func(c *sla.Classifier, i int) error) error {
+	classifiers := make([]*sla.Classifier, nhwc.Workers())
+	for i := range classifiers {
+		var err error
+		if classifiers[i], err = sla.New(m); err != nil {
+			return err
+		}
+	}
+	failures := make([]error, s.Len())
+	nhwc.Parallel(s.Len(), func(worker, i int) {
+		if ctx.Err() != nil {
+			return
+		}
+		c := classifiers[worker]
+		if failures[i] = show([]*sla.Classifier{c}, d.Image(s, i)); failures[i] == nil {
+			failures[i] = f(c, i)
+		}
+	})
+	return errors.Join(append(failures, ctx.Err())...)
+}
+
 // show gives classifiers an image.
 func show(classifiers []*sla.Classifier, img *image.NRGBA) error {
 	for _, c := range classifiers {

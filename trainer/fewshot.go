@@ -12,7 +12,6 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
-	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
 
 // FewShot says how classes that a net was not trained on are told apart by a few
@@ -35,26 +34,12 @@ type Estimate struct {
 // Directions gives the directions of every image of a split, (images, M, F): see
 // sla.Classifier.Features.
 func Directions(ctx context.Context, m *format.Model, d *Dataset, s *Split) ([][]float32, error) {
-	classifiers := make([]*sla.Classifier, nhwc.Workers())
-	for i := range classifiers {
-		var err error
-		if classifiers[i], err = sla.New(m); err != nil {
-			return nil, err
-		}
-	}
-	directions, failures := make([][]float32, s.Len()), make([]error, s.Len())
-	nhwc.Parallel(s.Len(), func(worker, i int) {
-		c := classifiers[worker]
-		if ctx.Err() != nil {
-			return
-		}
-		if failures[i] = show([]*sla.Classifier{c}, d.Image(s, i)); failures[i] == nil {
-			var z []float32
-			z, failures[i] = c.Features(math.MaxInt)
-			directions[i] = slices.Clone(z)
-		}
+	directions := make([][]float32, s.Len())
+	return directions, eachImage(ctx, m, d, s, func(c *sla.Classifier, i int) error {
+		z, err := c.Features(math.MaxInt)
+		directions[i] = slices.Clone(z)
+		return err
 	})
-	return directions, errors.Join(append(failures, ctx.Err())...)
 }
 
 // Estimate runs the episodes on images with these directions, which have so many views

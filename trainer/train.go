@@ -261,7 +261,8 @@ func (r *run) snapshot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.metrics, model.Metrics = metricsOf(scores), metricsOf(scores)
+	model.Metrics = metricsOf(scores)
+	r.metrics = model.Metrics
 	if model.Recommended = r.config.Serve; model.Recommended == auto {
 		model.Recommended = recommend(&model.Manifest, model.Metrics)
 	}
