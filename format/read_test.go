@@ -50,10 +50,7 @@ func join(manifest, data []byte) []byte {
 func TestRoundTrip(t *testing.T) {
 	m := formattest.Tiny(3)
 	roundTrip(t, m)
-	m.Exits = make([]format.Exit, 4)
-	for i := range m.Exits {
-		m.Exits[i] = format.Exit{Margin: float32(3-i) / 7, Temperature: 1.5, Share: .25}
-	}
+	exits(func(*format.Model) {})(m)
 	roundTrip(t, m)
 	m.Heads[1].Scale = 30
 	roundTrip(t, m)
@@ -169,6 +166,17 @@ func TestEveryFlippedByteIsAnError(t *testing.T) {
 	}
 }
 
+// exits gives a model exits, and then makes a change.
+func exits(change func(m *format.Model)) func(m *format.Model) {
+	return func(m *format.Model) {
+		m.Exits = make([]format.Exit, 4)
+		for i := range m.Exits {
+			m.Exits[i] = format.Exit{Margin: float32(3-i) / 7, Temperature: 1.5, Share: .25}
+		}
+		change(m)
+	}
+}
+
 func TestBadSlabs(t *testing.T) {
 	slab := tinySlab(t)
 	manifest, data := split(slab)
@@ -246,6 +254,17 @@ func TestBadSlabs(t *testing.T) {
 		{"heads out of order", encode(func(m *format.Model) { m.Heads[0], m.Heads[1] = m.Heads[1], m.Heads[0] }), format.ErrUnsupported, "heads[1]"},
 		{"unknown head", encode(func(m *format.Model) { m.Heads[0].Kind = "third" }), format.ErrUnsupported, "heads[0]"},
 		{"recommends what it has not", encode(func(m *format.Model) { m.Recommended = "adaptive" }), format.ErrUnsupported, "recommended"},
+		{"negative scale", encode(func(m *format.Model) { m.Heads[2].Scale = -1 }), format.ErrUnsupported, "heads[2].scale"},
+		{"scale of 0", replace("\x81\xa4kind\xa5class", "\x82\xa4kind\xa5class\xa5scale\xca\x00\x00\x00\x00"), format.ErrCorrupt, "heads[0].scale"},
+		{"no exits", replace("\xabrecommended", "\xa5exits\x90\xabrecommended"), format.ErrCorrupt, "want the field recommended here"},
+		{"an empty list of exits", join(bytes.Replace(bytes.Replace(manifest, []byte("\x8b\xa4name"), []byte("\x8c\xa4name"), 1),
+			[]byte("\xabrecommended"), []byte("\xa5exits\x90\xabrecommended"), 1), data), format.ErrCorrupt, "exits at byte"},
+		{"an exit too few", encode(exits(func(m *format.Model) { m.Exits = m.Exits[:3] })), format.ErrUnsupported, "one a transformation"},
+		{"a margin below 0", encode(exits(func(m *format.Model) { m.Exits[1].Margin = -1 })), format.ErrUnsupported, "exits[1].margin"},
+		{"a margin of the last exit", encode(exits(func(m *format.Model) { m.Exits[3].Margin = 1 })), format.ErrUnsupported, "exits[3].margin"},
+		{"no temperature", encode(exits(func(m *format.Model) { m.Exits[2].Temperature = 0 })), format.ErrUnsupported, "exits[2].temperature"},
+		{"a share above 1", encode(exits(func(m *format.Model) { m.Exits[2].Share = 2 })), format.ErrUnsupported, "exits[2].share"},
+		{"exits without a head for them", encode(exits(func(m *format.Model) { m.Heads = m.Heads[:2] })), format.ErrUnsupported, "distilled head"},
 		{"tensor name", encode(func(m *format.Model) { m.Tensors[0].Name = "stem.w" }), format.ErrCorrupt, "tensors[0].name"},
 		{"tensor shape", encode(func(m *format.Model) { m.Tensors[0].Shape[0] = 5 }), format.ErrCorrupt, "tensors[0].shape"},
 		{"gap", encode(func(m *format.Model) { m.Tensors[1].Offset += 64 }), format.ErrCorrupt, "tensors[1].offset"},
@@ -308,6 +327,14 @@ func FuzzDecode(f *testing.F) {
 		manifest, data := split(slab)
 		f.Add(manifest, data)
 	}
+	m := formattest.Tiny(3)
+	exits(func(m *format.Model) { m.Heads[1].Scale = 30 })(m)
+	slab, err := pack.Encode(m)
+	if err != nil {
+		f.Fatal(err)
+	}
+	manifest, data := split(slab)
+	f.Add(manifest, data)
 	f.Fuzz(func(t *testing.T, manifest, data []byte) {
 		slab := join(manifest, data)
 		m, err := format.Decode(slab)
