@@ -134,23 +134,31 @@ func (c *Classifier) span(ctx context.Context, name string, f func(context.Conte
 	return err
 }
 
-// predict calls run until it gives a result.
-func predict(ctx context.Context, run func() (*sla.Result, error)) (*Prediction, error) {
+// finish calls step until it is done, and looks before each call whether ctx has ended.
+func finish(ctx context.Context, step func() (done bool, err error)) error {
 	for {
 		if err := ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
-		r, err := run()
-		if err != nil {
-			return nil, err
-		}
-		if r != nil {
-			return &Prediction{
-				Mode: r.Mode, Passes: r.Passes, Logits: slices.Clone(r.Logits),
-				Probabilities: slices.Clone(r.Probabilities), Views: slices.Clone(r.Views),
-			}, nil
+		if done, err := step(); done || err != nil {
+			return err
 		}
 	}
+}
+
+// predict calls run until it gives a result.
+func predict(ctx context.Context, run func() (*sla.Result, error)) (*Prediction, error) {
+	var r *sla.Result
+	if err := finish(ctx, func() (done bool, err error) {
+		r, err = run()
+		return r != nil, err
+	}); err != nil {
+		return nil, err
+	}
+	return &Prediction{
+		Mode: r.Mode, Passes: r.Passes, Logits: slices.Clone(r.Logits),
+		Probabilities: slices.Clone(r.Probabilities), Views: slices.Clone(r.Views),
+	}, nil
 }
 
 // ClassifyBatch classifies images side by side, as many at a time as the pool holds.

@@ -36,19 +36,14 @@ func (c *Classifier) NewGallery() *Gallery { return &Gallery{c: c} }
 // Enrol adds an example of a label, which may be new.
 func (g *Gallery) Enrol(ctx context.Context, label string, img image.Image) error {
 	return g.c.show(ctx, img, func(ctx context.Context, i instance) error {
-		for {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
+		return finish(ctx, func() (bool, error) {
 			directions, err := i.features(ctx, slice)
-			if err != nil {
-				return err
+			if err != nil || directions == nil {
+				return false, err
 			}
-			if directions != nil {
-				g.add(label, directions)
-				return nil
-			}
-		}
+			g.add(label, directions)
+			return true, nil
+		})
 	})
 }
 

@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -94,6 +95,7 @@ func fit(logits [][][]float32, classes []int, loss float64) []format.Exit {
 		full[i] = views - 1
 	}
 	wanted := float64(right(full)) - loss*float64(len(logits)) - 1e-9
+	ranked := rank(logits)
 	// From every image's answer after one pass to none before the last.
 	var exits []format.Exit
 	var taken []int
@@ -101,7 +103,7 @@ func fit(logits [][][]float32, classes []int, loss float64) []format.Exit {
 		if e < 1e-5 {
 			e = 0
 		}
-		exits = margins(logits, e)
+		exits = margins(ranked, e)
 		if taken = take(logits, exits); float64(right(taken)) >= wanted || e == 0 {
 			break
 		}
@@ -126,29 +128,30 @@ func fit(logits [][][]float32, classes []int, loss float64) []format.Exit {
 	return exits
 }
 
+// A lead is how sure an exit is of an image, and whether the last exit's answer differs.
+type lead struct {
+	margin  float32
+	differs bool
+}
+
+// rank gives the leads of the images at each exit but the last, the surest first.
+func rank(logits [][][]float32) [][]lead {
+	last := len(logits[0]) - 1
+	ranked := make([][]lead, last)
+	for k := range ranked {
+		for _, l := range logits {
+			ranked[k] = append(ranked[k], lead{margin(l[k]), best(l[k]) != best(l[last])})
+		}
+		slices.SortFunc(ranked[k], func(a, b lead) int { return cmp.Compare(b.margin, a.margin) })
+	}
+	return ranked
+}
+
 // margins gives the smallest margins with which at most a share e of the images beyond
 // them get another answer than at the last exit.
-func margins(logits [][][]float32, e float64) []format.Exit {
-	views := len(logits[0])
-	exits := make([]format.Exit, views)
-	for k := range views - 1 {
-		type image struct {
-			margin  float32
-			differs bool
-		}
-		images := make([]image, len(logits))
-		for i, l := range logits {
-			images[i] = image{margin(l[k]), best(l[k]) != best(l[views-1])}
-		}
-		slices.SortFunc(images, func(a, b image) int { // the surest first
-			switch {
-			case a.margin > b.margin:
-				return -1
-			case a.margin < b.margin:
-				return 1
-			}
-			return 0
-		})
+func margins(ranked [][]lead, e float64) []format.Exit {
+	exits := make([]format.Exit, len(ranked)+1)
+	for k, images := range ranked {
 		exits[k].Margin = math.Nextafter32(images[0].margin, math.MaxFloat32) // which none has
 		differ := 0
 		for n, x := range images {

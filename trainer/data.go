@@ -186,6 +186,8 @@ func (d *Dataset) divide(c Config, rng *rand.Rand) (train, held Split, err error
 		return Split{}, Split{}, err
 	}
 	train, held = d.holdOut(rng)
+	// Where rare classes matter, the epoch and the mode are chosen by their scores too.
+	held.Balanced = c.Imbalance > 1 || c.Loss != "" && c.Loss != "ce" || c.Deferred
 	return train, held, nil
 }
 

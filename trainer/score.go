@@ -56,6 +56,9 @@ type outcome struct {
 // score sums up the outcomes of a mode, one an image of the split. In a balanced split
 // images count so that every class counts alike.
 func score(mode, split string, s *Split, classes int, outcomes []outcome) Score {
+	if s.Balanced {
+		split = "class-balanced " + split
+	}
 	n := float64(len(outcomes))
 	x := Score{Metric: format.Metric{Mode: mode, Split: split, N: len(outcomes)}, Classes: make([]Tally, classes)}
 	present := 0.0

@@ -148,8 +148,6 @@ func newRun(data *Dataset, c Config) (*run, error) {
 	if r.balance, err = newBalance(c.Loss, c.Deferred, r.train.counts(joint.Classes)); err != nil {
 		return nil, err
 	}
-	// Where rare classes matter, the epoch and the mode are chosen by their scores too.
-	r.held.Balanced = c.Imbalance > 1 || r.balance.weights != nil || r.balance.margins != nil
 	r.graph, err = newGraph(graphSpec{net: net, input: input, joint: joint, images: c.Batch, method: m,
 		stageHeads: c.StageHeads, sumViews: c.SumViews, temperature: c.Temperature, beta: c.Beta,
 		balance: r.balance, cosine: c.Loss == ldam, rng: r.rng})
@@ -253,11 +251,7 @@ func (r *run) snapshot(ctx context.Context) error {
 	} else {
 		export()
 	}
-	split := "validation"
-	if r.held.Balanced {
-		split = "class-balanced validation"
-	}
-	scores, err := Evaluate(ctx, Ensemble{model}, r.data, &r.held, split, 0, nil)
+	scores, err := Evaluate(ctx, Ensemble{model}, r.data, &r.held, "validation", 0, nil)
 	if err != nil {
 		return err
 	}
