@@ -13,11 +13,12 @@ import (
 )
 
 func reproduceCommand() *cobra.Command {
-	var out, cifar10, omniglot string
+	var out string
+	var folders experiments.Folders
 	long := "Train what a table of docs/results.md lists, evaluate it, and print the table. Every run is a folder under\n" +
 		"--out; what is there is not done again, and after a stop the same command goes on.\n\nExperiments:\n"
-	for _, e := range experiments.All("", "") {
-		long += fmt.Sprintf("  %-14s %s\n", e.Name, e.About)
+	for _, e := range experiments.All(experiments.Folders{}) {
+		long += fmt.Sprintf("  %-15s %s\n", e.Name, e.About)
 	}
 	cmd := &cobra.Command{
 		Use:   "reproduce NAME --out DIR",
@@ -25,7 +26,7 @@ func reproduceCommand() *cobra.Command {
 		Long:  long,
 		Args:  cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			all := experiments.All(cifar10, omniglot)
+			all := experiments.All(folders)
 			i := slices.IndexFunc(all, func(e experiments.Experiment) bool { return e.Name == args[0] })
 			if i < 0 {
 				return usagef("there is no experiment %q; --help lists them", args[0])
@@ -45,7 +46,8 @@ func reproduceCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&out, "out", "", "folder of the runs")
-	f.StringVar(&cifar10, "cifar10", "", "folder of CIFAR-10's binary files")
-	f.StringVar(&omniglot, "omniglot", "", "folder of Omniglot's archives")
+	f.StringVar(&folders.CIFAR10, "cifar10", "", "folder of CIFAR-10's binary files")
+	f.StringVar(&folders.Fashion, "fashion", "", "folder of Fashion-MNIST's four files")
+	f.StringVar(&folders.Omniglot, "omniglot", "", "folder of Omniglot's archives")
 	return required(cmd, "out")
 }

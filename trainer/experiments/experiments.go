@@ -12,6 +12,7 @@ type Experiment struct {
 	About string // a line for people
 	data  trainer.Source
 	tail  bool           // the table has the classes of a long tail apart
+	exits bool           // nets with a distilled head are calibrated, for the mode adaptive
 	novel trainer.Source // if it is set, the table is of few-shot episodes of these classes
 	ways  []way
 }
@@ -23,9 +24,15 @@ type way struct {
 	change func(c *trainer.Config)
 }
 
-// All lists the experiments; cifar10 is the folder of CIFAR-10's binary files, omniglot
-// that of the two smaller archives of Omniglot.
-func All(cifar10, omniglot string) []Experiment {
+// Folders says where data sets are.
+type Folders struct {
+	CIFAR10  string // the binary files
+	Fashion  string // the four IDX files of Fashion-MNIST
+	Omniglot string // the two smaller archives
+}
+
+// All lists the experiments.
+func All(f Folders) []Experiment {
 	small := func(net, method string, epochs int) func(c *trainer.Config) {
 		return func(c *trainer.Config) {
 			c.Net, c.Method, c.Epochs, c.Batch, c.Decay = net, method, epochs, 32, 5e-4
@@ -44,7 +51,7 @@ func All(cifar10, omniglot string) []Experiment {
 		return func(c *trainer.Config) { c.TrainPerClass, c.Method, c.Epochs = perClass, method, epochs }
 	}
 	limited := Experiment{Name: "limited", About: "few images a class: the gain of SLA+SD against the amount of data",
-		data: trainer.Source{Data: "cifar10:" + cifar10}}
+		data: trainer.Source{Data: "cifar10:" + f.CIFAR10}}
 	for _, size := range []struct{ perClass, epochs int }{{100, 140}, {500, 28}, {2000, 7}} {
 		name := fmt.Sprint(size.perClass, " a class, ")
 		limited.ways = append(limited.ways,
@@ -53,7 +60,7 @@ func All(cifar10, omniglot string) []Experiment {
 			way{name + "baseline, 4x the steps", 3, few(size.perClass, "baseline", 4*size.epochs)})
 	}
 	longTail := Experiment{Name: "long-tail", About: "classes of unequal numbers of images: losses for them, with and without SLA+SD",
-		data: trainer.Source{Data: "cifar10:" + cifar10}, tail: true}
+		data: trainer.Source{Data: "cifar10:" + f.CIFAR10}, tail: true}
 	for _, tail := range []struct {
 		ratio  float64
 		epochs int // for about 1,000 steps
@@ -69,6 +76,17 @@ func All(cifar10, omniglot string) []Experiment {
 			}
 		}
 	}
+	clothes := func(method string, epochs int) func(c *trainer.Config) {
+		return func(c *trainer.Config) { c.Method, c.Epochs, c.Decay = method, epochs, 5e-4 }
+	}
+	transformations := Experiment{Name: "transformations", About: "which transformations are worth their passes",
+		data: trainer.Source{Data: "cifar10:" + f.CIFAR10}, ways: []way{{"none (baseline)", 3, few(500, "baseline", 10)}}}
+	for _, list := range []string{"rotation", "color3", "color", "rotation2xcolor3", "rotationxcolor3", "rotationxcolor"} {
+		transformations.ways = append(transformations.ways, way{list, 3, func(c *trainer.Config) {
+			few(500, "sla+sd", 10)(c)
+			c.Transform = list
+		}})
+	}
 	return []Experiment{
 		{Name: "fashion-mini", About: "the built-in pictures of clothes: small nets, short runs", data: trainer.Source{Data: "fashion-mini"}, ways: []way{
 			{"resnet8, baseline", 3, small("resnet8", "baseline", 14)},
@@ -78,7 +96,7 @@ func All(cifar10, omniglot string) []Experiment {
 			{"resnet8w8, sla+sd", 3, small("resnet8w8", "sla+sd", 30)},
 			{"resnet8w8, baseline, 4x the steps", 3, small("resnet8w8", "baseline", 120)},
 		}},
-		{Name: "cifar10", About: "the five methods with equal steps, and the baseline with four times as many", data: trainer.Source{Data: "cifar10:" + cifar10}, ways: []way{
+		{Name: "cifar10", About: "the five methods with equal steps, and the baseline with four times as many", data: trainer.Source{Data: "cifar10:" + f.CIFAR10}, ways: []way{
 			{"baseline", 1, cifar("baseline", 15)},
 			{"da", 1, cifar("da", 15)},
 			{"mt", 1, cifar("mt", 15)},
@@ -86,9 +104,17 @@ func All(cifar10, omniglot string) []Experiment {
 			{"sla+sd", 1, cifar("sla+sd", 15)},
 			{"baseline, 4x the steps", 1, cifar("baseline", 60)},
 		}},
-		limited, longTail,
-		{Name: "omniglot", About: "new characters told apart by a few drawings of each", data: trainer.Source{Data: "omniglot:" + omniglot},
-			novel: trainer.Source{Data: "omniglot-new:" + omniglot}, ways: []way{
+		{Name: "fashion", About: "all of Fashion-MNIST: the five methods, ensembles of four nets, adaptive inference", data: trainer.Source{Data: "fashion:" + f.Fashion}, exits: true, ways: []way{
+			{"baseline", 4, clothes("baseline", 2)},
+			{"da", 3, clothes("da", 2)},
+			{"mt", 3, clothes("mt", 2)},
+			{"sla", 4, clothes("sla", 2)},
+			{"sla+sd", 4, clothes("sla+sd", 2)},
+			{"baseline, 4x the steps", 3, clothes("baseline", 8)},
+		}},
+		limited, transformations, longTail,
+		{Name: "omniglot", About: "new characters told apart by a few drawings of each", data: trainer.Source{Data: "omniglot:" + f.Omniglot},
+			novel: trainer.Source{Data: "omniglot-new:" + f.Omniglot}, ways: []way{
 				{"baseline", 3, characters("baseline", 30)},
 				{"sla", 3, characters("sla", 30)},
 				{"sla+sd", 3, characters("sla+sd", 30)},

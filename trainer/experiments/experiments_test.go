@@ -67,7 +67,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestAll(t *testing.T) {
-	for _, e := range All("", "") {
+	for _, e := range All(Folders{}) {
 		for _, w := range e.ways {
 			c := trainer.DefaultConfig()
 			if w.change(&c); w.seeds < 1 || c == trainer.DefaultConfig() && w.name != "sla+sd" {
@@ -75,7 +75,7 @@ func TestAll(t *testing.T) {
 			}
 		}
 	}
-	if err := All("", "")[1].Run(t.Context(), new(strings.Builder), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "cifar10 needs the folder") {
+	if err := All(Folders{})[1].Run(t.Context(), new(strings.Builder), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "cifar10 needs the folder") {
 		t.Errorf("without the data set: %v", err)
 	}
 }
