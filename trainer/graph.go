@@ -10,7 +10,6 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
-	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
 
 // A graph is a net, its heads and its loss for batches of one size, ready to
@@ -153,73 +152,6 @@ func (b *builder) param(name string, init func() float32, shape ...int) *param {
 }
 
 func constant(v float32) func() float32 { return func() float32 { return v } }
-
-// backbone applies the net to the images and gives the features (rows, F) behind
-// every stage, or behind the last alone.
-func (b *builder) backbone(x *G.Node) (features G.Nodes) {
-	layers := b.spec.net.layers()
-	var convs []*format.Layer // the layers that learn, in order
-	for i := range layers {
-		if layers[i].Op == format.OpConv {
-			convs = append(convs, &layers[i])
-		}
-	}
-	// layer takes the next of them.
-	layer := func(u *nhwc.Unit) *convLayer {
-		c := b.conv(convs[0], u)
-		convs = convs[1:]
-		return c
-	}
-	var buffers nhwc.Buffers
-	c := nhwc.Conv{Images: b.rows, Height: b.spec.input.Height, Width: b.spec.input.Width,
-		In: b.spec.input.Channels, Out: b.spec.net.width, Kernel: b.spec.net.kernel, Stride: b.spec.net.stride}
-	stem := nhwc.NewStem(c, &buffers)
-	l := layer(&stem.Unit)
-	height, width := c.OutHeight(), c.OutWidth()
-	shape := []int{b.rows, height + 2, width + 2, c.Out}
-	x = b.apply(&stemOp{newOp(l.layer.Name, append([]int{4}, unitInputs...), shape...), stem, l}, append(G.Nodes{x}, l.nodes()...)...)
-	if b.spec.net.pool {
-		pool := newPoolOp("pool", b.rows, height, width, c.Out)
-		x, height, width = b.apply(pool, x), pool.OutHeight(), pool.OutWidth()
-	}
-	for i, specs := range b.spec.net.stages {
-		var blocks []*nhwc.Block
-		inputs := G.Nodes{x}
-		var units []*convLayer
-		for _, spec := range specs {
-			c = nhwc.Conv{Images: b.rows, Height: height, Width: width, In: c.Out, Out: spec.out, Kernel: 3, Stride: spec.stride}
-			height, width = c.OutHeight(), c.OutWidth()
-			block := nhwc.NewBlock(c, b.spec.net.project)
-			for _, u := range block.Units() {
-				l := layer(u)
-				units, inputs = append(units, l), append(inputs, l.nodes()...)
-			}
-			blocks = append(blocks, block)
-		}
-		x = b.apply(newStageOp(fmt.Sprint("stage", i+1), nhwc.NewStage(blocks, &buffers), units), inputs...)
-		if b.spec.stageHeads || i == len(b.spec.net.stages)-1 {
-			features = append(features, b.apply(newMeanOp(fmt.Sprint("mean", i+1), b.rows, height, width, c.Out), x))
-		}
-	}
-	return features
-}
-
-// conv makes what a unit learns.
-func (b *builder) conv(l *format.Layer, u *nhwc.Unit) *convLayer {
-	std := math.Sqrt(2 / float64(u.Kernel*u.Kernel*u.Out)) // He et al. 2015, over the fan-out
-	normal := func() float32 { return float32(b.spec.rng.NormFloat64() * std) }
-	c := &convLayer{layer: l, unit: u,
-		weight: b.param(l.Name+" weight", normal, u.Kernel, u.Kernel, u.In, u.Out),
-		gamma:  b.param(l.Name+" gamma", constant(1), u.Out),
-		beta:   b.param(l.Name+" beta", constant(0), u.Out),
-	}
-	c.running.mean, c.running.variance = make([]float32, u.Out), make([]float32, u.Out)
-	for i := range c.running.variance {
-		c.running.variance[i] = 1
-	}
-	b.convs = append(b.convs, c)
-	return c
-}
 
 // objective puts the method's heads on the features of the last stage, and joint
 // heads on those of the others (Yang et al. 2021, "Hierarchical Self-supervised

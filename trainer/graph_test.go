@@ -218,18 +218,22 @@ func plainLoss(g *graph, m method, sumViews bool, teacher [][]float32) (loss flo
 // is held fixed, which is what its stop-gradient means.
 func TestGradientOfEveryObjective(t *testing.T) {
 	type objective struct {
+		net string
 		method
 		stageHeads, sumViews bool
 	}
 	var objectives []objective
 	for _, m := range methods {
-		objectives = append(objectives, objective{m, false, false})
+		objectives = append(objectives, objective{"resnet8w8", m, false, false})
 		if m.joint() {
-			objectives = append(objectives, objective{m, true, true})
+			objectives = append(objectives, objective{"resnet8w8", m, true, true})
+		}
+		if m.distils {
+			objectives = append(objectives, objective{"conv4w8", m, false, false}, objective{"resnet12w16", m, false, false})
 		}
 	}
 	for _, m := range objectives {
-		g := fixtureGraph(t, "resnet8w8", m.name, func(s *graphSpec) { s.stageHeads, s.sumViews = m.stageHeads, m.sumViews })
+		g := fixtureGraph(t, m.net, m.name, func(s *graphSpec) { s.stageHeads, s.sumViews = m.stageHeads, m.sumViews })
 		loss, err := g.run()
 		if err != nil {
 			t.Fatal(err)
@@ -312,9 +316,9 @@ func (o *dotOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 // The gradient of every Op with respect to every input, by central differences.
 func TestGradientOfEveryOp(t *testing.T) {
 	joint := sla.Joint{Classes: 3, Views: 2}
-	stem := func() G.Op {
-		s := nhwc.NewStem(nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: 8, Kernel: 3, Stride: 1}, &nhwc.Buffers{})
-		return &stemOp{newOp("stem", []int{4, 4, 1, 1}, 2, 5, 6, 8), s, testLayer("stem", &s.Unit)}
+	conv := func(kernel int, relu, images, residual bool) G.Op {
+		n := nhwc.NewLayer(nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: 8, Kernel: kernel, Stride: 1}, relu, &nhwc.Buffers{})
+		return newConvOp(testLayer("conv", &n.Unit), n, images, residual)
 	}
 	// stage gives a chain of blocks, and the shapes of its inputs.
 	stage := func(blocks, out, stride int, project bool) (G.Op, [][]int) {
@@ -340,7 +344,10 @@ func TestGradientOfEveryOp(t *testing.T) {
 		fixed  int // so many of the last inputs get no gradient; -1: the first gets none
 	}
 	cases := map[string]testCase{
-		"stem":           {stem(), [][]int{image, {3, 3, 8, 8}, {8}, {8}}, -1},
+		"stem":           {conv(3, true, true, false), [][]int{image, {3, 3, 8, 8}, {8}, {8}}, -1},
+		"conv":           {conv(3, true, false, false), [][]int{image, {3, 3, 8, 8}, {8}, {8}}, 0},
+		"shortcut":       {conv(1, false, false, false), [][]int{image, {1, 1, 8, 8}, {8}, {8}}, 0},
+		"residual":       {conv(3, true, false, true), [][]int{image, {3, 3, 8, 8}, {8}, {8}, image}, 0},
 		"max pooling":    {newPoolOp("pool", 2, 3, 4, 8), [][]int{image}, 0},
 		"mean":           {newMeanOp("mean", 2, 3, 4, 8), [][]int{image}, 0},
 		"linear":         {newLinearOp("linear", 4, 5, 3, 1), [][]int{{4, 5}, {3, 5}, {3}}, 0},

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
@@ -54,39 +55,79 @@ func unitGrads(c *convLayer, from *G.Node) (G.Nodes, error) {
 	return grads, nil
 }
 
-// stemOp is convolution, normalisation and ReLU of the images.
-type stemOp struct {
+// convOp is a layer that runs by itself; its inputs are x, the unit's params and perhaps
+// a residual.
+type convOp struct {
 	op
-	*nhwc.Stem
-	layer *convLayer
+	*nhwc.Layer
+	layer     *convLayer
+	images    bool      // x are the images, whose gradient is nobody's
+	dresidual []float32 // or nil, without one
 }
 
-func (o *stemOp) Do(v ...G.Value) (G.Value, error) {
-	o.Forward(o.buffer(), floats(v[0]), unitParams(v[1:]))
+func newConvOp(l *convLayer, n *nhwc.Layer, images, residual bool) *convOp {
+	o := &convOp{op: newOp(l.layer.Name, append([]int{4}, unitInputs...), n.Images, n.OutHeight()+2, n.OutWidth()+2, n.Out), Layer: n, layer: l, images: images}
+	if residual {
+		o.inputs = append(o.inputs, 4)
+		o.dresidual = make([]float32, o.shape.TotalSize())
+	}
+	return o
+}
+
+func (o *convOp) Do(v ...G.Value) (G.Value, error) {
+	var residual []float32
+	if o.dresidual != nil {
+		residual = floats(v[4])
+	}
+	o.Forward(o.buffer(), floats(v[0]), residual, unitParams(v[1:]))
 	o.layer.observe()
 	return o.out, nil
 }
 
-// The gradient of the images is nobody's.
-func (o *stemOp) DiffWRT(int) []bool { return []bool{false, true, true, true} }
+func (o *convOp) DiffWRT(n int) []bool {
+	wanted := everything(n)
+	wanted[0] = !o.images
+	return wanted
+}
 
-func (o *stemOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	back, err := G.ApplyOp(&stemGradOp{newOp(o.name+" back", []int{4, 4, 4}, 1, 1, 1, 1), o.Stem}, in[0], out, grad)
+func (o *convOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	shape := in[0].Shape()
+	if o.images {
+		shape = tensor.Shape{1, 1, 1, 1} // of an output without a meaning
+	}
+	dx, err := G.ApplyOp(&convGradOp{newOp(o.name+" dx", []int{4, 4, 4}, shape...), o}, in[0], out, grad)
 	if err != nil {
 		return nil, err
 	}
-	grads, err := unitGrads(o.layer, back)
-	return append(G.Nodes{nil}, grads...), err
+	grads, err := unitGrads(o.layer, dx)
+	if err != nil {
+		return nil, err
+	}
+	if o.dresidual != nil {
+		d, err := G.ApplyOp(newPick(o.name+" dresidual", 4, o.dresidual, o.shape...), dx)
+		if err != nil {
+			return nil, err
+		}
+		grads = append(grads, d)
+	}
+	if o.images {
+		return append(G.Nodes{nil}, grads...), nil
+	}
+	return append(G.Nodes{dx}, grads...), nil
 }
 
-// stemGradOp leaves the gradients in the unit; its own output means nothing.
-type stemGradOp struct {
+// convGradOp leaves the gradients but for x's in the unit and in the forward Op.
+type convGradOp struct {
 	op
-	*nhwc.Stem
+	forward *convOp
 }
 
-func (o *stemGradOp) Do(v ...G.Value) (G.Value, error) {
-	o.Backward(floats(v[0]), floats(v[1]), floats(v[2]))
+func (o *convGradOp) Do(v ...G.Value) (G.Value, error) {
+	dx := o.buffer()
+	if o.forward.images {
+		dx = nil
+	}
+	o.forward.Backward(dx, o.forward.dresidual, floats(v[0]), floats(v[1]), floats(v[2]))
 	return o.out, nil
 }
 

@@ -99,11 +99,13 @@ func TestTrainingLearns(t *testing.T) {
 // place of the running ones, logits of training kernels (NHWC, normalisation
 // apart) and of the inference kernels (planar, folded) agree for every view.
 func TestExportedNetAgreesWithTheGraph(t *testing.T) {
-	for _, name := range []string{"resnet8w8", "resnet8w8p"} {
+	for _, name := range []string{"resnet8w8", "resnet8w8p", "conv4w8"} {
 		t.Run(name, func(t *testing.T) { exportedNetAgrees(t, name, 2e-5) })
 	}
-	// Normalised over 20 numbers in its last stages, which are one pixel here.
-	t.Run("resnet18", func(t *testing.T) { exportedNetAgrees(t, "resnet18", 4e-4) })
+	// Normalised over 20 numbers in their last stages, which are one pixel here.
+	for _, name := range []string{"resnet18", "resnet12w16"} {
+		t.Run(name, func(t *testing.T) { exportedNetAgrees(t, name, 4e-4) })
+	}
 }
 
 func exportedNetAgrees(t *testing.T, name string, tolerance float64) {
@@ -199,6 +201,8 @@ func TestParameterCount(t *testing.T) {
 	for name, want := range map[string]int{
 		"resnet8": 75290, "resnet20": 269722, "resnet20p": 272474, "resnet32": 464154, "resnet44": 658586, "resnet56": 853018,
 		"resnet18": 11181642, // torchvision's, with 10 classes
+		"conv4":    113482,   // the usual 113,088 without the biases that normalisation makes useless, and a head of 650
+		"resnet12": 12430730, // the 12.42 million of Tian et al. 2020, and a head of 6,410
 	} {
 		net, err := parseNet(name)
 		if err != nil {

@@ -61,42 +61,6 @@ func grow(b *[]float32, n int) []float32 {
 	return (*b)[:n]
 }
 
-// A Stem is a unit and a ReLU. Nobody wants the gradient of its input.
-type Stem struct {
-	Unit
-	buffers *Buffers
-	d       [][]float32 // per worker, an image
-}
-
-func NewStem(c Conv, b *Buffers) *Stem { return &Stem{Unit: *newUnit(c), buffers: b} }
-
-// Forward writes to the inner part of y what the stem makes of x.
-func (s *Stem) Forward(y, x []float32, p Params) {
-	s.params = p
-	Parallel(s.Images, func(_, n int) { s.run(n, one(x, n, s.inSize())) })
-	s.ran()
-	Parallel(s.Images, func(_, n int) { s.apply(one(y, n, s.outSize()), s.output(n), nil, true) })
-}
-
-// Backward sets DWeight, DGamma and DBeta; x and y are those of the last Forward.
-func (s *Stem) Backward(x, y, dy []float32) {
-	size := s.outSize()
-	m := grow(&s.buffers.outer, len(y))
-	Parallel(s.Images, func(_, n int) {
-		s.observeMasked(n, one(m, n, size), s.output(n), one(dy, n, size), one(y, n, size))
-	})
-	s.startGrad()
-	for len(s.d) < Workers() {
-		s.d = append(s.d, make([]float32, size))
-	}
-	inGroups(s.Images, func(worker, group, n int) {
-		d := s.d[worker]
-		s.applyGrad(d, s.output(n), one(m, n, size))
-		s.addWeights(group, one(x, n, s.inSize()), d)
-	})
-	s.weights(s.DWeight)
-}
-
 // A Block is a basic residual block (He et al. 2015):
 //
 //	y = relu(norm2(conv2(relu(norm1(conv1(x))))) + shortcut(x))

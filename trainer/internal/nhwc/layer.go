@@ -1,0 +1,67 @@
+package nhwc
+
+// A Layer is a unit that runs by itself:
+//
+//	y = relu(norm(conv(x)) + residual)
+//
+// where the residual, or the ReLU of a layer without one, may be left out.
+type Layer struct {
+	Unit
+	relu    bool
+	buffers *Buffers
+	d       [][]float32 // per worker, an image
+}
+
+func NewLayer(c Conv, relu bool, b *Buffers) *Layer {
+	return &Layer{Unit: *newUnit(c), relu: relu, buffers: b}
+}
+
+// Forward writes to the inner part of y what the layer makes of x and of the residual,
+// which may be nil.
+func (l *Layer) Forward(y, x, residual []float32, p Params) {
+	l.params = p
+	Parallel(l.Images, func(_, n int) { l.run(n, one(x, n, l.inSize())) })
+	l.ran()
+	size := l.outSize()
+	Parallel(l.Images, func(_, n int) {
+		var r []float32
+		if residual != nil {
+			r = one(residual, n, size)
+		}
+		l.apply(one(y, n, size), l.output(n), r, l.relu)
+	})
+}
+
+// Backward sets DWeight, DGamma and DBeta, and writes the gradient of x to the inner part
+// of dx and that of the residual to dresidual; each may be nil if nobody wants it. x and y
+// are those of the last Forward.
+func (l *Layer) Backward(dx, dresidual, x, y, dy []float32) {
+	size := l.outSize()
+	m := dy // the gradient behind the ReLU
+	if l.relu {
+		if m = dresidual; m == nil {
+			m = grow(&l.buffers.outer, len(y))
+		}
+		Parallel(l.Images, func(_, n int) {
+			l.observeMasked(n, one(m, n, size), l.output(n), one(dy, n, size), one(y, n, size))
+		})
+	} else {
+		Parallel(l.Images, func(_, n int) { l.observeGrad(n, l.output(n), one(dy, n, size)) })
+	}
+	l.startGrad()
+	if dx != nil {
+		l.turn(l.params.Weight)
+	}
+	for len(l.d) < Workers() {
+		l.d = append(l.d, make([]float32, size))
+	}
+	inGroups(l.Images, func(worker, group, n int) {
+		d := l.d[worker]
+		l.applyGrad(d, l.output(n), one(m, n, size))
+		l.addWeights(group, one(x, n, l.inSize()), d)
+		if dx != nil {
+			l.gradInput(one(dx, n, l.inSize()), d)
+		}
+	})
+	l.weights(l.DWeight)
+}
