@@ -1,7 +1,7 @@
 package sla
 
-// matchScale is what cosines are multiplied by to be the logits of a match.
-const matchScale = 10
+// MatchScale is what cosines are multiplied by to be the logits of a match.
+const MatchScale = 10
 
 // Features gives the directions of the image's views, z_j/|z_j|: (M, F), valid until
 // the next call. Like RunFor it may return nil and want to be called again.
@@ -43,7 +43,7 @@ func (c *Classifier) Match(gallery []float32, macs int) (*Result, error) {
 	if _, err := c.look(views, macs, nil); c.passes < views {
 		return nil, err
 	}
-	head := linear{b: make([]float32, rows), scale: matchScale}
+	head := linear{b: make([]float32, rows), scale: MatchScale}
 	for i := 0; i < len(gallery); i += width {
 		head.w = appendUnit(head.w, gallery[i:i+width])
 	}

@@ -34,6 +34,9 @@ type Config struct {
 	Loss     string `json:"loss,omitempty"` // ce, which empty means too, cb-rw, cb-focal or ldam; see balance
 	Deferred bool   `json:"drw,omitempty"`  // rare classes weigh more, but only late in the run
 
+	Episode  Episode `json:"episode,omitzero"`   // if it is not zero, every batch is one: see InEpisodes
+	Episodes int     `json:"episodes,omitempty"` // an epoch
+
 	Temperature float64 `json:"temperature"` // T of the distillation
 	Beta        float64 `json:"beta"`        // weight of its cross-entropy
 
@@ -92,5 +95,5 @@ func (c *Config) check() error {
 	if (c.SumViews || c.StageHeads) && !m.joint() {
 		return fmt.Errorf("method %s has no joint loss to sum over the views or to put behind every stage", c.Method)
 	}
-	return nil
+	return c.checkEpisodes()
 }

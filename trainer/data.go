@@ -59,6 +59,7 @@ func (s *Split) hash() [32]byte {
 
 // DataHelp says how data sets are named.
 const DataHelp = "fashion-mini (built in), fashion:DIR (the four IDX files of Fashion-MNIST), cifar10:DIR or cifar100:DIR (the binary files), " +
+	"cifar-fs:DIR or cifar-fs-new:DIR (80 classes of cifar100 to train on, and the 20 others, test images alone), " +
 	"omniglot:DIR (the archives images_background_small1.zip and 2: 136 characters) or omniglot-new:DIR (106 others, test images alone), " +
 	"folder:DIR (DIR/train/CLASS/*.png, jpg, gif or webp, and DIR/test/CLASS/...)"
 
@@ -88,6 +89,8 @@ func (source Source) Load() (*Dataset, error) {
 		d, err = loadCIFAR(os.DirFS(dir), "data_batch_[0-9]*.bin", "test_batch.bin", 0, cifar10Labels)
 	case kind == "cifar100":
 		d, err = loadCIFAR100(os.DirFS(dir))
+	case kind == "cifar-fs" || kind == "cifar-fs-new":
+		d, err = loadCIFARFS(os.DirFS(dir), kind == "cifar-fs-new")
 	case kind == "omniglot" || kind == "omniglot-new":
 		d, err = loadOmniglot(dir, kind == "omniglot-new")
 	case kind == "folder":
@@ -180,10 +183,13 @@ func (d *Dataset) limit(n int, imbalance float64, rng *rand.Rand) error {
 }
 
 // divide makes what a run trains on and what it holds out, with the first numbers of
-// its random source; d.Train becomes both together.
+// its random source; d.Train becomes both together, and d.Labels those of what is trained on.
 func (d *Dataset) divide(c Config, rng *rand.Rand) (train, held Split, err error) {
 	if err := d.limit(c.TrainPerClass, c.Imbalance, rng); err != nil {
 		return Split{}, Split{}, err
+	}
+	if c.inEpisodes() {
+		return d.holdOutClasses(c.Episode.Way, rng)
 	}
 	train, held = d.holdOut(rng)
 	// Where rare classes matter, the epoch and the mode are chosen by their scores too.
@@ -305,60 +311,4 @@ func readFile(dir fs.FS, name string) ([]byte, error) {
 		return nil, fmt.Errorf("%s.gz: %w", name, err)
 	}
 	return b, nil
-}
-
-var cifar10Labels = []string{"airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"}
-
-func loadCIFAR100(dir fs.FS) (*Dataset, error) {
-	names, err := fs.ReadFile(dir, "fine_label_names.txt")
-	if err != nil {
-		return nil, err
-	}
-	labels := strings.Fields(string(names))
-	if len(labels) != 100 {
-		return nil, fmt.Errorf("fine_label_names.txt has %d names, want 100", len(labels))
-	}
-	return loadCIFAR(dir, "train.bin", "test.bin", 1, labels)
-}
-
-// loadCIFAR reads the binary layout of CIFAR: records of skip bytes, a label and
-// 3 planes of 32x32.
-func loadCIFAR(dir fs.FS, train, test string, skip int, labels []string) (*Dataset, error) {
-	const side = 32
-	record := skip + 1 + 3*side*side
-	d := &Dataset{Labels: labels, Height: side, Width: side, Channels: 3}
-	for _, part := range []struct {
-		pattern string
-		*Split
-	}{{train, &d.Train}, {test, &d.Test}} {
-		split := part.Split
-		files, err := fs.Glob(dir, part.pattern)
-		if err != nil {
-			return nil, err
-		}
-		if len(files) == 0 {
-			return nil, fmt.Errorf("no %s is there", part.pattern)
-		}
-		for _, name := range files {
-			b, err := fs.ReadFile(dir, name)
-			if err != nil {
-				return nil, err
-			}
-			if len(b) == 0 || len(b)%record != 0 {
-				return nil, fmt.Errorf("%s has %d bytes, not a multiple of its record's %d", filepath.Base(name), len(b), record)
-			}
-			for ; len(b) > 0; b = b[record:] {
-				y, err := checkClasses(b[skip:skip+1], len(labels))
-				if err != nil {
-					return nil, fmt.Errorf("%s: %w", name, err)
-				}
-				split.Classes = append(split.Classes, y[0])
-				planes := b[skip+1 : record]
-				for i := range side * side {
-					split.Pixels = append(split.Pixels, planes[i], planes[side*side+i], planes[2*side*side+i])
-				}
-			}
-		}
-	}
-	return d, nil
 }

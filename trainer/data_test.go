@@ -93,6 +93,21 @@ func TestCIFAR(t *testing.T) {
 		// plane c at pixel 41 is c*100 + (c*1024+41)%100, as a byte
 		t.Errorf("classes %v, pixel %v", d.Train.Classes, d.Test.Pixels[3*41:3*42])
 	}
+	if _, err := loadCIFARFS(fs, false); err == nil || !strings.Contains(err.Error(), "lacks the class baby") {
+		t.Error(err)
+	}
+	// Classes 3 and 99 are new ones, 5 is not.
+	names := slices.Repeat([]string{"name"}, 78)
+	names = append(slices.Insert(names, 3, cifarFSNew[0], "another", "fish"), cifarFSNew[1:]...)
+	fs["fine_label_names.txt"] = &fstest.MapFile{Data: []byte(strings.Join(names, "\n"))}
+	old, err := loadCIFARFS(fs, false)
+	if err != nil || len(old.Labels) != 80 || old.Labels[4] != "fish" || !slices.Equal(old.Train.Classes, []int{4}) || old.Test.Len() != 0 {
+		t.Errorf("known classes %q, images of %v, %v", old.Labels, old.Train.Classes, err)
+	}
+	fresh, err := loadCIFARFS(fs, true)
+	if err != nil || !slices.Equal(fresh.Labels, cifarFSNew) || !slices.Equal(fresh.Test.Classes, []int{0, 19}) || len(fresh.Test.Pixels) != 2*3072 || fresh.Train.Len() != 0 {
+		t.Errorf("new classes %q, images of %v, %v", fresh.Labels, fresh.Test.Classes, err)
+	}
 	fs["test.bin"] = &fstest.MapFile{Data: record(5)[1:]}
 	if _, err := loadCIFAR100(fs); err == nil || !strings.Contains(err.Error(), "test.bin has 3073 bytes, not a multiple of its record's 3074") {
 		t.Error(err)

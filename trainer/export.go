@@ -28,6 +28,16 @@ func (g *graph) export(m *format.Manifest) *format.Model {
 			model.Weights = append(model.Weights, weight, bias)
 		}
 	}
+	if g.episodes {
+		// A head that setPrototypes fills.
+		h := format.Head{Kind: format.HeadJoint, Scale: sla.MatchScale}
+		if m.Views() == 1 {
+			h.Kind = format.HeadClass
+		}
+		model.Heads = append(model.Heads, h)
+		outputs := m.Classes() * m.Views()
+		model.Weights = append(model.Weights, make([]float32, outputs*g.features), make([]float32, outputs))
+	}
 	return model
 }
 
@@ -37,14 +47,7 @@ func (h *headLayer) weights() (weight, bias []float32) {
 	if h.scale == 0 {
 		return weight, append(bias, h.bias.value...)
 	}
-	unit := newNormaliseOp("", h.outputs, h.features, 1)
-	for at := 0; at < len(weight); at += h.features {
-		row := weight[at : at+h.features]
-		f := unit.factor(row)
-		for i := range row {
-			row[i] = float32(float64(row[i]) * f)
-		}
-	}
+	newNormaliseOp("", h.outputs, h.features, 1).rows(weight, weight)
 	return weight, make([]float32, h.outputs)
 }
 

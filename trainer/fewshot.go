@@ -3,11 +3,11 @@ package trainer
 import (
 	"context"
 	"errors"
-	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
 
+	"gonum.org/v1/gonum/mat"
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/quarterturn/quarterturn/format"
@@ -17,9 +17,7 @@ import (
 // FewShot says how classes that a net was not trained on are told apart by a few
 // images of each, in many episodes.
 type FewShot struct {
-	Way      int // classes an episode
-	Shot     int // images of each that are shown
-	Queries  int // other images of each that are classified
+	Episode
 	Episodes int
 	Seed     int
 }
@@ -42,95 +40,122 @@ func Directions(ctx context.Context, m *format.Model, d *Dataset, s *Split) ([][
 	})
 }
 
-// Estimate runs the episodes on images with these directions, which have so many views
-// each: with the upright view alone and, if there are more, with all of them. An image
-// is classified as sla.Classifier.Match does it.
+// Estimate gives the accuracy of the episodes on images with these directions, which have
+// so many views each: with the upright view alone and, if there are more, with all of them.
 func (f FewShot) Estimate(directions [][]float32, views int, classes []int) ([]Estimate, error) {
-	if f.Way < 2 || f.Shot < 1 || f.Queries < 1 || f.Episodes < 2 {
-		return nil, errors.New("want at least 2 classes, an image of each to show and one to ask, and 2 episodes")
-	}
-	byClass := map[int][]int{}
-	for i, y := range classes {
-		byClass[y] = append(byClass[y], i)
-	}
-	var known []int // classes with images enough
-	for y, images := range byClass {
-		if len(images) >= f.Shot+f.Queries {
-			known = append(known, y)
-		}
-	}
-	if len(known) < f.Way {
-		return nil, fmt.Errorf("%d classes have the %d images that an episode needs, want %d", len(known), f.Shot+f.Queries, f.Way)
-	}
-	slices.Sort(known)
-	used := []int{1}
-	if views > 1 {
-		used = append(used, views)
-	}
-	rng := rand.New(rand.NewPCG(uint64(f.Seed), 0))
-	accuracy := make([][]float64, len(used)) // per number of views, one an episode
-	for range f.Episodes {
-		rng.Shuffle(len(known), func(a, b int) { known[a], known[b] = known[b], known[a] })
-		var shown, asked [][]int
-		for _, y := range known[:f.Way] {
-			images := byClass[y]
-			rng.Shuffle(len(images), func(a, b int) { images[a], images[b] = images[b], images[a] })
-			shown, asked = append(shown, slices.Clone(images[:f.Shot])), append(asked, slices.Clone(images[f.Shot:f.Shot+f.Queries]))
-		}
-		for k, n := range used {
-			accuracy[k] = append(accuracy[k], episode(directions, views, n, shown, asked))
-		}
+	outcomes, err := f.play(directions, views, classes)
+	if err != nil {
+		return nil, err
 	}
 	var estimates []Estimate
-	for k, n := range used {
-		mean, deviation := stat.MeanStdDev(accuracy[k], nil)
+	for k, n := range viewsUsed(views) {
+		var accuracy []float64 // of each episode
+		for episode := range slices.Chunk(outcomes[k], f.Way*f.Queries) {
+			right := 0
+			for i, o := range episode {
+				if o.answer == i/f.Queries {
+					right++
+				}
+			}
+			accuracy = append(accuracy, float64(right)/float64(len(episode)))
+		}
+		mean, deviation := stat.MeanStdDev(accuracy, nil)
 		estimates = append(estimates, Estimate{n, mean, 1.96 * deviation / math.Sqrt(float64(f.Episodes))})
 	}
 	return estimates, nil
 }
 
-// episode gives the accuracy on the images asked, by class, with the first n of the
-// views.
-func episode(directions [][]float32, views, n int, shown, asked [][]int) float64 {
+// viewsUsed is one, and all if there are more.
+func viewsUsed(views int) []int {
+	if views == 1 {
+		return []int{1}
+	}
+	return []int{1, views}
+}
+
+// play gives, for each number of views used, what is said of the images asked: episode
+// after episode, class after class.
+func (f FewShot) play(directions [][]float32, views int, classes []int) (outcomes [][]outcome, err error) {
+	if err := f.check(); err != nil {
+		return nil, err
+	}
+	if f.Episodes < 2 {
+		return nil, errors.New("want at least 2 episodes")
+	}
+	episodes, err := newSampler(f.Episode, classes)
+	if err != nil {
+		return nil, err
+	}
+	rng := rand.New(rand.NewPCG(uint64(f.Seed), 0))
+	outcomes = make([][]outcome, len(viewsUsed(views)))
+	for range f.Episodes {
+		shown, asked := episodes.draw(rng)
+		for k, n := range viewsUsed(views) {
+			o, err := f.episode(directions, views, n, shown, asked)
+			if err != nil {
+				return nil, err
+			}
+			outcomes[k] = append(outcomes[k], o...)
+		}
+	}
+	return outcomes, nil
+}
+
+// episode gives the outcomes of the images asked, by class, with the first n of the views.
+// The classes of the head are joint ones, and of a query's logits under each view those
+// that belong to it are averaged (SLA paper, eq. 4).
+func (f FewShot) episode(directions [][]float32, views, n int, shown, asked [][]int) ([]outcome, error) {
+	head, err := parseShotHead(f.Head)
+	if err != nil {
+		return nil, err
+	}
+	joint := sla.Joint{Classes: len(shown), Views: n}
 	width := len(directions[0]) / views
-	gallery := make([][]float64, len(shown)) // unit vectors per class and view
-	for y, images := range shown {
-		sum := make([]float64, n*width)
-		for _, i := range images {
-			for k := range sum {
-				sum[k] += float64(directions[i][k])
-			}
-		}
-		for j := range n {
-			row := sum[j*width : (j+1)*width]
-			var square float64
-			for _, v := range row {
-				square += v * v
-			}
-			for k := range row {
-				row[k] /= max(1e-12, math.Sqrt(square))
-			}
-		}
-		gallery[y] = sum
-	}
-	right, all := 0, 0
-	for y, images := range asked {
-		for _, i := range images {
-			answer, top := 0, math.Inf(-1)
-			for c, g := range gallery {
-				var cosines float64
-				for k, v := range g {
-					cosines += v * float64(directions[i][k])
-				}
-				if cosines > top {
-					answer, top = c, cosines
+	// rows gives the views of images, and their joint classes.
+	rows := func(byClass [][]int) (*mat.Dense, []int) {
+		var z []float64
+		var classes []int
+		for y, images := range byClass {
+			for _, i := range images {
+				z = append(z, widened(directions[i][:n*width])...)
+				for j := range n {
+					classes = append(classes, joint.Index(y, j))
 				}
 			}
-			if answer == y {
-				right++
-			}
-			all++
 		}
+		return mat.NewDense(len(classes), width, z), classes
 	}
-	return float64(right) / float64(all)
+	support, classes := rows(shown)
+	queries, truths := rows(asked)
+	logits, _, err := head(support, queries, classes, joint.Size())
+	if err != nil {
+		return nil, err
+	}
+	var outcomes []outcome
+	mean, p := make([]float64, joint.Classes), make([]float64, joint.Classes)
+	for r := 0; r < len(truths); r += n {
+		answer := 0
+		for y := range mean {
+			mean[y] = 0
+			for j := range n {
+				mean[y] += logits.At(r+j, joint.Index(y, j)) / float64(n)
+			}
+			if mean[y] > mean[answer] {
+				answer = y
+			}
+		}
+		softmax(p, mean, 1)
+		truth, _ := joint.Split(truths[r])
+		outcomes = append(outcomes, outcome{p[truth], p[answer], answer, n})
+	}
+	return outcomes, nil
+}
+
+// widened gives float32s as float64s.
+func widened(v []float32) []float64 {
+	w := make([]float64, len(v))
+	for i, x := range v {
+		w[i] = float64(x)
+	}
+	return w
 }

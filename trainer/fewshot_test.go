@@ -38,7 +38,7 @@ func TestFewShot(t *testing.T) {
 			directions, truth = append(directions, z), append(truth, y)
 		}
 	}
-	f := FewShot{Way: 4, Shot: 2, Queries: 3, Episodes: 400, Seed: 5}
+	f := FewShot{Episode{"proto", 4, 2, 3}, 400, 5}
 	got, err := f.Estimate(directions, 2, truth)
 	if err != nil {
 		t.Fatal(err)
@@ -50,9 +50,9 @@ func TestFewShot(t *testing.T) {
 		t.Errorf("the second time %+v, the first %+v", again, got)
 	}
 	for want, f := range map[string]FewShot{
-		"8 classes have the 5 images":  {Way: 9, Shot: 2, Queries: 3, Episodes: 5},
-		"0 classes have the 13 images": {Way: 2, Shot: 10, Queries: 3, Episodes: 5},
-		"at least 2 classes":           {Way: 1, Shot: 1, Queries: 1, Episodes: 5},
+		"8 classes have the 5 images":  {Episode{"proto", 9, 2, 3}, 5, 0},
+		"0 classes have the 13 images": {Episode{"proto", 2, 10, 3}, 5, 0},
+		"at least 2 classes":           {Episode{"proto", 1, 1, 1}, 5, 0},
 	} {
 		if _, err := f.Estimate(directions, 2, truth); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, have %v", want, err)

@@ -119,6 +119,9 @@ func HeldOut(dir string) (*Dataset, *Split, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	if c.inEpisodes() {
+		return nil, nil, fmt.Errorf("%s was trained in episodes; it held out classes, not images", dir)
+	}
 	_, held, err := d.divide(c.Config, rand.New(rand.NewPCG(uint64(c.Seed), 0)))
 	return d, &held, err
 }
@@ -203,8 +206,9 @@ func (f *Folder) Step() int  { return f.run.done }
 func (f *Folder) Steps() int { return f.run.steps() }
 
 // Run trains to the end, saving a checkpoint after each epoch and when ctx ends,
-// evaluates on the test images, and writes the slab. report and tested, if not
-// nil, are called on the way.
+// evaluates on the test images, and writes the slab. Training in episodes is not for the
+// classes of the data set, so its scores are those of the classes held out. report and
+// tested, if not nil, are called on the way.
 func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, of int)) (*format.Model, []Score, error) {
 	if report == nil {
 		report = func(Event) {}
@@ -226,6 +230,13 @@ func (f *Folder) Run(ctx context.Context, report func(Event), tested func(done, 
 		}
 	}
 	model := f.run.best.model
+	if f.Config.inEpisodes() {
+		var scores []Score
+		for _, m := range model.Metrics {
+			scores = append(scores, Score{Metric: m, Passes: float64(model.Passes(m.Mode))})
+		}
+		return model, scores, WriteFile(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
+	}
 	scores, err := Evaluate(ctx, Ensemble{model}, f.Data, &f.Data.Test, "test", 0, tested)
 	if err != nil {
 		return nil, nil, err

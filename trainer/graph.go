@@ -21,6 +21,9 @@ type graph struct {
 	convs   []*convLayer
 	heads   []headLayer
 
+	features int  // F
+	episodes bool // there are no heads: each episode makes its own
+
 	g    *G.ExprGraph
 	loss *G.Node
 	vm   G.VM
@@ -53,6 +56,7 @@ type graphSpec struct {
 	temperature, beta float64
 	balance           *balance   // nil: plain cross-entropy
 	cosine            bool       // classifiers of classes see angles
+	episode           Episode    // a batch is an episode; without one there are heads
 	rng               *rand.Rand // for the initial weights
 }
 
@@ -66,9 +70,14 @@ func newGraph(s graphSpec) (*graph, error) {
 	targets := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(s.images, s.joint.Classes))
 	b.inputs, b.targets = inputs.Data().([]float32), targets.Data().([]float32)
 	x := G.NewTensor(b.g, tensor.Float32, 4, G.WithShape(inputs.Shape()...), G.WithName("inputs"), G.WithValue(inputs))
-	y := G.NewTensor(b.g, tensor.Float32, 2, G.WithShape(targets.Shape()...), G.WithName("targets"), G.WithValue(targets))
 	features := b.backbone(x)
-	b.loss = b.objective(features, y)
+	if s.episode != (Episode{}) {
+		b.episodes = true
+		b.loss = b.play(features[0])
+	} else {
+		y := G.NewTensor(b.g, tensor.Float32, 2, G.WithShape(targets.Shape()...), G.WithName("targets"), G.WithValue(targets))
+		b.loss = b.objective(features, y)
+	}
 	if b.err != nil {
 		return nil, b.err
 	}
@@ -152,6 +161,20 @@ func (b *builder) param(name string, init func() float32, shape ...int) *param {
 }
 
 func constant(v float32) func() float32 { return func() float32 { return v } }
+
+// play puts the head of an episode and its loss on the features.
+func (b *builder) play(z *G.Node) *G.Node {
+	if b.err != nil {
+		return nil
+	}
+	b.features = z.Shape()[1]
+	o, err := newEpisodeOp("episode", b.spec.episode, b.spec.joint.Views, b.features)
+	if err != nil {
+		b.err = err
+		return nil
+	}
+	return b.apply(o, b.apply(newNormaliseOp("directions", b.rows, b.features, 1), z))
+}
 
 // objective puts the method's heads on the features of the last stage, and joint
 // heads on those of the others (Yang et al. 2021, "Hierarchical Self-supervised

@@ -27,14 +27,18 @@ func (o *normaliseOp) factor(row []float32) float64 {
 	return o.length / max(1e-12, math.Sqrt(square))
 }
 
-func (o *normaliseOp) Do(v ...G.Value) (G.Value, error) {
-	x, y := floats(v[0]), o.buffer()
+// rows writes the rows of x to y, which may be x.
+func (o *normaliseOp) rows(y, x []float32) {
 	for at := 0; at < len(x); at += o.width {
 		f := o.factor(x[at : at+o.width])
 		for i, v := range x[at : at+o.width] {
 			y[at+i] = float32(float64(v) * f)
 		}
 	}
+}
+
+func (o *normaliseOp) Do(v ...G.Value) (G.Value, error) {
+	o.rows(o.buffer(), floats(v[0]))
 	return o.out, nil
 }
 

@@ -34,7 +34,8 @@ var ErrDiverged = errors.New("training diverged")
 
 // Train trains on a data set and gives the slab. A tenth of the training images
 // is held out to choose the mode that the slab recommends and the epoch that it
-// comes from; its manifest has every mode's score on them. report, if not nil, is
+// comes from, or a fifth of the classes for training in episodes; its manifest has every
+// mode's score on them. report, if not nil, is
 // called on the way.
 //
 // The steps of a run: batch, graph (forward, loss, gradients), solver; after
@@ -131,7 +132,14 @@ func newRun(data *Dataset, c Config) (*run, error) {
 	if r.held.Len() == 0 {
 		return nil, fmt.Errorf("%d training images are too few: a tenth of each class is held out to choose the mode", d.Train.Len())
 	}
-	if r.stepsPerEpoch = r.train.Len() / c.Batch; r.stepsPerEpoch == 0 {
+	if r.stepsPerEpoch = r.train.Len() / c.Batch; c.inEpisodes() {
+		r.stepsPerEpoch = c.Episodes
+		for _, s := range []*Split{&r.train, &r.held} {
+			if _, err := newSampler(c.Episode, s.Classes); err != nil {
+				return nil, err
+			}
+		}
+	} else if r.stepsPerEpoch == 0 {
 		return nil, fmt.Errorf("a batch of %d images is more than the %d training images", c.Batch, r.train.Len())
 	}
 	input := newInput(d.Channels, d.Height, d.Width)
@@ -150,7 +158,7 @@ func newRun(data *Dataset, c Config) (*run, error) {
 	}
 	r.graph, err = newGraph(graphSpec{net: net, input: input, joint: joint, images: c.Batch, method: m,
 		stageHeads: c.StageHeads, sumViews: c.SumViews, temperature: c.Temperature, beta: c.Beta,
-		balance: r.balance, cosine: c.Loss == ldam, rng: r.rng})
+		balance: r.balance, cosine: c.Loss == ldam, episode: c.Episode, rng: r.rng})
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +183,15 @@ func (r *run) epoch(ctx context.Context, report func(Event)) error {
 	// The order of the images is drawn from the epoch's first random numbers, on
 	// the side, so that it can be drawn once more in the middle of an epoch.
 	drawn := r.epochStart
-	order := rand.New(&drawn).Perm(r.train.Len())
+	var order []int
+	if rng := rand.New(&drawn); r.config.inEpisodes() {
+		var err error
+		if order, err = r.config.order(rng, &r.train); err != nil {
+			return err
+		}
+	} else {
+		order = rng.Perm(r.train.Len())
+	}
 	event := Event{Epoch: r.epochs + 1, Epochs: r.config.Epochs, Steps: r.steps(), Batch: r.config.Batch}
 	tell := func(validation []format.Metric) {
 		event.Step, event.Loss, event.Rate = r.done, r.lossSum/float64(r.done-before), r.solver.rate
@@ -251,7 +267,7 @@ func (r *run) snapshot(ctx context.Context) error {
 	} else {
 		export()
 	}
-	scores, err := Evaluate(ctx, Ensemble{model}, r.data, &r.held, "validation", 0, nil)
+	scores, err := r.validate(ctx, model)
 	if err != nil {
 		return err
 	}
@@ -270,6 +286,14 @@ func (r *run) snapshot(ctx context.Context) error {
 	}
 	r.best = kept{model, slab}
 	return nil
+}
+
+// validate scores a model on what was held out.
+func (r *run) validate(ctx context.Context, m *format.Model) ([]Score, error) {
+	if r.config.inEpisodes() {
+		return r.validateEpisodes(ctx, m)
+	}
+	return Evaluate(ctx, Ensemble{m}, r.data, &r.held, "validation", 0, nil)
 }
 
 // served is the validation accuracy of the mode that a slab recommends.

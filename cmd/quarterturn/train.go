@@ -46,20 +46,35 @@ func trainCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
+	runFlags(f, &source, &out, &c)
+	f.StringVar(&resume, "resume", "", "go on with the run in this folder")
+	f.StringVar(&c.Method, "method", c.Method, "baseline, da, mt, sla or sla+sd")
+	f.BoolVar(&c.SumViews, "sum-views", false, "sum the joint loss over the transformations instead of taking the mean")
+	f.BoolVar(&c.StageHeads, "stage-heads", false, "joint heads behind every stage, for training alone")
+	f.IntVar(&c.Epochs, "epochs", c.Epochs, "passes over the training images")
+	f.IntVar(&c.Batch, "batch", c.Batch, "images a step")
+	f.StringVar(&c.Mix, "mix", "", "mix images and labels in pairs: mixup or cutmix")
+	f.Float64Var(&c.MixAlpha, "mix-alpha", c.MixAlpha, "alpha of the mixture's Beta distribution")
+	f.Float64Var(&c.Smoothing, "label-smoothing", 0, "share of a label spread over all classes")
+	f.StringVar(&c.Loss, "loss", "", "ce (default), or for classes of unequal numbers of images cb-rw, cb-focal or ldam")
+	f.BoolVar(&c.Deferred, "drw", false, "weigh rare classes more, in the last fifth of the run")
+	f.Float64Var(&c.Temperature, "temperature", c.Temperature, "temperature of the self-distillation")
+	f.Float64Var(&c.Beta, "beta", c.Beta, "weight of the distilled head's cross-entropy")
+	f.Float64Var(&c.Imbalance, "imbalance", 0, "make the classes a long tail: the first has so many times the images of the last; 0: as they are")
+	f.BoolVar(&asJSON, "json", false, "print the test metrics as JSON")
+	return cmd
+}
+
+// runFlags are the flags of training in batches and in episodes.
+func runFlags(f *pflag.FlagSet, source *trainer.Source, out *string, c *trainer.Config) {
 	f.StringVar(&source.Data, "data", "", "data set, see above")
 	f.StringVar(&source.Name, "name", "", "what the slab calls the data set; empty: its kind, or its folder's name")
 	f.IntVar(&source.Size, "size", 0, "side to which the images of a folder are resized; 0: 32")
 	f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
-	f.StringVar(&out, "out", "", "folder of the run")
-	f.StringVar(&resume, "resume", "", "go on with the run in this folder")
-	f.StringVar(&c.Method, "method", c.Method, "baseline, da, mt, sla or sla+sd")
+	f.StringVar(out, "out", "", "folder of the run")
 	f.StringVar(&c.Transform, "transform", c.Transform, "transformations: rotation, rotation2, color, color3, or a product such as rotation2xcolor3")
-	f.BoolVar(&c.SumViews, "sum-views", false, "sum the joint loss over the transformations instead of taking the mean")
-	f.BoolVar(&c.StageHeads, "stage-heads", false, "joint heads behind every stage, for training alone")
-	f.StringVar(&c.Net, "net", c.Net, "resnet8, resnet14, resnet20, resnet32 ..., with a width as in resnet8w32, with 1x1 shortcuts as in resnet8p")
+	f.StringVar(&c.Net, "net", c.Net, "resnet8, resnet14, resnet20, resnet32 ..., with a width as in resnet8w32, with 1x1 shortcuts as in resnet8p; resnet18; conv4 and resnet12, the nets of few-shot learning, with a width as in conv4w32")
 	f.StringVar(&c.Serve, "serve", c.Serve, "mode that the slab recommends and that decides which epoch is kept; auto: the cheapest within 0.2 points of the best")
-	f.IntVar(&c.Epochs, "epochs", c.Epochs, "passes over the training images")
-	f.IntVar(&c.Batch, "batch", c.Batch, "images a step")
 	f.Float64Var(&c.Rate, "lr", c.Rate, "peak learning rate")
 	f.StringVar(&c.Schedule, "schedule", c.Schedule, "course of the learning rate: one-cycle, cosine or step")
 	f.Float64Var(&c.Momentum, "momentum", c.Momentum, "momentum")
@@ -69,18 +84,8 @@ func trainCommand() *cobra.Command {
 	f.Float64Var(&c.Clip, "clip", 0, "scale gradients down to this norm; 0: never")
 	f.Float64Var(&c.Average, "ema", 0, "keep running averages of the weights, with this decay a step (as 0.999), and serve those; 0: none")
 	f.StringVar(&c.Augment, "augment", c.Augment, "none, or a list of "+trainer.AugmentHelp)
-	f.StringVar(&c.Mix, "mix", "", "mix images and labels in pairs: mixup or cutmix")
-	f.Float64Var(&c.MixAlpha, "mix-alpha", c.MixAlpha, "alpha of the mixture's Beta distribution")
-	f.Float64Var(&c.Smoothing, "label-smoothing", 0, "share of a label spread over all classes")
-	f.StringVar(&c.Loss, "loss", "", "ce (default), or for classes of unequal numbers of images cb-rw, cb-focal or ldam")
-	f.BoolVar(&c.Deferred, "drw", false, "weigh rare classes more, in the last fifth of the run")
-	f.Float64Var(&c.Temperature, "temperature", c.Temperature, "temperature of the self-distillation")
-	f.Float64Var(&c.Beta, "beta", c.Beta, "weight of the distilled head's cross-entropy")
 	f.IntVar(&c.Seed, "seed", c.Seed, "seed of everything random")
 	f.IntVar(&c.TrainPerClass, "train-per-class", 0, "use so many training images of each class; 0: all")
-	f.Float64Var(&c.Imbalance, "imbalance", 0, "make the classes a long tail: the first has so many times the images of the last; 0: as they are")
-	f.BoolVar(&asJSON, "json", false, "print the test metrics as JSON")
-	return cmd
 }
 
 // changed names a flag that was given and is not one of those allowed.
@@ -126,6 +131,10 @@ func train(ctx context.Context, f *trainer.Folder, asJSON bool) error {
 }
 
 func announce(d *trainer.Dataset, c trainer.Config) {
+	if e := c.Episode; e != (trainer.Episode{}) {
+		note("training %s on %s with %s, %s: %d epochs of %d %d-way %d-shot episodes, seed %d", c.Net, d.Name, c.Method, e.Head, c.Epochs, c.Episodes, e.Way, e.Shot, c.Seed)
+		return
+	}
 	note("training %s on %s with %s: %d epochs of %d images a batch, seed %d", c.Net, d.Name, c.Method, c.Epochs, c.Batch, c.Seed)
 }
 

@@ -46,6 +46,13 @@ func All(f Folders) []Experiment {
 			c.Method, c.Epochs, c.Batch, c.Decay, c.Augment = method, epochs, 32, 5e-4, "crop"
 		}
 	}
+	// episodes are 5-way 5-shot ones, five images of each class being asked.
+	episodes := func(head, method string, epochs int) func(c *trainer.Config) {
+		return func(c *trainer.Config) {
+			c.Net, c.Method, c.Epochs, c.Decay, c.Augment = "conv4", method, epochs, 5e-4, "crop"
+			*c = c.InEpisodes(trainer.Episode{Head: head, Way: 5, Shot: 5, Queries: 5}, 100)
+		}
+	}
 	// few is limited data; the epochs make about as many steps of every size.
 	few := func(perClass int, method string, epochs int) func(c *trainer.Config) {
 		return func(c *trainer.Config) { c.TrainPerClass, c.Method, c.Epochs = perClass, method, epochs }
@@ -119,6 +126,15 @@ func All(f Folders) []Experiment {
 				{"sla", 3, characters("sla", 30)},
 				{"sla+sd", 3, characters("sla+sd", 30)},
 				{"baseline, 4x the steps", 3, characters("baseline", 120)},
+			}},
+		{Name: "episodes", About: "the same, but Conv-4 trained in episodes", data: trainer.Source{Data: "omniglot:" + f.Omniglot},
+			novel: trainer.Source{Data: "omniglot-new:" + f.Omniglot}, ways: []way{
+				{"proto, baseline", 3, episodes("proto", "baseline", 6)},
+				{"proto, sla", 3, episodes("proto", "sla", 6)},
+				{"proto, baseline, 4x the steps", 3, episodes("proto", "baseline", 24)},
+				{"ridge, baseline", 3, episodes("ridge", "baseline", 6)},
+				{"ridge, sla", 3, episodes("ridge", "sla", 6)},
+				{"ridge, baseline, 4x the steps", 3, episodes("ridge", "baseline", 24)},
 			}},
 	}
 }

@@ -14,9 +14,9 @@ import (
 )
 
 // settings are the episodes of the tables.
-var settings = []trainer.FewShot{
-	{Way: 5, Shot: 1, Queries: 15, Episodes: 600, Seed: 1}, {Way: 5, Shot: 5, Queries: 15, Episodes: 600, Seed: 1},
-	{Way: 20, Shot: 1, Queries: 15, Episodes: 600, Seed: 1}, {Way: 20, Shot: 5, Queries: 15, Episodes: 600, Seed: 1},
+var settings = []trainer.Episode{
+	{Head: "proto", Way: 5, Shot: 1, Queries: 15}, {Head: "proto", Way: 5, Shot: 5, Queries: 15},
+	{Head: "proto", Way: 20, Shot: 1, Queries: 15}, {Head: "proto", Way: 20, Shot: 5, Queries: 15},
 }
 
 // runFewShot is Run for an experiment with new classes. All nets look at the views of
@@ -36,7 +36,7 @@ func (e *Experiment) runFewShot(ctx context.Context, out io.Writer, dir string, 
 	}
 	fmt.Fprintln(out, head+"\n"+rule)
 	for _, w := range e.ways {
-		models, _, epochs, err := e.train(ctx, w, dir, report)
+		models, _, c, err := e.train(ctx, w, dir, report)
 		if err != nil {
 			return err
 		}
@@ -49,7 +49,10 @@ func (e *Experiment) runFewShot(ctx context.Context, out io.Writer, dir string, 
 				return err
 			}
 			for k, s := range settings {
-				estimates, err := s.Estimate(directions, len(rotation), d.Test.Classes)
+				if c.Episode.Head != "" {
+					s.Head = c.Episode.Head
+				}
+				estimates, err := trainer.FewShot{Episode: s, Episodes: 600, Seed: 1}.Estimate(directions, len(rotation), d.Test.Classes)
 				if err != nil {
 					return err
 				}
@@ -61,7 +64,7 @@ func (e *Experiment) runFewShot(ctx context.Context, out io.Writer, dir string, 
 				}
 			}
 		}
-		begin := fmt.Sprintf("| %s | %d | %d ", w.name, epochs, w.seeds)
+		begin := fmt.Sprintf("| %s | %d | %d ", w.name, c.Epochs, w.seeds)
 		for _, views := range slices.Sorted(maps.Keys(accuracy)) {
 			line := fmt.Sprintf("%s| %d |", begin, views)
 			for _, a := range accuracy[views] {

@@ -35,7 +35,7 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report 
 	}
 	fmt.Fprintln(out, head+"\n"+rule)
 	for _, w := range e.ways {
-		models, metrics, epochs, err := e.train(ctx, w, dir, report)
+		models, metrics, c, err := e.train(ctx, w, dir, report)
 		if err != nil {
 			return err
 		}
@@ -45,7 +45,7 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report 
 				scores[m.Mode] = append(scores[m.Mode], m)
 			}
 		}
-		begin := fmt.Sprintf("| %s | %d | %d ", w.name, epochs, w.seeds)
+		begin := fmt.Sprintf("| %s | %d | %d ", w.name, c.Epochs, w.seeds)
 		for _, mode := range models[0].Modes() {
 			row(out, begin, mode, models[0].Passes(mode), scores[mode], e.tail)
 			begin = "| | | "
@@ -59,19 +59,19 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report 
 	return nil
 }
 
-// train trains what is missing of a way; models and scores come a seed.
-func (e *Experiment) train(ctx context.Context, w way, dir string, report func(run string, e trainer.Event)) (models trainer.Ensemble, scores [][]trainer.Score, epochs int, err error) {
-	c := trainer.DefaultConfig()
+// train trains what is missing of a way; models and scores come a seed, and c are its settings.
+func (e *Experiment) train(ctx context.Context, w way, dir string, report func(run string, e trainer.Event)) (models trainer.Ensemble, scores [][]trainer.Score, c trainer.Config, err error) {
+	c = trainer.DefaultConfig()
 	w.change(&c)
 	for c.Seed = 1; c.Seed <= w.seeds; c.Seed++ {
 		run := fmt.Sprintf("%s, seed %d", w.name, c.Seed)
 		model, s, err := train(ctx, filepath.Join(dir, run), e.data, c, func(e trainer.Event) { report(run, e) })
 		if err != nil {
-			return nil, nil, 0, fmt.Errorf("%s: %w", run, err)
+			return nil, nil, c, fmt.Errorf("%s: %w", run, err)
 		}
 		models, scores = append(models, model), append(scores, s)
 	}
-	return models, scores, c.Epochs, nil
+	return models, scores, c, nil
 }
 
 // row writes what one mode scored.
@@ -156,6 +156,9 @@ func finished(dir string, slab []byte, c trainer.Config) (*format.Model, []train
 	model, err := format.Decode(slab)
 	if err != nil {
 		return nil, nil, err
+	}
+	if c.Episode != (trainer.Episode{}) {
+		return model, nil, nil // these have no test images
 	}
 	log, err := os.Open(filepath.Join(dir, trainer.LogFile))
 	if err != nil {

@@ -1,5 +1,5 @@
-"""Writes step.json: two training steps of SLA+SD, and balance.json: losses for a long
-tail on joint labels, with PyTorch in float64.
+"""Writes step.json: two training steps of SLA+SD, balance.json: losses for a long tail on
+joint labels, and episode.json: losses of few-shot episodes, with PyTorch in float64.
 
     /usr/bin/python3 trainer/testdata/fixtures.py     (Debian's python3-torch)
 
@@ -140,4 +140,28 @@ for name in ("ce", "cb-rw", "cb-focal", "ldam", "ldam drw"):
     cases[name] = {"loss": l.item(), "dz": z.grad.flatten().tolist(), "dw": head.grad.flatten().tolist()}
 with open(os.path.join(HERE, "balance.json"), "w") as f:
     json.dump({"counts": COUNTS, "classes": CLASSES, "cases": cases}, f)
+    f.write("\n")
+
+# Losses of an episode: the features of WAY * SHOT images that are shown and WAY * QUERIES
+# that are asked, under M views each, image-major. Ridge regression is written in its primal
+# form, prototypes with F.cosine_similarity.
+WAY, SHOT, QUERIES, FEATURES = 3, 2, 2, 6
+cases = {}
+for name in ("proto", "ridge"):
+    z = lcg(21, WAY * (SHOT + QUERIES) * M * FEATURES).reshape(-1, FEATURES).requires_grad_()
+    rows = F.normalize(z)
+    support, asked = rows[:WAY * SHOT * M], rows[WAY * SHOT * M:]
+    joint = lambda each: torch.tensor([(r // M // each) * M + r % M for r in range(WAY * each * M)])
+    one_hot = F.one_hot(joint(SHOT), WAY * M).double()
+    if name == "proto":
+        means = one_hot.T @ support / SHOT
+        logits = 10 * F.cosine_similarity(asked[:, None], means[None], dim=2)
+    else:
+        weights = torch.linalg.solve(support.T @ support + torch.eye(FEATURES), support.T @ one_hot)
+        logits = 10 * asked @ weights
+    l = F.cross_entropy(logits, joint(QUERIES))
+    l.backward()
+    cases[name] = {"loss": l.item(), "dz": z.grad.flatten().tolist()}
+with open(os.path.join(HERE, "episode.json"), "w") as f:
+    json.dump({"way": WAY, "shot": SHOT, "queries": QUERIES, "views": M, "features": FEATURES, "cases": cases}, f)
     f.write("\n")
