@@ -26,7 +26,7 @@ type epochRecord struct {
 }
 
 // colours are Okabe and Ito's, which colour-blind people can tell apart.
-var colours = []color.RGBA{{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}}
+var colours = []color.RGBA{{0, 114, 178, 255}, {213, 94, 0, 255}, {0, 158, 115, 255}, {204, 121, 167, 255}, {230, 159, 0, 255}, {86, 180, 233, 255}}
 
 // curves draws the loss and, under it, each mode's validation accuracy by epoch,
 // as SVG.

@@ -1,7 +1,9 @@
 package experiments
 
 import (
+	"bytes"
 	"context"
+	"encoding/xml"
 	"errors"
 	"os"
 	"path/filepath"
@@ -14,10 +16,10 @@ import (
 func tiny() *Experiment {
 	small := func(method string) func(c *trainer.Config) {
 		return func(c *trainer.Config) {
-			c.Method, c.Net, c.Epochs, c.Batch, c.TrainPerClass = method, "resnet8w8", 2, 16, 20
+			c.Method, c.Net, c.Epochs, c.Batch, c.TrainPerClass = method, "resnet8w8", 2, 16, 100
 		}
 	}
-	return &Experiment{Name: "tiny", data: trainer.Source{Data: "fashion-mini"}, ways: []way{{"plain", 2, small("baseline")}, {"both", 1, small("sla+sd")}}}
+	return &Experiment{Name: "tiny", data: trainer.Source{Data: "fashion-mini"}, exits: true, ways: []way{{"plain", 2, small("baseline")}, {"both", 1, small("sla+sd")}}}
 }
 
 // Stopped in the middle and started again, an experiment goes on, prints the same
@@ -34,13 +36,20 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(want), "\n")
-	if len(lines) != 7 || !strings.HasPrefix(lines[2], "| plain | 2 | 2 | baseline | 1 | ") || !strings.HasPrefix(lines[3], "| 2 nets of plain together | | | baseline | 2 | ") ||
-		!strings.HasPrefix(lines[5], "| | | | aggregated | 4 | ") {
+	if len(lines) != 8 || !strings.HasPrefix(lines[2], "| plain | 2 | 2 | baseline | 1 | ") || !strings.HasPrefix(lines[3], "| 2 nets of plain together | | | baseline | 2 | ") ||
+		!strings.HasPrefix(lines[5], "| | | | aggregated | 4 | ") || !strings.HasPrefix(lines[7], "| | | | adaptive | ") {
 		t.Errorf("table:\n%s", want)
+	}
+	if table, err := os.ReadFile(filepath.Join(dir, "straight", TableFile)); err != nil || string(table) != want {
+		t.Errorf("%s: %v", TableFile, err)
+	}
+	svg, err := os.ReadFile(filepath.Join(dir, "straight", ChartFile))
+	if err != nil || xml.Unmarshal(svg, new(struct{})) != nil || !bytes.Contains(svg, []byte("2 nets of plain together")) || !bytes.Contains(svg, []byte("aggregated")) {
+		t.Errorf("%s: %d bytes, %v", ChartFile, len(svg), err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	if _, err := run(ctx, "stopped", func(name string, e trainer.Event) {
-		if name == "plain, seed 2" && e.Step == 13 {
+		if name == "plain, seed 2" && e.Step == 70 {
 			cancel()
 		}
 	}); !errors.Is(err, context.Canceled) {

@@ -3,7 +3,6 @@ package experiments
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"slices"
 
@@ -19,10 +18,10 @@ var settings = []trainer.Episode{
 	{Head: "proto", Way: 20, Shot: 1, Queries: 15}, {Head: "proto", Way: 20, Shot: 5, Queries: 15},
 }
 
-// runFewShot is Run for an experiment with new classes. All nets look at the views of
+// tabulateFewShot makes the table of accuracies in episodes. All nets look at the views of
 // rotation, those too that were trained without.
-func (e *Experiment) runFewShot(ctx context.Context, out io.Writer, dir string, report func(run string, e trainer.Event)) error {
-	d, err := e.novel.Load()
+func (r *running) tabulateFewShot(ctx context.Context) error {
+	d, err := r.novel.Load()
 	if err != nil {
 		return err
 	}
@@ -30,13 +29,16 @@ func (e *Experiment) runFewShot(ctx context.Context, out io.Writer, dir string, 
 	if err != nil {
 		return err
 	}
+	var columns []string
 	head, rule := "| training | epochs | seeds | views |", "| --- | --- | --- | --- |"
 	for _, s := range settings {
-		head, rule = head+fmt.Sprintf(" %d-way %d-shot, %% |", s.Way, s.Shot), rule+" --- |"
+		column := fmt.Sprintf("%d-way %d-shot", s.Way, s.Shot)
+		columns = append(columns, column)
+		head, rule = head+" "+column+", % |", rule+" --- |"
 	}
-	fmt.Fprintln(out, head+"\n"+rule)
-	for _, w := range e.ways {
-		models, _, c, err := e.train(ctx, w, dir, report)
+	fmt.Fprintln(r.out, head+"\n"+rule)
+	for _, w := range r.ways {
+		models, _, c, err := r.train(ctx, w)
 		if err != nil {
 			return err
 		}
@@ -67,11 +69,12 @@ func (e *Experiment) runFewShot(ctx context.Context, out io.Writer, dir string, 
 		begin := fmt.Sprintf("| %s | %d | %d ", w.name, c.Epochs, w.seeds)
 		for _, views := range slices.Sorted(maps.Keys(accuracy)) {
 			line := fmt.Sprintf("%s| %d |", begin, views)
-			for _, a := range accuracy[views] {
+			for k, a := range accuracy[views] {
+				r.points = append(r.points, trainer.ChartPoint{Row: fmt.Sprintf("%s, views: %d", w.name, views), Series: columns[k], Values: a})
 				mean, spread := stat.MeanStdDev(a, nil)
 				line += fmt.Sprintf(" %.2f ± %.2f |", mean, spread)
 			}
-			fmt.Fprintln(out, line)
+			fmt.Fprintln(r.out, line)
 			begin = "| | | "
 		}
 	}

@@ -1,6 +1,7 @@
 package experiments
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -17,41 +18,81 @@ import (
 	"github.com/quarterturn/quarterturn/trainer"
 )
 
-// Run trains what is missing in a folder and writes the table, as Markdown.
-// report, if not nil, is called on the way, with the name of the run.
+// The files of an experiment, in its folder beside the runs.
+const (
+	TableFile = "table.md"
+	ChartFile = "accuracy.svg"
+)
+
+// Run trains what is missing in a folder, writes the table, as Markdown, to out and to
+// the folder, and draws the chart there. report, if not nil, is called on the way, with
+// the name of the run.
 func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report func(run string, e trainer.Event)) error {
-	if strings.HasSuffix(e.data.Data, ":") {
-		return fmt.Errorf("%s needs the folder of the data set", e.Name)
+	for _, s := range []trainer.Source{e.data, e.novel} {
+		if strings.HasSuffix(s.Data, ":") {
+			return fmt.Errorf("%s needs the folder of the data set", e.Name)
+		}
 	}
 	if report == nil {
 		report = func(string, trainer.Event) {}
 	}
+	var copied bytes.Buffer
+	r := &running{Experiment: e, out: io.MultiWriter(out, &copied), dir: dir, report: report}
+	tabulate, what := r.tabulate, "accuracy on test images, %"
 	if e.novel.Data != "" {
-		return e.runFewShot(ctx, out, dir, report)
+		tabulate, what = r.tabulateFewShot, "accuracy in episodes of new classes, %"
 	}
-	head, rule := "| training | epochs | seeds | mode | passes | accuracy, % | spread | NLL |", "| --- | --- | --- | --- | --- | --- | --- | --- |"
-	if e.tail {
+	if err := tabulate(ctx); err != nil {
+		return err
+	}
+	svg, err := trainer.Chart(e.Name, what, r.points)
+	if err == nil {
+		err = trainer.WriteFile(filepath.Join(dir, ChartFile), svg)
+	}
+	if err == nil {
+		err = trainer.WriteFile(filepath.Join(dir, TableFile), copied.Bytes())
+	}
+	return err
+}
+
+// running is an experiment under way.
+type running struct {
+	*Experiment
+	out    io.Writer
+	dir    string
+	report func(run string, e trainer.Event)
+	points []trainer.ChartPoint // of the chart
+}
+
+// tabulate makes the table of accuracies on the test images.
+func (r *running) tabulate(ctx context.Context) error {
+	head, rule := "| training | epochs | seeds | mode | passes | accuracy, % | spread | NLL | ECE |", "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
+	if r.tail {
 		head, rule = head+" many / medium / few |", rule+" --- |"
 	}
-	fmt.Fprintln(out, head+"\n"+rule)
-	for _, w := range e.ways {
-		models, metrics, c, err := e.train(ctx, w, dir, report)
+	fmt.Fprintln(r.out, head+"\n"+rule)
+	for _, w := range r.ways {
+		models, metrics, c, err := r.train(ctx, w)
 		if err != nil {
 			return err
 		}
+		var modes []string
 		scores := map[string][]trainer.Score{} // by mode, one a seed
 		for _, ofSeed := range metrics {
 			for _, m := range ofSeed {
+				if scores[m.Mode] == nil {
+					modes = append(modes, m.Mode)
+				}
 				scores[m.Mode] = append(scores[m.Mode], m)
 			}
 		}
 		begin := fmt.Sprintf("| %s | %d | %d ", w.name, c.Epochs, w.seeds)
-		for _, mode := range models[0].Modes() {
-			row(out, begin, mode, models[0].Passes(mode), scores[mode], e.tail)
+		for _, mode := range modes {
+			r.row(begin, w.name, mode, scores[mode])
 			begin = "| | | "
 		}
 		if len(models) > 1 {
-			if err := e.ensemble(ctx, out, w, models); err != nil {
+			if err := r.ensemble(ctx, w, models); err != nil {
 				return err
 			}
 		}
@@ -60,12 +101,16 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report 
 }
 
 // train trains what is missing of a way; models and scores come a seed, and c are its settings.
-func (e *Experiment) train(ctx context.Context, w way, dir string, report func(run string, e trainer.Event)) (models trainer.Ensemble, scores [][]trainer.Score, c trainer.Config, err error) {
+func (r *running) train(ctx context.Context, w way) (models trainer.Ensemble, scores [][]trainer.Score, c trainer.Config, err error) {
 	c = trainer.DefaultConfig()
 	w.change(&c)
 	for c.Seed = 1; c.Seed <= w.seeds; c.Seed++ {
 		run := fmt.Sprintf("%s, seed %d", w.name, c.Seed)
-		model, s, err := train(ctx, filepath.Join(dir, run), e.data, c, func(e trainer.Event) { report(run, e) })
+		dir := filepath.Join(r.dir, run)
+		model, s, err := train(ctx, dir, r.data, c, func(e trainer.Event) { r.report(run, e) })
+		if err == nil && r.exits && model.HasHead(format.HeadJoint) && model.HasHead(format.HeadDistilled) {
+			model, s, err = calibrated(ctx, dir, model)
+		}
 		if err != nil {
 			return nil, nil, c, fmt.Errorf("%s: %w", run, err)
 		}
@@ -74,11 +119,25 @@ func (e *Experiment) train(ctx context.Context, w way, dir string, report func(r
 	return models, scores, c, nil
 }
 
-// row writes what one mode scored.
-func row(out io.Writer, begin, mode string, passes int, scores []trainer.Score, tail bool) {
-	var accuracy, nll, many, medium, few []float64
+// calibrated gives the model of a run exits, fitted to lose 0.1 points at the most on the
+// images that the run held out, and its scores on the test images.
+func calibrated(ctx context.Context, run string, m *format.Model) (*format.Model, []trainer.Score, error) {
+	d, held, err := trainer.HeldOut(run)
+	if err != nil {
+		return nil, nil, err
+	}
+	if m, _, _, err = trainer.Calibrate(ctx, m, d, held, "validation", 0.001); err != nil {
+		return nil, nil, err
+	}
+	scores, err := trainer.Evaluate(ctx, trainer.Ensemble{m}, d, &d.Test, "test", 0, nil)
+	return m, scores, err
+}
+
+// row writes what one mode scored, and notes it for the chart.
+func (r *running) row(begin, name, mode string, scores []trainer.Score) {
+	var accuracy, nll, ece, passes, many, medium, few []float64
 	for _, m := range scores {
-		accuracy, nll = append(accuracy, 100*m.Accuracy), append(nll, m.NLL)
+		accuracy, nll, ece, passes = append(accuracy, 100*m.Accuracy), append(nll, m.NLL), append(ece, m.ECE), append(passes, m.Passes)
 		// A long tail has the classes in the order of their numbers of images.
 		counts := make([]int, len(m.Classes))
 		for y := range counts {
@@ -92,16 +151,17 @@ func row(out io.Writer, begin, mode string, passes int, scores []trainer.Score, 
 	if len(scores) > 1 {
 		width = fmt.Sprintf("%.2f", spread)
 	}
-	fmt.Fprintf(out, "%s| %s | %d | %.2f | %s | %.3f |", begin, mode, passes, mean, width, stat.Mean(nll, nil))
-	if tail {
-		fmt.Fprintf(out, " %.1f / %.1f / %.1f |", stat.Mean(many, nil), stat.Mean(medium, nil), stat.Mean(few, nil))
+	fmt.Fprintf(r.out, "%s| %s | %.3g | %.2f | %s | %.3f | %.3f |", begin, mode, stat.Mean(passes, nil), mean, width, stat.Mean(nll, nil), stat.Mean(ece, nil))
+	if r.tail {
+		fmt.Fprintf(r.out, " %.1f / %.1f / %.1f |", stat.Mean(many, nil), stat.Mean(medium, nil), stat.Mean(few, nil))
 	}
-	fmt.Fprintln(out)
+	fmt.Fprintln(r.out)
+	r.points = append(r.points, trainer.ChartPoint{Row: name, Series: mode, Values: accuracy})
 }
 
 // ensemble writes what the nets of all seeds score together (the paper's IE).
-func (e *Experiment) ensemble(ctx context.Context, out io.Writer, w way, models trainer.Ensemble) error {
-	d, err := e.data.Load()
+func (r *running) ensemble(ctx context.Context, w way, models trainer.Ensemble) error {
+	d, err := r.data.Load()
 	if err != nil {
 		return err
 	}
@@ -109,9 +169,10 @@ func (e *Experiment) ensemble(ctx context.Context, out io.Writer, w way, models 
 	if err != nil {
 		return err
 	}
-	begin := fmt.Sprintf("| %d nets of %s together | | ", len(models), w.name)
+	name := fmt.Sprintf("%d nets of %s together", len(models), w.name)
+	begin := fmt.Sprintf("| %s | | ", name)
 	for _, m := range metrics {
-		row(out, begin, m.Mode, models.Passes(m.Mode), []trainer.Score{m}, e.tail)
+		r.row(begin, name, m.Mode, []trainer.Score{m})
 		begin = "| | | "
 	}
 	return nil
