@@ -55,6 +55,7 @@ type Conv struct {
 	Stride        int // 1 or 2
 
 	turned  []float32   // weights for the input gradient, see turn
+	parts   []Part      // of the input gradient
 	partial [][]float32 // per group of images, its weight gradient
 }
 
@@ -105,29 +106,56 @@ func (c *Conv) taps(parity int) []int {
 	return []int{2, 0}
 }
 
-// turn prepares gradInput: the gradient of the input is the convolution of the
-// output's with the weights turned by half a turn and transposed. Under stride 2
-// input pixels of even and odd rows and columns meet different weights: that
-// makes four convolutions of stride 1.
-func (c *Conv) turn(w []float32) {
-	to := c.turned[:0]
-	add := func(ky, kx int) {
-		from := w[(ky*c.Kernel+kx)*c.In*c.Out:]
-		for o := range c.Out {
-			for i := range c.In {
-				to = append(to, from[i*c.Out+o])
+// A Part is one of the convolutions that make the gradient of the input out of that of
+// the output, with weights turned by half a turn and transposed. Under stride 2 input
+// pixels of even and odd rows and columns meet different weights: that makes four
+// convolutions of stride 1.
+type Part struct {
+	Taps          []int // of the kernel, row*Kernel + column, in the order of their inputs; none: the gradient is zero
+	Rows, Columns int   // of a window
+	Row, Column   int   // of the first window, in the padded gradient of the output
+	Y, X, Step    int   // the pixels that it makes: from (Y, X) on, Step apart
+	Height, Width int   // how many
+}
+
+// Parts lists them.
+func (c *Conv) Parts() (parts []Part) {
+	if c.Stride == 1 {
+		pad := 1 - c.Kernel/2
+		p := Part{Rows: c.Kernel, Columns: c.Kernel, Row: pad, Column: pad, Step: 1, Height: c.Height, Width: c.Width}
+		for t := c.Kernel*c.Kernel - 1; t >= 0; t-- {
+			p.Taps = append(p.Taps, t)
+		}
+		return []Part{p}
+	}
+	for parity := range 4 {
+		y, x := parity/2, parity%2
+		rows, columns := c.taps(y), c.taps(x)
+		p := Part{Rows: len(rows), Columns: len(columns), Row: 1, Column: 1, Y: y, X: x, Step: 2, Height: (c.Height + 1 - y) / 2, Width: (c.Width + 1 - x) / 2}
+		for _, ky := range rows {
+			for _, kx := range columns {
+				p.Taps = append(p.Taps, ky*c.Kernel+kx)
 			}
 		}
-	}
-	if c.Stride == 1 {
-		for t := c.Kernel*c.Kernel - 1; t >= 0; t-- {
-			add(t/c.Kernel, t%c.Kernel)
+		if p.Height > 0 && p.Width > 0 {
+			parts = append(parts, p)
 		}
-	} else {
-		for parity := range 4 {
-			for _, ky := range c.taps(parity / 2) {
-				for _, kx := range c.taps(parity % 2) {
-					add(ky, kx)
+	}
+	return parts
+}
+
+// turn prepares gradInput.
+func (c *Conv) turn(w []float32) {
+	if c.parts == nil {
+		c.parts = c.Parts()
+	}
+	to := c.turned[:0]
+	for _, p := range c.parts {
+		for _, tap := range p.Taps {
+			from := w[tap*c.In*c.Out:]
+			for o := range c.Out {
+				for i := range c.In {
+					to = append(to, from[i*c.Out+o])
 				}
 			}
 		}
@@ -139,32 +167,19 @@ func (c *Conv) turn(w []float32) {
 // dx. The border of dy must be zero.
 func (c *Conv) gradInput(dx, dy []float32) {
 	row := (c.Width + 2) * c.In
-	inner := dx[row+c.In:]
-	if c.Stride == 1 {
-		pad := 1 - c.Kernel/2
-		convolve(inner, grid{c.Height, c.Width, c.In, row}, dy, c.OutWidth()+2, c.Out, window{c.Kernel, c.Kernel, pad, pad, 1}, c.turned, c.In)
-		return
-	}
 	w := c.turned
-	for parity := range 4 {
-		y, x := parity/2, parity%2
-		rows, columns := len(c.taps(y)), len(c.taps(x))
-		height, width := (c.Height+1-y)/2, (c.Width+1-x)/2
-		g := grid{height, width, 2 * c.In, 2 * row}
-		if height == 0 || width == 0 {
-			continue
-		}
-		to := inner[y*row+x*c.In:]
-		if rows*columns == 0 {
-			for i := range height {
-				for j := range width {
+	for _, p := range c.parts {
+		to, g := dx[(p.Y+1)*row+(p.X+1)*c.In:], grid{p.Height, p.Width, p.Step * c.In, p.Step * row}
+		if len(p.Taps) == 0 {
+			for i := range g.height {
+				for j := range g.width {
 					clear(to[i*g.row+j*g.pixel:][:c.In])
 				}
 			}
 			continue
 		}
-		convolve(to, g, dy, c.OutWidth()+2, c.Out, window{rows, columns, 1, 1, 1}, w, c.In)
-		w = w[rows*columns*c.In*c.Out:]
+		convolve(to, g, dy, c.OutWidth()+2, c.Out, window{p.Rows, p.Columns, p.Row, p.Column, 1}, w, c.In)
+		w = w[len(p.Taps)*c.In*c.Out:]
 	}
 }
 
