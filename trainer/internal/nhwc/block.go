@@ -19,7 +19,14 @@ type Unit struct {
 
 func newUnit(c Conv) *Unit {
 	return &Unit{Conv: c, Norm: *newNorm(c.Images, c.OutHeight(), c.OutWidth(), c.Out),
-		DWeight: make([]float32, c.Kernel*c.Kernel*c.In*c.Out), raw: make([]float32, c.Images*c.outSize())}
+		DWeight: make([]float32, c.Kernel*c.Kernel*c.In*c.Out)}
+}
+
+// prepare makes the memory that grows with the batch, before the first of them.
+func (u *Unit) prepare() {
+	if u.raw == nil {
+		u.raw, u.partials = make([]float32, u.Images*u.outSize()), make([]float32, u.Images*2*u.width*u.channels)
+	}
 }
 
 // output is the convolution's output for image n.
@@ -256,6 +263,7 @@ func (s *Stage) input(i, n int, x []float32) []float32 {
 func (s *Stage) Forward(y, x []float32, params []Params) {
 	s.prepare()
 	for i, u := range s.Units() {
+		u.prepare()
 		u.params = params[i]
 	}
 	images := s.Blocks[0].First.Images

@@ -19,6 +19,7 @@ func NewLayer(c Conv, relu bool, b *Buffers) *Layer {
 // Forward writes to the inner part of y what the layer makes of x and of the residual,
 // which may be nil.
 func (l *Layer) Forward(y, x, residual []float32, p Params) {
+	l.prepare()
 	l.params = p
 	Parallel(l.Images, func(_, n int) { l.run(n, one(x, n, l.inSize())) })
 	l.ran()

@@ -26,7 +26,6 @@ func newNorm(images, height, width, channels int) *Norm {
 	for _, v := range []*[]float32{&n.Mean, &n.Var, &n.DGamma, &n.DBeta, &n.std} {
 		*v = make([]float32, channels)
 	}
-	n.partials = make([]float32, images*2*width*channels)
 	for _, v := range []*[]float32{&n.scale, &n.shift, &n.k1, &n.k2, &n.k3} {
 		*v = make([]float32, width*channels)
 	}

@@ -55,6 +55,7 @@ func TestNormAgainstFloat64(t *testing.T) {
 			for _, channels := range []int{8, 3} {
 				const images = 3
 				n := newNorm(images, 3, 4, channels)
+				n.partials = make([]float32, images*2*4*channels)
 				size := Padded(3, 4, channels)
 				rng := rand.New(rand.NewPCG(5, 6))
 				x := padded(rng, images, 3, 4, channels)

@@ -1,0 +1,144 @@
+package gpu_test
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
+	"github.com/quarterturn/quarterturn/trainer/internal/gpu/gputest"
+	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+)
+
+// images gives padded images with a border of zeros.
+func images(rng *rand.Rand, n, height, width, channels, border int) []float32 {
+	v := make([]float32, n*(height+2*border)*(width+2*border)*channels)
+	for i := range n {
+		for y := range height {
+			for x := range width {
+				for c := range channels {
+					v[((i*(height+2*border)+y+border)*(width+2*border)+x+border)*channels+c] = float32(rng.NormFloat64())
+				}
+			}
+		}
+	}
+	return v
+}
+
+// near compares what a device has with what the processor's layer gave.
+func near(t *testing.T, d *gpu.Device, what string, p gpu.Ptr, want []float32) {
+	t.Helper()
+	got := make([]float32, len(want))
+	d.Download(got, p)
+	var square float64
+	for _, v := range want {
+		square += float64(v) * float64(v)
+	}
+	scale := math.Sqrt(square/float64(len(want))) + 1e-3
+	for i, v := range want {
+		if !(math.Abs(float64(got[i]-v)) <= 2e-4*scale) {
+			t.Errorf("%s[%d] is %v, the processor has %v", what, i, got[i], v)
+			return
+		}
+	}
+}
+
+// Layers of every shape, forward and backward, against package nhwc.
+func TestLayers(t *testing.T) {
+	d := gputest.Open(t)
+	rng := rand.New(rand.NewPCG(3, 4))
+	for _, c := range []struct {
+		nhwc.Conv
+		relu, residual bool
+	}{
+		{nhwc.Conv{Images: 3, Height: 7, Width: 6, In: 3, Out: 16, Kernel: 3, Stride: 1}, true, false},
+		{nhwc.Conv{Images: 2, Height: 9, Width: 9, In: 3, Out: 64, Kernel: 7, Stride: 2}, true, false},
+		{nhwc.Conv{Images: 5, Height: 8, Width: 8, In: 16, Out: 16, Kernel: 3, Stride: 1}, true, true},
+		{nhwc.Conv{Images: 5, Height: 8, Width: 8, In: 16, Out: 32, Kernel: 3, Stride: 2}, true, false},
+		{nhwc.Conv{Images: 3, Height: 5, Width: 7, In: 8, Out: 40, Kernel: 3, Stride: 2}, true, true},
+		{nhwc.Conv{Images: 4, Height: 4, Width: 4, In: 40, Out: 72, Kernel: 3, Stride: 1}, true, true},
+		{nhwc.Conv{Images: 3, Height: 6, Width: 6, In: 16, Out: 32, Kernel: 1, Stride: 2}, false, false},
+		{nhwc.Conv{Images: 3, Height: 6, Width: 6, In: 24, Out: 8, Kernel: 1, Stride: 1}, false, false},
+	} {
+		t.Run(fmt.Sprintf("%+v", c), func(t *testing.T) {
+			random := func(n int) []float32 { return images(rng, 1, 1, n, 1, 0) }
+			x := images(rng, c.Images, c.Height, c.Width, c.In, c.Border())
+			height, width := c.OutHeight(), c.OutWidth()
+			dy := images(rng, c.Images, height, width, c.Out, 1)
+			var residual, dresidual []float32
+			if c.residual {
+				residual, dresidual = images(rng, c.Images, height, width, c.Out, 1), make([]float32, len(dy))
+			}
+			params := nhwc.Params{Weight: random(c.Kernel * c.Kernel * c.In * c.Out), Gamma: random(c.Out), Beta: random(c.Out)}
+			cpu := nhwc.NewLayer(c.Conv, c.relu, &nhwc.Buffers{})
+			y := make([]float32, len(dy))
+			cpu.Forward(y, x, residual, params)
+			var dx []float32
+			if c.In%8 == 0 {
+				dx = make([]float32, len(x))
+			}
+			cpu.Backward(dx, dresidual, x, y, dy)
+
+			l := gpu.NewLayer(d, c.Conv, c.relu)
+			if l.Size() != len(y) {
+				t.Fatalf("size %d, want %d", l.Size(), len(y))
+			}
+			p := gpu.Params{Weight: gpu.Put(d, params.Weight), Gamma: gpu.Put(d, params.Gamma), Beta: gpu.Put(d, params.Beta),
+				RunningMean: d.Floats(c.Out), RunningVariance: d.Floats(c.Out)}
+			g := gpu.Grads{Weight: d.Floats(len(params.Weight)), Gamma: d.Floats(c.Out), Beta: d.Floats(c.Out)}
+			xs, ys, dys, dxs := gpu.Put(d, x), d.Floats(len(y)), gpu.Put(d, dy), gpu.Ptr(0)
+			var rs, drs gpu.Ptr
+			if c.residual {
+				rs, drs = gpu.Put(d, residual), d.Floats(len(dy))
+			}
+			if dx != nil {
+				dxs = d.Floats(len(dx))
+			}
+			l.Forward(ys, xs, rs, p)
+			l.Backward(dxs, drs, xs, ys, dys, p, g)
+			near(t, d, "y", ys, y)
+			mean := slices.Clone(cpu.Mean)
+			for i := range mean {
+				mean[i] *= 0.1
+			}
+			near(t, d, "running mean", p.RunningMean, mean)
+			near(t, d, "dw", g.Weight, cpu.DWeight)
+			near(t, d, "dgamma", g.Gamma, cpu.DGamma)
+			near(t, d, "dbeta", g.Beta, cpu.DBeta)
+			if c.residual {
+				near(t, d, "dresidual", drs, dresidual)
+			}
+			if dx != nil {
+				near(t, d, "dx", dxs, dx)
+			}
+			if err := d.Err(); err != nil {
+				t.Fatal(err)
+			}
+		})
+	}
+}
+
+// The struct of a kernel's argument has as many bytes in Go as in C, or the kernels above
+// would have read nonsense; what Kernels lists are the kernels of the source.
+func TestKernels(t *testing.T) {
+	names := gpu.Kernels(gpu.Source())
+	if n := strings.Count(gpu.Source(), "\nKERNEL("); len(names) != n || n < 20 || slices.Contains(names, "") {
+		t.Errorf("%d of %d kernels: %q", len(names), n, names)
+	}
+}
+
+// A worker that ends, or is not there, is an error that says why, and sticks.
+func TestWorkerThatFails(t *testing.T) {
+	if _, err := gpu.Open("sh", "-c", "echo no CUDA driver >&2; exit 1"); err == nil || err.Error() != "GPU: no CUDA driver\nexit status 1" && !strings.HasPrefix(err.Error(), "GPU: no CUDA driver") {
+		t.Errorf("a worker without a driver: %v", err)
+	}
+	if _, err := gpu.Open("sh", "-c", "exit 0"); err == nil || !strings.Contains(err.Error(), "it ended without a word") {
+		t.Errorf("a worker that says nothing: %v", err)
+	}
+	if _, err := gpu.Open("/nowhere/worker"); err == nil {
+		t.Error("a worker that is not there was started")
+	}
+}

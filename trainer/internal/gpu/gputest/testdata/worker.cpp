@@ -1,0 +1,171 @@
+// A worker, as package gpu describes it, that runs the kernels on the processor: one
+// block after the other, its threads in turns wherever they wait for each other.
+#include <math.h>
+#include <setjmp.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <ucontext.h>
+
+#include <map>
+#include <string>
+#include <vector>
+
+struct Index {
+	int x, y, z;
+};
+static Index blockIdx, blockDim, threadIdx;
+
+static int min(int a, int b) { return a < b ? a : b; }
+
+// Threads. The scheduler jumps into a thread, and the thread back when it waits or ends.
+static const int most = 1024, stack_size = 64 << 10;
+static jmp_buf scheduler, threads[most];
+static bool waited;
+
+static void wait() {
+	waited = true;
+	if (!_setjmp(threads[threadIdx.x])) _longjmp(scheduler, 1);
+}
+
+#define __global__
+#define __device__ static
+#define __shared__ static
+#define __syncthreads wait
+
+typedef void (*Kernel)(const void *);
+static std::map<std::string, Kernel> kernels;
+struct Registered {
+	Registered(const char *name, Kernel k) { kernels[name] = k; }
+};
+#define KERNEL(name, Args)                                      \
+	static void name(const Args *args);                         \
+	static Registered registered_##name(#name, (Kernel)(name)); \
+	static void name(const Args *args)
+
+#include "kernels.h"
+
+static Kernel running;
+static const void *argument;
+
+static void begin() {
+	running(argument);
+	threadIdx.x = -1 - threadIdx.x; // ended
+	_longjmp(scheduler, 1);
+}
+
+// start runs thread i until it waits or ends; say whether it waits.
+static bool start(int i) {
+	static char *stacks = (char *)malloc((size_t)most * stack_size);
+	static ucontext_t here, there;
+	threadIdx.x = i;
+	if (!_setjmp(scheduler)) {
+		getcontext(&there);
+		there.uc_stack.ss_sp = stacks + (size_t)i * stack_size;
+		there.uc_stack.ss_size = stack_size;
+		there.uc_link = 0;
+		makecontext(&there, begin, 0);
+		swapcontext(&here, &there);
+	}
+	return threadIdx.x >= 0;
+}
+
+static bool resume(int i) {
+	threadIdx.x = i;
+	if (!_setjmp(scheduler)) _longjmp(threads[i], 1);
+	return threadIdx.x >= 0;
+}
+
+static void run_block() {
+	waited = false;
+	bool waits[most];
+	waits[0] = start(0);
+	for (int i = 1; i < blockDim.x; i++) {
+		if (waited) {
+			waits[i] = start(i);
+		} else { // a kernel without waiting needs no stacks of its own
+			threadIdx.x = i;
+			running(argument);
+			waits[i] = false;
+		}
+	}
+	for (bool any = waited; any;) {
+		any = false;
+		for (int i = 0; i < blockDim.x; i++) any |= waits[i] && (waits[i] = resume(i));
+	}
+}
+
+static void take(void *to, size_t n) {
+	if (n > 0 && fread(to, 1, n, stdin) != n) exit(0);
+}
+
+template <class T> static T number() {
+	T v;
+	take(&v, sizeof v);
+	return v;
+}
+
+static std::string text() {
+	std::string s(number<uint32_t>(), 0);
+	take(&s[0], s.size());
+	return s;
+}
+
+static std::string failure;
+
+static void reply(const void *data, uint32_t n) {
+	uint32_t head[2] = {failure.empty() ? 0u : 1u, failure.empty() ? n : (uint32_t)failure.size()};
+	fwrite(head, 4, 2, stdout);
+	fwrite(failure.empty() ? data : failure.data(), 1, head[1], stdout);
+	fflush(stdout);
+}
+
+int main() {
+	std::vector<Kernel> table;
+	for (;;) {
+		switch (number<uint32_t>()) {
+		case 0:
+			text();
+			for (uint32_t n = number<uint32_t>(); n > 0; n--) {
+				std::string name = text();
+				if (!kernels.count(name)) failure = "no kernel " + name;
+				table.push_back(kernels[name]);
+			}
+			reply("the processor", 13);
+			break;
+		case 1: {
+			uint64_t size = number<uint64_t>();
+			void *p = calloc(size + 1, 1);
+			if (!p) failure = "out of memory";
+			uint64_t address = (uint64_t)p;
+			reply(&address, 8);
+			break;
+		}
+		case 2: {
+			uint64_t to = number<uint64_t>(), size = number<uint64_t>();
+			take((void *)to, size);
+			break;
+		}
+		case 3: {
+			uint64_t from = number<uint64_t>(), size = number<uint64_t>();
+			reply((void *)from, size);
+			break;
+		}
+		case 4:
+			for (uint32_t n = number<uint32_t>(); n > 0; n--) {
+				running = table.at(number<uint32_t>());
+				Index grid;
+				take(&grid, sizeof grid);
+				blockDim.x = number<uint32_t>();
+				argument = (const void *)number<uint64_t>();
+				for (blockIdx.z = 0; blockIdx.z < grid.z; blockIdx.z++)
+					for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++)
+						for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) run_block();
+			}
+			break;
+		default:
+			return 1;
+		}
+	}
+}
