@@ -3,10 +3,12 @@ package trainer
 import (
 	"fmt"
 	"math"
+	"strings"
 
 	G "gorgonia.org/gorgonia"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
 
@@ -28,8 +30,8 @@ func (b *builder) backbone(x *G.Node) G.Nodes {
 			bb.learn = append(bb.learn, &bb.layers[i])
 		}
 	}
-	if b.spec.net.chain != nil {
-		return G.Nodes{bb.chain(x)}
+	if b.spec.net.chain != nil || b.device != nil {
+		return bb.chain(x)
 	}
 	return bb.stages(x)
 }
@@ -54,7 +56,7 @@ func (b *backboneBuilder) single(c nhwc.Conv, relu bool, x, residual *G.Node) *G
 }
 
 // chain makes a net layer by layer.
-func (b *backboneBuilder) chain(x *G.Node) *G.Node {
+func (b *backboneBuilder) chain(x *G.Node) (features G.Nodes) {
 	m := format.Manifest{Input: b.spec.input, Layers: b.layers}
 	shapes := m.Shapes()
 	values := G.Nodes{x}
@@ -70,14 +72,29 @@ func (b *backboneBuilder) chain(x *G.Node) *G.Node {
 			}
 			c := nhwc.Conv{Images: b.rows, Height: in.Height, Width: in.Width, In: in.Channels, Out: l.Out, Kernel: l.Kernel, Stride: l.Stride}
 			out = b.single(c, l.ReLU, from, residual)
+		case format.OpShortcut:
+			to := shapes[i+1]
+			out = b.apply(newShortcutOp(l.Name, gpu.NewMap(b.rows, in.Height, in.Width, in.Channels), gpu.NewMap(b.rows, to.Height, to.Width, to.Channels), l.Stride), from)
 		case format.OpMax:
 			out = b.apply(newPoolOp(l.Name, b.rows, in.Height, in.Width, in.Channels), from)
 		default:
 			out = b.apply(newMeanOp(l.Name, b.rows, in.Height, in.Width, in.Channels), from)
 		}
 		values = append(values, out)
+		if to := shapes[i+1]; b.spec.stageHeads && b.endsStage(i) {
+			features = append(features, b.apply(newMeanOp(l.Name+" mean", b.rows, to.Height, to.Width, to.Channels), out))
+		}
 	}
-	return values[len(values)-1]
+	return append(features, values[len(values)-1])
+}
+
+// endsStage says whether a stage but the last ends with layer i.
+func (b *backboneBuilder) endsStage(i int) bool {
+	stage := func(i int) string {
+		name, _, _ := strings.Cut(b.layers[i].Name, ".")
+		return name
+	}
+	return strings.HasPrefix(stage(i), "stage") && i+2 < len(b.layers) && stage(i+1) != stage(i)
 }
 
 // stages makes a net of basic blocks.
@@ -125,6 +142,9 @@ func (b *builder) conv(l *format.Layer, u *nhwc.Unit) *convLayer {
 	c.running.mean, c.running.variance = make([]float32, u.Out), make([]float32, u.Out)
 	for i := range c.running.variance {
 		c.running.variance[i] = 1
+	}
+	if b.device != nil {
+		c.there.RunningMean, c.there.RunningVariance = gpu.Put(b.device.Device, c.running.mean), gpu.Put(b.device.Device, c.running.variance)
 	}
 	b.convs = append(b.convs, c)
 	return c

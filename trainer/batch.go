@@ -72,34 +72,49 @@ func (b *batcher) drawMixture(n int, rng *rand.Rand) *mixture {
 	return m
 }
 
-// fill writes the images with the given indices to inputs, (len(indices)*M, H+2B,
-// W+2B, C) with a border B, and their labels to targets, (len(indices), N). All
+// fill makes the images with the given indices a graph's batch: its inputs, (len(indices)*M,
+// H+2B, W+2B, C) with a border B, and their labels its targets, (len(indices), N). All
 // draws are made first, in order, so that the work may be shared out.
-func (b *batcher) fill(inputs, targets []float32, indices []int, rng *rand.Rand) {
-	draws := make([]augmentation, len(indices))
-	for i := range draws {
-		draws[i] = b.augmenter.draw(rng)
+func (b *batcher) fill(g *graph, indices []int, rng *rand.Rand) {
+	m := b.augment(indices, rng)
+	nhwc.Parallel(len(indices), func(_, i int) { b.target(g.targets[i*b.classes:(i+1)*b.classes], indices, i, m) })
+	if g.there != nil {
+		g.render(b, len(indices), m)
+		return
 	}
-	m := b.drawMixture(len(indices), rng)
-	size := b.input.Height * b.input.Width * b.input.Channels
-	if len(b.images) < len(indices)*size {
-		b.images = make([]byte, len(indices)*size)
-	}
+	size := b.size()
+	padded, views := len(g.inputs)/len(indices)/len(b.transforms), len(b.transforms)
 	nhwc.Parallel(len(indices), func(_, i int) {
-		b.augmenter.apply(b.images[i*size:(i+1)*size], b.pixels[indices[i]*size:][:size], draws[i])
-	})
-	padded, views := len(inputs)/len(indices)/len(b.transforms), len(b.transforms)
-	nhwc.Parallel(len(indices), func(_, i int) {
-		b.target(targets[i*b.classes:(i+1)*b.classes], indices, i, m)
 		other := i
 		if m != nil {
 			other = m.partner[i]
 		}
 		for j, t := range b.transforms {
 			at := (i*views + j) * padded
-			b.view(inputs[at:at+padded], b.images[i*size:(i+1)*size], b.images[other*size:(other+1)*size], m, t)
+			b.view(g.inputs[at:at+padded], b.images[i*size:(i+1)*size], b.images[other*size:(other+1)*size], m, t)
 		}
 	})
+}
+
+// size is the number of bytes of an image.
+func (b *batcher) size() int { return b.input.Height * b.input.Width * b.input.Channels }
+
+// augment writes the images with the given indices, augmented, to b.images, and draws how
+// they are to be mixed.
+func (b *batcher) augment(indices []int, rng *rand.Rand) *mixture {
+	draws := make([]augmentation, len(indices))
+	for i := range draws {
+		draws[i] = b.augmenter.draw(rng)
+	}
+	m := b.drawMixture(len(indices), rng)
+	size := b.size()
+	if len(b.images) != len(indices)*size {
+		b.images = make([]byte, len(indices)*size)
+	}
+	nhwc.Parallel(len(indices), func(_, i int) {
+		b.augmenter.apply(b.images[i*size:(i+1)*size], b.pixels[indices[i]*size:][:size], draws[i])
+	})
+	return m
 }
 
 // target writes the distribution over the classes of image i of a batch.

@@ -74,13 +74,13 @@ func TestBatchViews(t *testing.T) {
 		}
 	}
 	inputs, targets := make([]float32, 24*nhwc.Padded(6, 6, 3)), make([]float32, 4)
-	b.fill(inputs, targets, []int{0}, rand.New(rand.NewPCG(1, 1)))
+	b.fill(&graph{inputs: inputs, targets: targets}, []int{0}, rand.New(rand.NewPCG(1, 1)))
 	if !slices.Equal(targets, []float32{0, 0, 1, 0}) {
 		t.Errorf("targets %v", targets)
 	}
 	c.Smoothing = 0.1
 	b = batcherFor(t, c, input, transforms, split)
-	b.fill(inputs, targets, []int{0}, rand.New(rand.NewPCG(1, 1)))
+	b.fill(&graph{inputs: inputs, targets: targets}, []int{0}, rand.New(rand.NewPCG(1, 1)))
 	if !slices.Equal(targets, []float32{0.025, 0.025, 0.925, 0.025}) {
 		t.Errorf("smoothed targets %v", targets)
 	}
@@ -104,7 +104,7 @@ func TestMixtures(t *testing.T) {
 		inputs, targets := make([]float32, 8*size), make([]float32, 8)
 		rng, mixed := rand.New(rand.NewPCG(1, 1)), 0
 		for range 50 {
-			b.fill(inputs, targets, []int{0, 1}, rng)
+			b.fill(&graph{inputs: inputs, targets: targets}, []int{0, 1}, rng)
 			for i := range 2 {
 				row := targets[4*i : 4*i+4]
 				if row[0] != 0 || row[2] != 0 || math.Abs(float64(row[1]+row[3])-1) > 1e-6 {

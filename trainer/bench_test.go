@@ -41,7 +41,7 @@ func BenchmarkStep(b *testing.B) {
 					if _, err := g.run(); err != nil {
 						b.Fatal(err)
 					}
-					if err := solver.Step(g.valueGrads()); err != nil {
+					if err := g.step(solver); err != nil {
 						b.Fatal(err)
 					}
 					times = append(times, time.Since(start).Seconds()*1e3)
@@ -113,7 +113,7 @@ func BenchmarkBatch(b *testing.B) {
 			rng := rand.New(rand.NewPCG(1, 1))
 			indices := rng.Perm(images)
 			for b.Loop() {
-				batcher.fill(inputs, targets, indices, rng)
+				batcher.fill(&graph{inputs: inputs, targets: targets}, indices, rng)
 			}
 		})
 	}

@@ -16,7 +16,7 @@ func TestCalibrate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	c := DefaultConfig()
 	c.Net, c.Epochs, c.Batch = "resnet8w8", 2, 32
-	f, err := Start(dir, Source{Data: "fashion-mini"}, c)
+	f, err := Start(dir, Source{Data: "fashion-mini"}, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

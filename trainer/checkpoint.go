@@ -27,6 +27,9 @@ type checkpoint struct {
 }
 
 func (r *run) checkpoint() (*checkpoint, error) {
+	if err := r.graph.pull(r.solver); err != nil {
+		return nil, err
+	}
 	c := &checkpoint{Config: r.config, DataHash: r.dataHash, Done: r.done, Epochs: r.epochs, LossSum: r.lossSum, Seconds: r.elapsed(),
 		State: r.graph.state(), Velocities: r.solver.velocity, Best: r.best.slab}
 	if r.average != nil {
@@ -69,7 +72,7 @@ func (r *run) restore(c *checkpoint) error {
 	}
 	r.solver.velocity = c.Velocities
 	r.done, r.epochs, r.lossSum, r.seconds = c.Done, c.Epochs, c.LossSum, c.Seconds
-	return nil
+	return r.graph.push(r.solver)
 }
 
 func overwrite(to, from [][]float32) error {

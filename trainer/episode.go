@@ -261,6 +261,6 @@ func (o *episodeOp) Do(v ...G.Value) (G.Value, error) {
 func (o *episodeOp) DiffWRT(int) []bool { return []bool{true} }
 
 func (o *episodeOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	d, err := lossGrad(o.name, o.grad, in[0], out, grad)
+	d, err := o.lossGrad(o.grad, 0, in[0], out, grad)
 	return G.Nodes{d}, err
 }

@@ -45,15 +45,15 @@ type Folder struct {
 	epochs []epochRecord // what the log says
 }
 
-// Start makes the folder of a new run. Whatever is wrong with the data or the
-// settings is found before anything is written.
-func Start(dir string, source Source, c Config) (*Folder, error) {
+// Start makes the folder of a new run on a device, nil being the processor. Whatever is
+// wrong with the data or the settings is found before anything is written.
+func Start(dir string, source Source, c Config, device *Device) (*Folder, error) {
 	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); err == nil {
 		return nil, fmt.Errorf("%s holds a run already; go on with --resume %s, or give --out another folder", dir, dir)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	f, err := openFolder(dir, source, c)
+	f, err := openFolder(dir, source, c, device)
 	if err != nil {
 		return nil, err
 	}
@@ -89,8 +89,9 @@ func (f *Folder) openEvents() error {
 	return err
 }
 
-// Resume opens the folder of a run that was stopped.
-func Resume(dir string) (*Folder, error) {
+// Resume opens the folder of a run that was stopped, to go on on a device, which may be
+// another one than before.
+func Resume(dir string, device *Device) (*Folder, error) {
 	c, err := readConfig(dir)
 	if err != nil {
 		return nil, err
@@ -98,7 +99,7 @@ func Resume(dir string) (*Folder, error) {
 	if _, err := os.Stat(filepath.Join(dir, SlabFile)); err == nil {
 		return nil, fmt.Errorf("the run in %s is complete: %s is there", dir, SlabFile)
 	}
-	f, err := openFolder(dir, c.Source, c.Config)
+	f, err := openFolder(dir, c.Source, c.Config, device)
 	if err != nil {
 		return nil, err
 	}
@@ -140,12 +141,12 @@ func readConfig(dir string) (c folderConfig, err error) {
 	return c, nil
 }
 
-func openFolder(dir string, source Source, c Config) (*Folder, error) {
+func openFolder(dir string, source Source, c Config, device *Device) (*Folder, error) {
 	d, err := source.Load()
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRun(d, c)
+	r, err := newRun(d, c, device)
 	if err != nil {
 		return nil, err
 	}

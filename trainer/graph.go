@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -27,6 +28,9 @@ type graph struct {
 	g    *G.ExprGraph
 	loss *G.Node
 	vm   G.VM
+
+	input, target *tensor.Dense // of inputs and targets
+	there         *deviceGraph  // nil: all is on the processor
 }
 
 // A param is a trained tensor.
@@ -58,24 +62,36 @@ type graphSpec struct {
 	cosine            bool       // classifiers of classes see angles
 	episode           Episode    // a batch is an episode; without one there are heads
 	rng               *rand.Rand // for the initial weights
+	device            *Device    // or nil
 }
 
 func newGraph(s graphSpec) (*graph, error) {
 	if s.balance == nil {
 		s.balance = &balance{}
 	}
+	if s.device != nil && s.episode != (Episode{}) {
+		return nil, errors.New("episodes are trained on the processor")
+	}
 	b := &builder{graph: &graph{g: G.NewGraph()}, spec: s, rows: s.images * s.joint.Views}
 	border := 2 * s.net.border()
-	inputs := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(b.rows, s.input.Height+border, s.input.Width+border, s.input.Channels))
-	targets := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(s.images, s.joint.Classes))
-	b.inputs, b.targets = inputs.Data().([]float32), targets.Data().([]float32)
-	x := G.NewTensor(b.g, tensor.Float32, 4, G.WithShape(inputs.Shape()...), G.WithName("inputs"), G.WithValue(inputs))
+	shape := tensor.Shape{b.rows, s.input.Height + border, s.input.Width + border, s.input.Channels}
+	b.target = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(s.images, s.joint.Classes))
+	b.targets = floats(b.target)
+	if s.device != nil {
+		b.device = newDevice(s.device.gpu)
+		b.device.copyOf(b.target)
+		b.input = b.device.stand(shape, b.device.Floats(shape.TotalSize()))
+	} else {
+		b.input = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(shape...))
+		b.inputs = floats(b.input)
+	}
+	x := G.NewTensor(b.g, tensor.Float32, 4, G.WithShape(shape...), G.WithName("inputs"), G.WithValue(b.input))
 	features := b.backbone(x)
 	if s.episode != (Episode{}) {
 		b.episodes = true
 		b.loss = b.play(features[0])
 	} else {
-		y := G.NewTensor(b.g, tensor.Float32, 2, G.WithShape(targets.Shape()...), G.WithName("targets"), G.WithValue(targets))
+		y := G.NewTensor(b.g, tensor.Float32, 2, G.WithShape(b.target.Shape()...), G.WithName("targets"), G.WithValue(b.target))
 		b.loss = b.objective(features, y)
 	}
 	if b.err != nil {
@@ -85,8 +101,16 @@ func newGraph(s graphSpec) (*graph, error) {
 	for _, p := range b.params {
 		nodes = append(nodes, p.node)
 	}
-	if _, err := G.Grad(b.loss, nodes...); err != nil {
+	grads, err := G.Grad(b.loss, nodes...)
+	if err != nil {
 		return nil, err
+	}
+	if b.device != nil {
+		if b.there, err = newDeviceGraph(b.graph, b.device, grads); err != nil {
+			return nil, err
+		}
+		b.vm = G.NewTapeMachine(b.g, G.WithEngine(engine{d: b.device}))
+		return b.graph, nil
 	}
 	b.vm = G.NewTapeMachine(b.g, G.BindDualValues(nodes...))
 	return b.graph, nil
@@ -95,6 +119,12 @@ func newGraph(s graphSpec) (*graph, error) {
 // run computes the loss and the gradients of the params.
 func (g *graph) run() (float64, error) {
 	g.vm.Reset()
+	if g.there != nil {
+		if err := g.vm.RunAll(); err != nil {
+			return 0, err
+		}
+		return g.there.loss()
+	}
 	for _, p := range g.params {
 		// Gorgonia adds to the gradients of the run before; at first there are none.
 		if grad, err := p.node.Grad(); err == nil && grad != nil {
@@ -120,26 +150,33 @@ func (g *graph) state() (state [][]float32) {
 
 func (g *graph) close() error { return g.vm.Close() }
 
-// valueGrads gives the params as a Gorgonia solver wants them.
-func (g *graph) valueGrads() []G.ValueGrad {
+// step lets a solver step on the params.
+func (g *graph) step(s *sgd) error {
+	if g.there != nil {
+		return g.stepOnDevice(s)
+	}
 	var v []G.ValueGrad
 	for _, p := range g.params {
 		v = append(v, p.node)
 	}
-	return v
+	return s.Step(v)
 }
 
 // A builder makes the nodes of a graph; the first error sticks.
 type builder struct {
 	*graph
-	spec graphSpec
-	rows int
-	err  error
+	spec   graphSpec
+	rows   int
+	device *device // or nil
+	err    error
 }
 
-func (b *builder) apply(o G.Op, inputs ...*G.Node) *G.Node {
+func (b *builder) apply(o placer, inputs ...*G.Node) *G.Node {
 	if b.err != nil {
 		return nil
+	}
+	if b.device != nil {
+		o.place(b.device)
 	}
 	n, err := G.ApplyOp(o, inputs...)
 	if err != nil {
@@ -157,6 +194,9 @@ func (b *builder) param(name string, init func() float32, shape ...int) *param {
 	}
 	p.node = G.NewTensor(b.g, tensor.Float32, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(t))
 	b.params = append(b.params, p)
+	if b.device != nil {
+		b.device.copyOf(t)
+	}
 	return p
 }
 
@@ -240,6 +280,9 @@ func (b *builder) head(name string, z *G.Node, outputs, step int, cosine bool, e
 		weight = b.apply(newNormaliseOp(name+" directions", outputs, features, 1), weight)
 		zeros := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(outputs))
 		bias = G.NewTensor(b.g, tensor.Float32, 1, G.WithShape(outputs), G.WithName(name+" no bias"), G.WithValue(zeros))
+		if b.device != nil {
+			b.device.copyOf(zeros)
+		}
 	} else {
 		h.bias = b.param(name+" bias", uniform, outputs)
 		bias = h.bias.node

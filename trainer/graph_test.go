@@ -55,6 +55,9 @@ func fixtureGraph(t testing.TB, netName, methodName string, changes ...func(*gra
 			p.value[k] = offset + 0.25*v
 		}
 	}
+	if spec.device != nil {
+		return g // onDevice fills the batch
+	}
 	pixels := formattest.LCG(1, images*side*side)
 	for b := range images {
 		for j := range joint.Views {
@@ -122,7 +125,7 @@ func TestTrainingStepsAgainstPyTorch(t *testing.T) {
 			t.Errorf("the loss before step %d is %v, PyTorch says %v", step+1, loss, w)
 		}
 		if step < 2 {
-			if err := solver.Step(g.valueGrads()); err != nil {
+			if err := g.step(solver); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -309,7 +312,7 @@ func (o *dotOp) Do(v ...G.Value) (G.Value, error) {
 func (o *dotOp) DiffWRT(int) []bool { return []bool{true} }
 
 func (o *dotOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	d, err := lossGrad(o.name, o.weights, in[0], out, grad)
+	d, err := o.lossGrad(o.weights, 0, in[0], out, grad)
 	return G.Nodes{d}, err
 }
 

@@ -5,6 +5,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
 
@@ -16,6 +17,7 @@ type convLayer struct {
 	unit                *nhwc.Unit
 	weight, gamma, beta *param
 	running             struct{ mean, variance []float32 }
+	there               struct{ RunningMean, RunningVariance gpu.Ptr } // on a device
 }
 
 func (c *convLayer) nodes() G.Nodes { return G.Nodes{c.weight.node, c.gamma.node, c.beta.node} }
@@ -38,15 +40,16 @@ func unitParams(v []G.Value) nhwc.Params {
 }
 
 // unitGrads makes the nodes of a unit's gradients, which the Op behind from, a
-// gradient itself, leaves in the unit.
-func unitGrads(c *convLayer, from *G.Node) (G.Nodes, error) {
+// gradient itself, leaves in the unit, or at these places on the device.
+func (o *op) unitGrads(c *convLayer, from *G.Node, there gpu.Grads) (G.Nodes, error) {
 	var grads G.Nodes
 	for _, g := range []struct {
 		suffix string
 		of     *param
-		value  []float32
-	}{{" dw", c.weight, c.unit.DWeight}, {" dgamma", c.gamma, c.unit.DGamma}, {" dbeta", c.beta, c.unit.DBeta}} {
-		d, err := G.ApplyOp(newPick(c.layer.Name+g.suffix, 4, g.value, g.of.node.Shape()...), from)
+		here   []float32
+		there  gpu.Ptr
+	}{{" dw", c.weight, c.unit.DWeight, there.Weight}, {" dgamma", c.gamma, c.unit.DGamma, there.Gamma}, {" dbeta", c.beta, c.unit.DBeta, there.Beta}} {
+		d, err := o.pick(" "+c.layer.Name+g.suffix, from, g.here, g.there, g.of.node.Shape()...)
 		if err != nil {
 			return nil, err
 		}
@@ -61,22 +64,27 @@ type convOp struct {
 	op
 	*nhwc.Layer
 	layer     *convLayer
-	images    bool      // x are the images, whose gradient is nobody's
-	dresidual []float32 // or nil, without one
+	images    bool // x are the images, whose gradient is nobody's
+	residual  bool
+	dresidual []float32
+	*convDevice
 }
 
 func newConvOp(l *convLayer, n *nhwc.Layer, images, residual bool) *convOp {
-	o := &convOp{op: newOp(l.layer.Name, append([]int{4}, unitInputs...), n.Images, n.OutHeight()+2, n.OutWidth()+2, n.Out), Layer: n, layer: l, images: images}
+	o := &convOp{op: newOp(l.layer.Name, append([]int{4}, unitInputs...), n.Images, n.OutHeight()+2, n.OutWidth()+2, n.Out),
+		Layer: n, layer: l, images: images, residual: residual}
 	if residual {
 		o.inputs = append(o.inputs, 4)
-		o.dresidual = make([]float32, o.shape.TotalSize())
 	}
 	return o
 }
 
 func (o *convOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
 	var residual []float32
-	if o.dresidual != nil {
+	if o.residual {
 		residual = floats(v[4])
 	}
 	o.Forward(o.buffer(), floats(v[0]), residual, unitParams(v[1:]))
@@ -95,16 +103,24 @@ func (o *convOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	if o.images {
 		shape = tensor.Shape{1, 1, 1, 1} // of an output without a meaning
 	}
-	dx, err := G.ApplyOp(&convGradOp{newOp(o.name+" dx", []int{4, 4, 4}, shape...), o}, in[0], out, grad)
+	dx, err := o.apply(&convGradOp{newOp(o.name+" dx", []int{4, 4, 4}, shape...), o}, in[0], out, grad)
 	if err != nil {
 		return nil, err
 	}
-	grads, err := unitGrads(o.layer, dx)
+	var there gpu.Grads
+	var dresidual gpu.Ptr
+	if o.dev != nil {
+		o.convDevice.allocate(o)
+		there, dresidual = o.grads, o.convDevice.dresidual
+	} else if o.residual {
+		o.dresidual = make([]float32, o.shape.TotalSize())
+	}
+	grads, err := o.unitGrads(o.layer, dx, there)
 	if err != nil {
 		return nil, err
 	}
-	if o.dresidual != nil {
-		d, err := G.ApplyOp(newPick(o.name+" dresidual", 4, o.dresidual, o.shape...), dx)
+	if o.residual {
+		d, err := o.pick(" dresidual", dx, o.dresidual, dresidual, o.shape...)
 		if err != nil {
 			return nil, err
 		}
@@ -123,11 +139,76 @@ type convGradOp struct {
 }
 
 func (o *convGradOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
 	dx := o.buffer()
 	if o.forward.images {
 		dx = nil
 	}
 	o.forward.Backward(dx, o.forward.dresidual, floats(v[0]), floats(v[1]), floats(v[2]))
+	return o.out, nil
+}
+
+// shortcutOp is the parameter-free shortcut: every stride-th pixel, and zeros for new
+// channels.
+type shortcutOp struct {
+	op
+	in, out gpu.Map
+	stride  int
+	call    gpu.Call
+}
+
+func newShortcutOp(name string, in, out gpu.Map, stride int) *shortcutOp {
+	return &shortcutOp{op: newOp(name, []int{4}, int(out.Images), int(out.Height)+2, int(out.Width)+2, int(out.Channels)), in: in, out: out, stride: stride}
+}
+
+// pixels calls f with the places of an output pixel and of the input pixel it comes from.
+func (o *shortcutOp) pixels(f func(in, out int)) {
+	place := func(m gpu.Map, n, y, x int) int {
+		return ((n*(int(m.Height)+2)+y+1)*(int(m.Width)+2) + x + 1) * int(m.Channels)
+	}
+	for n := range int(o.out.Images) {
+		for y := range int(o.out.Height) {
+			for x := range int(o.out.Width) {
+				f(place(o.in, n, y*o.stride, x*o.stride), place(o.out, n, y, x))
+			}
+		}
+	}
+}
+
+func (o *shortcutOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
+	x, y, channels := floats(v[0]), o.buffer(), int(o.in.Channels)
+	o.pixels(func(in, out int) {
+		clear(y[out : out+int(o.out.Channels)])
+		copy(y[out:], x[in:in+channels])
+	})
+	return o.op.out, nil
+}
+
+func (o *shortcutOp) DiffWRT(int) []bool { return []bool{true} }
+
+func (o *shortcutOp) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
+	d, err := o.apply(&shortcutGradOp{op: newOp(o.name+" dx", []int{4}, in[0].Shape()...), forward: o}, grad)
+	return G.Nodes{d}, err
+}
+
+type shortcutGradOp struct {
+	op
+	forward *shortcutOp
+	call    gpu.Call
+}
+
+func (o *shortcutGradOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
+	dy, dx, channels := floats(v[0]), o.buffer(), int(o.forward.in.Channels)
+	clear(dx)
+	o.forward.pixels(func(in, out int) { copy(dx[in:in+channels], dy[out:]) })
 	return o.out, nil
 }
 
@@ -162,13 +243,13 @@ func (o *stageOp) Do(v ...G.Value) (G.Value, error) {
 func (o *stageOp) DiffWRT(n int) []bool { return everything(n) }
 
 func (o *stageOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	dx, err := G.ApplyOp(&stageGradOp{newOp(o.name+" dx", []int{4, 4, 4}, in[0].Shape()...), o.Stage}, in[0], out, grad)
+	dx, err := o.apply(&stageGradOp{newOp(o.name+" dx", []int{4, 4, 4}, in[0].Shape()...), o.Stage}, in[0], out, grad)
 	if err != nil {
 		return nil, err
 	}
 	grads := G.Nodes{dx}
 	for _, l := range o.layers {
-		g, err := unitGrads(l, dx)
+		g, err := o.unitGrads(l, dx, gpu.Grads{})
 		if err != nil {
 			return nil, err
 		}
@@ -191,14 +272,18 @@ func (o *stageGradOp) Do(v ...G.Value) (G.Value, error) {
 type poolOp struct {
 	op
 	*nhwc.Pool
+	call gpu.Call
 }
 
 func newPoolOp(name string, rows, height, width, channels int) *poolOp {
 	p := &nhwc.Pool{Images: rows, Height: height, Width: width, Channels: channels}
-	return &poolOp{newOp(name, []int{4}, rows, p.OutHeight()+2, p.OutWidth()+2, channels), p}
+	return &poolOp{op: newOp(name, []int{4}, rows, p.OutHeight()+2, p.OutWidth()+2, channels), Pool: p}
 }
 
 func (o *poolOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
 	o.Forward(o.buffer(), floats(v[0]))
 	return o.out, nil
 }
@@ -206,16 +291,20 @@ func (o *poolOp) Do(v ...G.Value) (G.Value, error) {
 func (o *poolOp) DiffWRT(int) []bool { return []bool{true} }
 
 func (o *poolOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	d, err := G.ApplyOp(&poolGradOp{newOp(o.name+" dx", []int{4, 4, 4}, in[0].Shape()...), o.Pool}, in[0], out, grad)
+	d, err := o.apply(&poolGradOp{op: newOp(o.name+" dx", []int{4, 4, 4}, in[0].Shape()...), Pool: o.Pool}, in[0], out, grad)
 	return G.Nodes{d}, err
 }
 
 type poolGradOp struct {
 	op
 	*nhwc.Pool
+	call gpu.Call
 }
 
 func (o *poolGradOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
 	o.Backward(o.buffer(), floats(v[0]), floats(v[1]), floats(v[2]))
 	return o.out, nil
 }
@@ -224,10 +313,11 @@ func (o *poolGradOp) Do(v ...G.Value) (G.Value, error) {
 type meanOp struct {
 	op
 	rows, height, width, channels int
+	call                          gpu.Call
 }
 
 func newMeanOp(name string, rows, height, width, channels int) *meanOp {
-	return &meanOp{newOp(name, []int{4}, rows, channels), rows, height, width, channels}
+	return &meanOp{op: newOp(name, []int{4}, rows, channels), rows: rows, height: height, width: width, channels: channels}
 }
 
 // pixels calls f with the index of every inner pixel of a row's image.
@@ -241,6 +331,9 @@ func (o *meanOp) pixels(row int, f func(at int)) {
 }
 
 func (o *meanOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
 	x, z := floats(v[0]), o.buffer()
 	nhwc.Parallel(o.rows, func(_, n int) {
 		sum := z[n*o.channels : (n+1)*o.channels]
@@ -260,16 +353,20 @@ func (o *meanOp) Do(v ...G.Value) (G.Value, error) {
 func (o *meanOp) DiffWRT(int) []bool { return []bool{true} }
 
 func (o *meanOp) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	d, err := G.ApplyOp(&meanGradOp{newOp(o.name+" dx", []int{2}, in[0].Shape()...), o}, grad)
+	d, err := o.apply(&meanGradOp{op: newOp(o.name+" dx", []int{2}, in[0].Shape()...), forward: o}, grad)
 	return G.Nodes{d}, err
 }
 
 type meanGradOp struct {
 	op
 	forward *meanOp
+	call    gpu.Call
 }
 
 func (o *meanGradOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
 	f, dz, dx := o.forward, floats(v[0]), o.buffer()
 	scale := 1 / float32(f.height*f.width)
 	nhwc.Parallel(f.rows, func(_, n int) {
@@ -289,6 +386,7 @@ type linearOp struct {
 	op
 	rows, features, outputs, step int
 	dw, db                        []float32
+	call                          gpu.Call
 }
 
 func newLinearOp(name string, rows, features, outputs, step int) *linearOp {
@@ -297,6 +395,9 @@ func newLinearOp(name string, rows, features, outputs, step int) *linearOp {
 }
 
 func (o *linearOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
 	z, w, b, y := floats(v[0]), floats(v[1]), floats(v[2]), o.buffer()
 	nhwc.Parallel(o.rows/o.step, func(_, n int) {
 		x := z[n*o.step*o.features:][:o.features]
@@ -314,25 +415,35 @@ func (o *linearOp) Do(v ...G.Value) (G.Value, error) {
 func (o *linearOp) DiffWRT(int) []bool { return everything(3) }
 
 func (o *linearOp) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
-	o.dw, o.db = make([]float32, o.outputs*o.features), make([]float32, o.outputs)
-	dz, err := G.ApplyOp(&linearGradOp{newOp(o.name+" dz", []int{2, 2, 2}, o.rows, o.features), o}, in[0], in[1], grad)
+	back := &linearGradOp{op: newOp(o.name+" dz", []int{2, 2, 2}, o.rows, o.features), forward: o}
+	if o.dev != nil {
+		back.weight, back.bias = o.dev.Floats(o.outputs*o.features), o.dev.Floats(o.outputs)
+	} else {
+		o.dw, o.db = make([]float32, o.outputs*o.features), make([]float32, o.outputs)
+	}
+	dz, err := o.apply(back, in[0], in[1], grad)
 	if err != nil {
 		return nil, err
 	}
-	dw, err := G.ApplyOp(newPick(o.name+" dw", 2, o.dw, in[1].Shape()...), dz)
+	dw, err := o.pick(" dw", dz, o.dw, back.weight, in[1].Shape()...)
 	if err != nil {
 		return nil, err
 	}
-	db, err := G.ApplyOp(newPick(o.name+" db", 2, o.db, in[2].Shape()...), dz)
+	db, err := o.pick(" db", dz, o.db, back.bias, in[2].Shape()...)
 	return G.Nodes{dz, dw, db}, err
 }
 
 type linearGradOp struct {
 	op
-	forward *linearOp
+	forward       *linearOp
+	weight, bias  gpu.Ptr // gradients on a device
+	call, weights gpu.Call
 }
 
 func (o *linearGradOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
 	f, z, w, dy, dz := o.forward, floats(v[0]), floats(v[1]), floats(v[2]), o.buffer()
 	rows := f.rows / f.step
 	nhwc.Parallel(rows, func(_, n int) {

@@ -7,6 +7,7 @@ import (
 	G "gorgonia.org/gorgonia"
 
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
 )
 
 // What the outputs of a head are labels of.
@@ -32,6 +33,7 @@ type crossEntropyOp struct {
 	rows, weight int
 	balance      *balance
 	grad         []float32 // of the logits, for a loss gradient of 1
+	lossDevice
 }
 
 func newCrossEntropyOp(name string, kind labelKind, joint sla.Joint, rows, weight int, b *balance) *crossEntropyOp {
@@ -73,6 +75,9 @@ func (o *crossEntropyOp) label(target []float32, row, k int) float64 {
 }
 
 func (o *crossEntropyOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
 	logits, targets, k := floats(v[0]), floats(v[1]), o.outputs()
 	grad := make([]float64, k)
 	total := o.balance.total(targets, o.Classes) * float64(o.Views)
@@ -99,7 +104,7 @@ func (o *crossEntropyOp) class(k int) int {
 func (o *crossEntropyOp) DiffWRT(int) []bool { return []bool{true, false} }
 
 func (o *crossEntropyOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	d, err := lossGrad(o.name, o.grad, in[0], out, grad)
+	d, err := o.lossGrad(o.grad, o.device(&o.op, len(o.grad), o.rows), in[0], out, grad)
 	return G.Nodes{d, nil}, err
 }
 
@@ -136,13 +141,19 @@ type distilOp struct {
 	temperature, beta float64
 	balance           *balance // of the cross-entropy
 	grad              []float32
+	lossDevice
+	teacher gpu.Ptr
 }
 
 func newDistilOp(name string, joint sla.Joint, images int, temperature, beta float64, b *balance) *distilOp {
-	return &distilOp{newOp(name, []int{2, 2, 2}), joint, images, temperature, beta, b, make([]float32, images*joint.Classes)}
+	return &distilOp{op: newOp(name, []int{2, 2, 2}), Joint: joint, images: images, temperature: temperature, beta: beta, balance: b,
+		grad: make([]float32, images*joint.Classes)}
 }
 
 func (o *distilOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
 	logits, student, targets := floats(v[0]), floats(v[1]), floats(v[2])
 	n, t := o.Classes, o.temperature
 	s, teacher, soft, hard := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
@@ -172,13 +183,18 @@ func (o *distilOp) Do(v ...G.Value) (G.Value, error) {
 func (o *distilOp) DiffWRT(int) []bool { return []bool{false, true, false} }
 
 func (o *distilOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	d, err := lossGrad(o.name, o.grad, in[1], out, grad)
+	d, err := o.lossGrad(o.grad, o.device(&o.op, len(o.grad), o.images), in[1], out, grad)
 	return G.Nodes{nil, d, nil}, err
 }
 
-// lossGrad makes the node of a gradient that the loss computed on its way.
-func lossGrad(name string, unit []float32, logits, out, grad *G.Node) (*G.Node, error) {
-	return G.ApplyOp(&lossGradOp{newOp(name+" dx", []int{0, 0}, logits.Shape()...), unit}, out, grad)
+// lossGrad makes the node of a gradient that the loss computed on its way, here or on the
+// device.
+func (o *op) lossGrad(here []float32, there gpu.Ptr, logits, out, grad *G.Node) (*G.Node, error) {
+	d := &lossGradOp{newOp(o.name+" dx", []int{0, 0}, logits.Shape()...), here}
+	if o.dev != nil {
+		d.out = o.dev.stand(d.shape, there)
+	}
+	return o.apply(d, out, grad)
 }
 
 type lossGradOp struct {
@@ -187,6 +203,9 @@ type lossGradOp struct {
 }
 
 func (o *lossGradOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.out, nil // losses are added up as they are: the gradient of each is 1
+	}
 	g, ok := v[1].Data().(float32)
 	if !ok {
 		return nil, fmt.Errorf("%s: the loss gradient is a %T", o.name, v[1].Data())

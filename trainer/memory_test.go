@@ -41,11 +41,11 @@ func TestMemoryStaysFlat(t *testing.T) {
 	}
 	steps := func(n int) {
 		for range n {
-			b.fill(g.inputs, g.targets, []int{0, 1}, rng)
+			b.fill(g, []int{0, 1}, rng)
 			if _, err := g.run(); err != nil {
 				t.Fatal(err)
 			}
-			if err := solver.Step(g.valueGrads()); err != nil {
+			if err := g.step(solver); err != nil {
 				t.Fatal(err)
 			}
 		}

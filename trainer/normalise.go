@@ -4,6 +4,8 @@ import (
 	"math"
 
 	G "gorgonia.org/gorgonia"
+
+	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
 )
 
 // normaliseOp gives every row of a matrix the same length: a linear layer of
@@ -12,10 +14,11 @@ type normaliseOp struct {
 	op
 	length float64
 	width  int
+	call   gpu.Call
 }
 
 func newNormaliseOp(name string, rows, width int, length float64) *normaliseOp {
-	return &normaliseOp{newOp(name, []int{2}, rows, width), length, width}
+	return &normaliseOp{op: newOp(name, []int{2}, rows, width), length: length, width: width}
 }
 
 // factor is what a row is to be multiplied by. Rows of zeros stay what they are.
@@ -38,6 +41,9 @@ func (o *normaliseOp) rows(y, x []float32) {
 }
 
 func (o *normaliseOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
 	o.rows(o.buffer(), floats(v[0]))
 	return o.out, nil
 }
@@ -45,16 +51,20 @@ func (o *normaliseOp) Do(v ...G.Value) (G.Value, error) {
 func (o *normaliseOp) DiffWRT(int) []bool { return []bool{true} }
 
 func (o *normaliseOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	d, err := G.ApplyOp(&normaliseGradOp{newOp(o.name+" dx", []int{2, 2, 2}, in[0].Shape()...), o}, in[0], out, grad)
+	d, err := o.apply(&normaliseGradOp{op: newOp(o.name+" dx", []int{2, 2, 2}, in[0].Shape()...), forward: o}, in[0], out, grad)
 	return G.Nodes{d}, err
 }
 
 type normaliseGradOp struct {
 	op
 	forward *normaliseOp
+	call    gpu.Call
 }
 
 func (o *normaliseGradOp) Do(v ...G.Value) (G.Value, error) {
+	if o.dev != nil {
+		return o.launch(v)
+	}
 	f, x, y, dy, dx := o.forward, floats(v[0]), floats(v[1]), floats(v[2]), o.buffer()
 	for at := 0; at < len(x); at += f.width {
 		factor := f.factor(x[at : at+f.width])

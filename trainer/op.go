@@ -8,32 +8,61 @@ import (
 	"github.com/chewxy/hm"
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
+
+	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
 )
 
 // An op is what all Ops of this package share: a fixed output shape and an
-// output buffer that lives as long as the graph. Embedders add Do, and DiffWRT
-// and SymDiff where they can be differentiated.
+// output buffer that lives as long as the graph, here or on a device. Embedders add
+// Do, which with a device only launches kernels there, and DiffWRT and SymDiff where
+// they can be differentiated.
 type op struct {
 	name   string
 	inputs []int // the dimensions of each input, 0 for a scalar
 	shape  tensor.Shape
-	out    *tensor.Dense
+	out    *tensor.Dense // made when it is first wanted
+	dev    *device       // or nil
 }
 
 // newOp makes an op; name must be unique in its graph, for Gorgonia merges
 // nodes whose Ops hash alike.
 func newOp(name string, inputs []int, shape ...int) op {
-	o := op{name: name, inputs: inputs, shape: shape}
-	if len(shape) > 0 {
-		o.out = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(shape...))
-	}
-	return o
+	return op{name: name, inputs: inputs, shape: shape}
 }
 
 // buffer is the output's memory. Do must not count on what it left there: the
 // TapeMachine lets its own Adds write to whatever value of their shape a register
 // held before. Borders of images stay zero even so, for sums of zeros are zero.
-func (o *op) buffer() []float32 { return o.out.Data().([]float32) }
+func (o *op) buffer() []float32 {
+	if o.out == nil {
+		o.out = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(o.shape...))
+	}
+	return o.out.Data().([]float32)
+}
+
+// memory is the output's memory on the device.
+func (o *op) memory() gpu.Ptr {
+	if o.out == nil {
+		o.out = o.dev.stand(o.shape, o.dev.Floats(o.shape.TotalSize()))
+	}
+	return o.dev.where[o.out]
+}
+
+// place puts an Op that has no inputs yet on a device.
+func (o *op) place(d *device) { o.dev = d }
+
+type placer interface {
+	G.Op
+	place(d *device)
+}
+
+// apply makes the node of another Op, on the same device.
+func (o *op) apply(next placer, inputs ...*G.Node) (*G.Node, error) {
+	if o.dev != nil {
+		next.place(o.dev)
+	}
+	return G.ApplyOp(next, inputs...)
+}
 
 func (o *op) Arity() int { return len(o.inputs) }
 
@@ -82,9 +111,15 @@ func everything(n int) []bool {
 // as it is, not copied.
 type pick struct{ op }
 
-func newPick(name string, dims int, from []float32, shape ...int) *pick {
-	return &pick{op{name: name, inputs: []int{dims}, shape: shape,
-		out: tensor.New(tensor.WithShape(shape...), tensor.WithBacking(from))}}
+// pick makes the node of a pick: of memory here, or on the device if the Op is there.
+func (o *op) pick(suffix string, from *G.Node, here []float32, there gpu.Ptr, shape ...int) (*G.Node, error) {
+	p := &pick{newOp(o.name+suffix, []int{from.Dims()}, shape...)}
+	if o.dev != nil {
+		p.out = o.dev.stand(shape, there)
+	} else {
+		p.out = tensor.New(tensor.WithShape(shape...), tensor.WithBacking(here))
+	}
+	return o.apply(p, from)
 }
 
 func (o *pick) Do(...G.Value) (G.Value, error) { return o.out, nil }

@@ -42,7 +42,7 @@ var ErrDiverged = errors.New("training diverged")
 // each epoch the net is exported and evaluated as a slab, and kept if the mode
 // that it would serve is the best yet.
 func Train(ctx context.Context, d *Dataset, c Config, report func(Event)) (*format.Model, []byte, error) {
-	r, err := newRun(d, c)
+	r, err := newRun(d, c, nil)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -96,7 +96,7 @@ type kept struct {
 
 func (r *run) steps() int { return r.stepsPerEpoch * r.config.Epochs }
 
-func newRun(data *Dataset, c Config) (*run, error) {
+func newRun(data *Dataset, c Config, device *Device) (*run, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
@@ -158,7 +158,7 @@ func newRun(data *Dataset, c Config) (*run, error) {
 	}
 	r.graph, err = newGraph(graphSpec{net: net, input: input, joint: joint, images: c.Batch, method: m,
 		stageHeads: c.StageHeads, sumViews: c.SumViews, temperature: c.Temperature, beta: c.Beta,
-		balance: r.balance, cosine: c.Loss == ldam, episode: c.Episode, rng: r.rng})
+		balance: r.balance, cosine: c.Loss == ldam, episode: c.Episode, rng: r.rng, device: device})
 	if err != nil {
 		return nil, err
 	}
@@ -230,7 +230,7 @@ func (r *run) step(indices []int) (float64, error) {
 	if r.config.Deferred {
 		r.balance.on = at >= deferredFor
 	}
-	r.batcher.fill(r.graph.inputs, r.graph.targets, indices, r.rng)
+	r.batcher.fill(r.graph, indices, r.rng)
 	loss, err := r.graph.run()
 	if err != nil {
 		return 0, err
@@ -239,10 +239,13 @@ func (r *run) step(indices []int) (float64, error) {
 		return 0, fmt.Errorf("%w: the loss is %v; try a lower learning rate", ErrDiverged, loss)
 	}
 	r.solver.rate = r.config.Rate * r.schedule(at)
-	if err := r.solver.Step(r.graph.valueGrads()); err != nil {
+	if err := r.graph.step(r.solver); err != nil {
 		return 0, err
 	}
 	if r.average != nil {
+		if err := r.graph.pull(r.solver); err != nil {
+			return 0, err
+		}
 		r.average.add(r.graph.state())
 	}
 	return loss, nil
@@ -260,6 +263,9 @@ func (r *run) checkServed() error {
 // snapshot exports the net as it is, with averaged weights if there are any,
 // evaluates it on the held-out images and keeps it if it is the best.
 func (r *run) snapshot(ctx context.Context) error {
+	if err := r.graph.pull(r.solver); err != nil {
+		return err
+	}
 	var model *format.Model
 	export := func() { model = r.graph.export(&r.manifest) }
 	if r.average != nil {

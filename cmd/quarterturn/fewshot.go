@@ -43,7 +43,7 @@ func fewshotTrainCommand() *cobra.Command {
 			"Data sets: " + trainer.DataHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := trainer.Start(out, source, c.InEpisodes(e, episodes))
+			f, err := trainer.Start(out, source, c.InEpisodes(e, episodes), nil)
 			if err != nil {
 				return err
 			}

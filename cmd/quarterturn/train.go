@@ -32,11 +32,11 @@ func trainCommand() *cobra.Command {
 				if other := changed(cmd.Flags(), "resume", "json"); other != "" {
 					return usagef("--resume goes on with the settings of the run; leave out --%s", other)
 				}
-				f, err = trainer.Resume(resume)
+				f, err = trainer.Resume(resume, nil)
 			} else if source.Data == "" || out == "" {
 				return usagef("give --data and --out, or --resume")
 			} else {
-				f, err = trainer.Start(out, source, c)
+				f, err = trainer.Start(out, source, c, nil)
 			}
 			if err != nil {
 				return err

@@ -190,11 +190,11 @@ func train(ctx context.Context, dir string, data trainer.Source, c trainer.Confi
 	}
 	var f *trainer.Folder
 	if _, err := os.Stat(filepath.Join(dir, trainer.ConfigFile)); err == nil {
-		f, err = trainer.Resume(dir)
+		f, err = trainer.Resume(dir, nil)
 		if err != nil {
 			return nil, nil, err
 		}
-	} else if f, err = trainer.Start(dir, data, c); err != nil {
+	} else if f, err = trainer.Start(dir, data, c, nil); err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()

@@ -170,6 +170,9 @@ func Upload[T byte | int32 | float32](d *Device, to Ptr, values []T) {
 	d.write(b)
 }
 
+// UploadValue writes the argument of kernels.
+func UploadValue[A any](d *Device, to Ptr, value A) { Upload(d, to, raw([]A{value})) }
+
 // Put allocates and uploads.
 func Put[T byte | int32 | float32](d *Device, values []T) Ptr {
 	p := d.Alloc(len(raw(values)))

@@ -7,13 +7,13 @@ package nhwc
 // where the residual, or the ReLU of a layer without one, may be left out.
 type Layer struct {
 	Unit
-	relu    bool
+	ReLU    bool
 	buffers *Buffers
 	d       [][]float32 // per worker, an image
 }
 
 func NewLayer(c Conv, relu bool, b *Buffers) *Layer {
-	return &Layer{Unit: *newUnit(c), relu: relu, buffers: b}
+	return &Layer{Unit: *newUnit(c), ReLU: relu, buffers: b}
 }
 
 // Forward writes to the inner part of y what the layer makes of x and of the residual,
@@ -29,7 +29,7 @@ func (l *Layer) Forward(y, x, residual []float32, p Params) {
 		if residual != nil {
 			r = one(residual, n, size)
 		}
-		l.apply(one(y, n, size), l.output(n), r, l.relu)
+		l.apply(one(y, n, size), l.output(n), r, l.ReLU)
 	})
 }
 
@@ -39,7 +39,7 @@ func (l *Layer) Forward(y, x, residual []float32, p Params) {
 func (l *Layer) Backward(dx, dresidual, x, y, dy []float32) {
 	size := l.outSize()
 	m := dy // the gradient behind the ReLU
-	if l.relu {
+	if l.ReLU {
 		if m = dresidual; m == nil {
 			m = grow(&l.buffers.outer, len(y))
 		}
