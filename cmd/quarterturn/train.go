@@ -18,6 +18,7 @@ func trainCommand() *cobra.Command {
 	var source trainer.Source
 	var out, resume string
 	var asJSON bool
+	var where *string
 	cmd := &cobra.Command{
 		Use:   "train --data D --out RUN | --resume RUN",
 		Short: "Train a net and write RUN/model.slab, or go on with a run that stopped",
@@ -26,17 +27,24 @@ func trainCommand() *cobra.Command {
 			"Data sets: " + trainer.DataHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if resume == "" && (source.Data == "" || out == "") {
+				return usagef("give --data and --out, or --resume")
+			}
+			d, err := openDevice(*where)
+			if err != nil {
+				return err
+			}
+			if d != nil {
+				defer d.Close()
+			}
 			var f *trainer.Folder
-			var err error
 			if resume != "" {
-				if other := changed(cmd.Flags(), "resume", "json"); other != "" {
+				if other := changed(cmd.Flags(), "resume", "json", "device"); other != "" {
 					return usagef("--resume goes on with the settings of the run; leave out --%s", other)
 				}
-				f, err = trainer.Resume(resume, nil)
-			} else if source.Data == "" || out == "" {
-				return usagef("give --data and --out, or --resume")
+				f, err = trainer.Resume(resume, d)
 			} else {
-				f, err = trainer.Start(out, source, c, nil)
+				f, err = trainer.Start(out, source, c, d)
 			}
 			if err != nil {
 				return err
@@ -61,6 +69,7 @@ func trainCommand() *cobra.Command {
 	f.Float64Var(&c.Temperature, "temperature", c.Temperature, "temperature of the self-distillation")
 	f.Float64Var(&c.Beta, "beta", c.Beta, "weight of the distilled head's cross-entropy")
 	f.Float64Var(&c.Imbalance, "imbalance", 0, "make the classes a long tail: the first has so many times the images of the last; 0: as they are")
+	where = deviceFlag(f)
 	f.BoolVar(&asJSON, "json", false, "print the test metrics as JSON")
 	return cmd
 }

@@ -38,6 +38,15 @@ func Kernels(source string) (names []string) {
 	return names
 }
 
+// Requests, see the package's documentation.
+const (
+	Hello = iota
+	Allocate
+	Write
+	Read
+	Run
+)
+
 // A Ptr is an address in a device's memory; 0 is none.
 type Ptr uint64
 
@@ -58,6 +67,7 @@ type Device struct {
 	queue   []byte // launches
 	queued  int
 	err     error
+	closed  bool
 }
 
 // Open starts a worker, which is a program and its arguments.
@@ -78,14 +88,15 @@ func Open(worker ...string) (*Device, error) {
 	d.to, d.from = bufio.NewWriterSize(d.in, 1<<20), bufio.NewReaderSize(out, 1<<20)
 	source := Source()
 	d.kernels = Kernels(source)
-	hello := append(words(nil, 0, uint32(len(source))), source...)
+	hello := append(words(nil, Hello, uint32(len(source))), source...)
 	hello = words(hello, uint32(len(d.kernels)))
 	for _, name := range d.kernels {
 		hello = append(words(hello, uint32(len(name))), name...)
 	}
 	d.write(hello)
-	if d.Name = string(d.reply()); d.err != nil {
-		return nil, errors.Join(d.err, d.stop())
+	if d.Name = string(d.reply(maxText)); d.err != nil {
+		d.Close()
+		return nil, d.err
 	}
 	return d, nil
 }
@@ -107,7 +118,8 @@ func (d *Device) fail(err error) {
 		return
 	}
 	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "broken pipe") {
-		if d.stop(); strings.TrimSpace(d.stderr.String()) != "" {
+		d.Close()
+		if strings.TrimSpace(d.stderr.String()) != "" {
 			err = errors.New(strings.Join(strings.Fields(d.stderr.String()), " "))
 		} else {
 			err = errors.New("it ended without a word")
@@ -123,8 +135,11 @@ func (d *Device) write(b []byte) {
 	}
 }
 
-// reply reads one.
-func (d *Device) reply() []byte {
+// maxText is the largest length of a name or an error.
+const maxText = 1 << 20
+
+// reply reads one, of so many bytes at the most.
+func (d *Device) reply(most int) []byte {
 	if d.err != nil {
 		return nil
 	}
@@ -137,12 +152,20 @@ func (d *Device) reply() []byte {
 		d.fail(err)
 		return nil
 	}
-	b := make([]byte, binary.LittleEndian.Uint32(head[4:]))
+	failed, n := binary.LittleEndian.Uint32(head[:]) != 0, int(binary.LittleEndian.Uint32(head[4:]))
+	if failed {
+		most = maxText
+	}
+	if n > most {
+		d.fail(fmt.Errorf("the worker says what no worker says, beginning with %q", head))
+		return nil
+	}
+	b := make([]byte, n)
 	if _, err := io.ReadFull(d.from, b); err != nil {
 		d.fail(err)
 		return nil
 	}
-	if binary.LittleEndian.Uint32(head[:]) != 0 {
+	if failed {
 		d.fail(errors.New(string(b)))
 		return nil
 	}
@@ -151,8 +174,8 @@ func (d *Device) reply() []byte {
 
 // Alloc gives memory for so many bytes, zeroed, until the device is closed.
 func (d *Device) Alloc(bytes int) Ptr {
-	d.write(binary.LittleEndian.AppendUint64(words(nil, 1), uint64(bytes)))
-	if b := d.reply(); len(b) == 8 {
+	d.write(binary.LittleEndian.AppendUint64(words(nil, Allocate), uint64(bytes)))
+	if b := d.reply(8); len(b) == 8 {
 		return Ptr(binary.LittleEndian.Uint64(b))
 	}
 	return 0
@@ -165,7 +188,7 @@ func (d *Device) Floats(n int) Ptr { return d.Alloc(4 * n) }
 func Upload[T byte | int32 | float32](d *Device, to Ptr, values []T) {
 	d.Flush()
 	b := raw(values)
-	head := binary.LittleEndian.AppendUint64(words(nil, 2), uint64(to))
+	head := binary.LittleEndian.AppendUint64(words(nil, Write), uint64(to))
 	d.write(binary.LittleEndian.AppendUint64(head, uint64(len(b))))
 	d.write(b)
 }
@@ -187,9 +210,9 @@ func raw[T any](values []T) []byte {
 // Download waits for all that was launched and reads memory.
 func (d *Device) Download(to []float32, from Ptr) {
 	d.Flush()
-	head := binary.LittleEndian.AppendUint64(words(nil, 3), uint64(from))
+	head := binary.LittleEndian.AppendUint64(words(nil, Read), uint64(from))
 	d.write(binary.LittleEndian.AppendUint64(head, uint64(4*len(to))))
-	copy(raw(to), d.reply())
+	copy(raw(to), d.reply(4*len(to)))
 }
 
 // A Call is a kernel with an argument in the device's memory, to launch again and again.
@@ -222,18 +245,17 @@ func Launch[A any](d *Device, c *Call, kernel string, g Grid, argument A) {
 // Flush has launched what is queued, without waiting for it.
 func (d *Device) Flush() {
 	if d.queued > 0 {
-		d.write(words(nil, 4, uint32(d.queued)))
+		d.write(words(nil, Run, uint32(d.queued)))
 		d.write(d.queue)
 		d.queue, d.queued = d.queue[:0], 0
 	}
 }
 
-// Close ends the worker.
+// Close ends the worker. Only the first call does something.
 func (d *Device) Close() error {
-	if d.command.ProcessState != nil {
+	if d.closed {
 		return nil
 	}
-	return d.stop()
+	d.closed = true
+	return errors.Join(d.in.Close(), d.command.Wait())
 }
-
-func (d *Device) stop() error { return errors.Join(d.in.Close(), d.command.Wait()) }

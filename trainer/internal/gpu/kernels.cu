@@ -8,6 +8,9 @@
 #ifndef KERNEL
 #define KERNEL(name, Args) extern "C" __global__ void name(const Args *args)
 #endif
+#ifndef INFINITY
+#define INFINITY __int_as_float(0x7f800000)
+#endif
 
 // A Map is a batch of images with a border of one pixel.
 struct Map {

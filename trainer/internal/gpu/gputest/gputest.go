@@ -28,7 +28,7 @@ var build = sync.OnceValues(func() (string, error) {
 			return "", err
 		}
 	}
-	out, err := exec.Command("g++", "-O2", "-w", "-o", program, filepath.Join(dir, "worker.cpp")).CombinedOutput()
+	out, err := exec.Command("g++", "-O3", "-march=native", "-w", "-o", program, filepath.Join(dir, "worker.cpp")).CombinedOutput()
 	if err != nil {
 		os.Stderr.Write(out)
 	}

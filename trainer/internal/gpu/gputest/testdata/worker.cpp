@@ -22,11 +22,12 @@ static int min(int a, int b) { return a < b ? a : b; }
 // Threads. The scheduler jumps into a thread, and the thread back when it waits or ends.
 static const int most = 1024, stack_size = 64 << 10;
 static jmp_buf scheduler, threads[most];
-static bool waited;
+static bool waits[most];
 
 static void wait() {
-	waited = true;
-	if (!_setjmp(threads[threadIdx.x])) _longjmp(scheduler, 1);
+	int i = threadIdx.x;
+	waits[i] = true;
+	if (!_setjmp(threads[i])) _longjmp(scheduler, 1);
 }
 
 #define __global__
@@ -49,50 +50,49 @@ struct Registered {
 static Kernel running;
 static const void *argument;
 
+// A thread runs one kernel after the other.
 static void begin() {
-	running(argument);
-	threadIdx.x = -1 - threadIdx.x; // ended
-	_longjmp(scheduler, 1);
+	for (int i = threadIdx.x;;) {
+		running(argument);
+		waits[i] = false;
+		if (!_setjmp(threads[i])) _longjmp(scheduler, 1);
+	}
 }
 
-// start runs thread i until it waits or ends; say whether it waits.
-static bool start(int i) {
+// go_on runs thread i until it waits or ends.
+static void go_on(int i) {
 	static char *stacks = (char *)malloc((size_t)most * stack_size);
+	static bool begun[most];
 	static ucontext_t here, there;
 	threadIdx.x = i;
-	if (!_setjmp(scheduler)) {
-		getcontext(&there);
-		there.uc_stack.ss_sp = stacks + (size_t)i * stack_size;
-		there.uc_stack.ss_size = stack_size;
-		there.uc_link = 0;
-		makecontext(&there, begin, 0);
-		swapcontext(&here, &there);
-	}
-	return threadIdx.x >= 0;
-}
-
-static bool resume(int i) {
-	threadIdx.x = i;
-	if (!_setjmp(scheduler)) _longjmp(threads[i], 1);
-	return threadIdx.x >= 0;
+	if (_setjmp(scheduler)) return;
+	if (begun[i]) _longjmp(threads[i], 1);
+	begun[i] = true;
+	getcontext(&there);
+	there.uc_stack.ss_sp = stacks + (size_t)i * stack_size;
+	there.uc_stack.ss_size = stack_size;
+	there.uc_link = 0;
+	makecontext(&there, begin, 0);
+	swapcontext(&here, &there);
 }
 
 static void run_block() {
-	waited = false;
-	bool waits[most];
-	waits[0] = start(0);
+	go_on(0);
+	bool any = waits[0]; // if none does, the others need no stacks of their own
 	for (int i = 1; i < blockDim.x; i++) {
-		if (waited) {
-			waits[i] = start(i);
-		} else { // a kernel without waiting needs no stacks of its own
-			threadIdx.x = i;
+		threadIdx.x = i;
+		if (any) {
+			go_on(i);
+		} else {
 			running(argument);
-			waits[i] = false;
 		}
 	}
-	for (bool any = waited; any;) {
+	while (any) {
 		any = false;
-		for (int i = 0; i < blockDim.x; i++) any |= waits[i] && (waits[i] = resume(i));
+		for (int i = 0; i < blockDim.x; i++) {
+			if (waits[i]) go_on(i);
+			any |= waits[i];
+		}
 	}
 }
 
