@@ -33,51 +33,31 @@ func (c *convDevice) allocate(o *convOp) {
 	}
 }
 
-func (o *convOp) launch(v []G.Value) (G.Value, error) {
-	at, err := o.dev.at(v)
-	if err != nil {
-		return nil, err
-	}
+func (o *convOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
 	var residual gpu.Ptr
 	if o.residual {
 		residual = at[4]
 	}
 	there := o.layer.there
 	o.convDevice.params = gpu.Params{Weight: at[1], Gamma: at[2], Beta: at[3], RunningMean: there.RunningMean, RunningVariance: there.RunningVariance}
-	o.convDevice.layer.Forward(o.memory(), at[0], residual, o.convDevice.params)
-	return o.out, nil
+	o.convDevice.layer.Forward(to, at[0], residual, o.convDevice.params)
 }
 
-func (o *convGradOp) launch(v []G.Value) (G.Value, error) {
-	at, err := o.dev.at(v)
-	if err != nil {
-		return nil, err
-	}
-	dx, f := o.memory(), o.forward.convDevice
+func (o *convGradOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
+	f := o.forward.convDevice
 	if o.forward.images {
-		dx = 0
+		to = 0
 	}
-	f.layer.Backward(dx, f.dresidual, at[0], at[1], at[2], f.params, f.grads)
-	return o.out, nil
+	f.layer.Backward(to, f.dresidual, at[0], at[1], at[2], f.params, f.grads)
 }
 
-func (o *shortcutOp) launch(v []G.Value) (G.Value, error) {
-	at, err := o.dev.at(v)
-	if err != nil {
-		return nil, err
-	}
-	gpu.Launch(o.dev.Device, &o.call, "shortcut", gpu.Each(o.out.Elements()), gpu.Shortcut{From: at[0], To: o.memory(), In: o.in, Out: o.out, Stride: int32(o.stride)})
-	return o.op.out, nil
+func (o *shortcutOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
+	gpu.Launch(o.dev.Device, &o.call, "shortcut", gpu.Each(o.out.Elements()), gpu.Shortcut{From: at[0], To: to, In: o.in, Out: o.out, Stride: int32(o.stride)})
 }
 
-func (o *shortcutGradOp) launch(v []G.Value) (G.Value, error) {
-	at, err := o.dev.at(v)
-	if err != nil {
-		return nil, err
-	}
+func (o *shortcutGradOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
 	f := o.forward
-	gpu.Launch(o.dev.Device, &o.call, "shortcut_grad", gpu.Each(f.in.Elements()), gpu.Shortcut{From: at[0], To: o.memory(), In: f.in, Out: f.out, Stride: int32(f.stride)})
-	return o.out, nil
+	gpu.Launch(o.dev.Device, &o.call, "shortcut_grad", gpu.Each(f.in.Elements()), gpu.Shortcut{From: at[0], To: to, In: f.in, Out: f.out, Stride: int32(f.stride)})
 }
 
 // maps gives the images that go into pooling and come out of it.
@@ -85,45 +65,25 @@ func maps(p *nhwc.Pool) (in, out gpu.Map) {
 	return gpu.NewMap(p.Images, p.Height, p.Width, p.Channels), gpu.NewMap(p.Images, p.OutHeight(), p.OutWidth(), p.Channels)
 }
 
-func (o *poolOp) launch(v []G.Value) (G.Value, error) {
-	at, err := o.dev.at(v)
-	if err != nil {
-		return nil, err
-	}
+func (o *poolOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
 	in, out := maps(o.Pool)
-	gpu.Launch(o.dev.Device, &o.call, "pool", gpu.Each(out.Elements()), gpu.Pool{X: at[0], To: o.memory(), In: in, Out: out})
-	return o.out, nil
+	gpu.Launch(o.dev.Device, &o.call, "pool", gpu.Each(out.Elements()), gpu.Pool{X: at[0], To: to, In: in, Out: out})
 }
 
-func (o *poolGradOp) launch(v []G.Value) (G.Value, error) {
-	at, err := o.dev.at(v)
-	if err != nil {
-		return nil, err
-	}
+func (o *poolGradOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
 	in, out := maps(o.Pool)
-	gpu.Launch(o.dev.Device, &o.call, "pool_grad", gpu.Each(in.Elements()), gpu.Pool{X: at[0], Y: at[1], DY: at[2], To: o.memory(), In: in, Out: out})
-	return o.out, nil
+	gpu.Launch(o.dev.Device, &o.call, "pool_grad", gpu.Each(in.Elements()), gpu.Pool{X: at[0], Y: at[1], DY: at[2], To: to, In: in, Out: out})
 }
 
 func (o *meanOp) images() gpu.Map { return gpu.NewMap(o.rows, o.height, o.width, o.channels) }
 
-func (o *meanOp) launch(v []G.Value) (G.Value, error) {
-	at, err := o.dev.at(v)
-	if err != nil {
-		return nil, err
-	}
-	gpu.Launch(o.dev.Device, &o.call, "mean", gpu.Each(o.rows*o.channels), gpu.Mean{From: at[0], To: o.memory(), Map: o.images()})
-	return o.out, nil
+func (o *meanOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
+	gpu.Launch(o.dev.Device, &o.call, "mean", gpu.Each(o.rows*o.channels), gpu.Mean{From: at[0], To: to, Map: o.images()})
 }
 
-func (o *meanGradOp) launch(v []G.Value) (G.Value, error) {
-	at, err := o.dev.at(v)
-	if err != nil {
-		return nil, err
-	}
+func (o *meanGradOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
 	m := o.forward.images()
-	gpu.Launch(o.dev.Device, &o.call, "mean_grad", gpu.Each(m.Elements()), gpu.Mean{From: at[0], To: o.memory(), Map: m})
-	return o.out, nil
+	gpu.Launch(o.dev.Device, &o.call, "mean_grad", gpu.Each(m.Elements()), gpu.Mean{From: at[0], To: to, Map: m})
 }
 
 // argument is the kernels' but for addresses.
@@ -131,55 +91,35 @@ func (o *linearOp) argument() gpu.Linear {
 	return gpu.Linear{Rows: int32(o.rows), Features: int32(o.features), Outputs: int32(o.outputs), Stride: int32(o.step)}
 }
 
-func (o *linearOp) launch(v []G.Value) (G.Value, error) {
-	at, err := o.dev.at(v)
-	if err != nil {
-		return nil, err
-	}
+func (o *linearOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
 	a := o.argument()
-	a.Z, a.W, a.B, a.To = at[0], at[1], at[2], o.memory()
+	a.Z, a.W, a.B, a.To = at[0], at[1], at[2], to
 	gpu.Launch(o.dev.Device, &o.call, "linear", gpu.Each(o.rows/o.step*o.outputs), a)
-	return o.out, nil
 }
 
-func (o *linearGradOp) launch(v []G.Value) (G.Value, error) {
-	at, err := o.dev.at(v)
-	if err != nil {
-		return nil, err
-	}
+func (o *linearGradOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
 	f := o.forward
 	a, b := f.argument(), f.argument()
-	a.W, a.DY, a.To = at[1], at[2], o.memory()
+	a.W, a.DY, a.To = at[1], at[2], to
 	gpu.Launch(o.dev.Device, &o.call, "linear_dz", gpu.Each(f.rows*f.features), a)
 	b.Z, b.DY, b.To, b.Bias = at[0], at[2], o.weight, o.bias
 	gpu.Launch(o.dev.Device, &o.weights, "linear_dw", gpu.Each(f.outputs*f.features), b)
-	return o.out, nil
 }
 
 func (o *normaliseOp) argument() gpu.Normalise {
 	return gpu.Normalise{Rows: int32(o.shape[0]), Width: int32(o.width), Length: float32(o.length)}
 }
 
-func (o *normaliseOp) launch(v []G.Value) (G.Value, error) {
-	at, err := o.dev.at(v)
-	if err != nil {
-		return nil, err
-	}
+func (o *normaliseOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
 	a := o.argument()
-	a.X, a.To = at[0], o.memory()
+	a.X, a.To = at[0], to
 	gpu.Launch(o.dev.Device, &o.call, "normalise", gpu.Each(o.shape[0]), a)
-	return o.out, nil
 }
 
-func (o *normaliseGradOp) launch(v []G.Value) (G.Value, error) {
-	at, err := o.dev.at(v)
-	if err != nil {
-		return nil, err
-	}
+func (o *normaliseGradOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
 	a := o.forward.argument()
-	a.X, a.Y, a.DY, a.To = at[0], at[1], at[2], o.memory()
+	a.X, a.Y, a.DY, a.To = at[0], at[1], at[2], to
 	gpu.Launch(o.dev.Device, &o.call, "normalise_grad", gpu.Each(o.shape[0]), a)
-	return o.out, nil
 }
 
 // lossDevice is a loss's part on a device: each row's loss, the gradient of the logits,
@@ -227,7 +167,7 @@ func (l *lossDevice) launchTotal(d *device, rows int) {
 	gpu.Launch(d.Device, &l.total, "total", gpu.Grid{X: 1, Y: 1, Z: 1, Threads: 256}, gpu.Total{Src: l.rowLoss, Dst: d.losses.At(l.slot), Count: int32(rows)})
 }
 
-func (o *crossEntropyOp) launch(v []G.Value) (G.Value, error) {
+func (o *crossEntropyOp) launchLoss(v []G.Value) (G.Value, error) {
 	at, err := o.dev.at(v)
 	if err != nil {
 		return nil, err
@@ -240,7 +180,7 @@ func (o *crossEntropyOp) launch(v []G.Value) (G.Value, error) {
 	return G.NewF32(0), nil
 }
 
-func (o *distilOp) launch(v []G.Value) (G.Value, error) {
+func (o *distilOp) launchLoss(v []G.Value) (G.Value, error) {
 	at, err := o.dev.at(v)
 	if err != nil {
 		return nil, err

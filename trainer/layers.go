@@ -81,7 +81,7 @@ func newConvOp(l *convLayer, n *nhwc.Layer, images, residual bool) *convOp {
 
 func (o *convOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launch(v, o.kernels)
 	}
 	var residual []float32
 	if o.residual {
@@ -140,7 +140,7 @@ type convGradOp struct {
 
 func (o *convGradOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launch(v, o.kernels)
 	}
 	dx := o.buffer()
 	if o.forward.images {
@@ -179,7 +179,7 @@ func (o *shortcutOp) pixels(f func(in, out int)) {
 
 func (o *shortcutOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launch(v, o.kernels)
 	}
 	x, y, channels := floats(v[0]), o.buffer(), int(o.in.Channels)
 	o.pixels(func(in, out int) {
@@ -204,7 +204,7 @@ type shortcutGradOp struct {
 
 func (o *shortcutGradOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launch(v, o.kernels)
 	}
 	dy, dx, channels := floats(v[0]), o.buffer(), int(o.forward.in.Channels)
 	clear(dx)
@@ -282,7 +282,7 @@ func newPoolOp(name string, rows, height, width, channels int) *poolOp {
 
 func (o *poolOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launch(v, o.kernels)
 	}
 	o.Forward(o.buffer(), floats(v[0]))
 	return o.out, nil
@@ -303,7 +303,7 @@ type poolGradOp struct {
 
 func (o *poolGradOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launch(v, o.kernels)
 	}
 	o.Backward(o.buffer(), floats(v[0]), floats(v[1]), floats(v[2]))
 	return o.out, nil
@@ -332,7 +332,7 @@ func (o *meanOp) pixels(row int, f func(at int)) {
 
 func (o *meanOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launch(v, o.kernels)
 	}
 	x, z := floats(v[0]), o.buffer()
 	nhwc.Parallel(o.rows, func(_, n int) {
@@ -365,7 +365,7 @@ type meanGradOp struct {
 
 func (o *meanGradOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launch(v, o.kernels)
 	}
 	f, dz, dx := o.forward, floats(v[0]), o.buffer()
 	scale := 1 / float32(f.height*f.width)
@@ -396,7 +396,7 @@ func newLinearOp(name string, rows, features, outputs, step int) *linearOp {
 
 func (o *linearOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launch(v, o.kernels)
 	}
 	z, w, b, y := floats(v[0]), floats(v[1]), floats(v[2]), o.buffer()
 	nhwc.Parallel(o.rows/o.step, func(_, n int) {
@@ -442,7 +442,7 @@ type linearGradOp struct {
 
 func (o *linearGradOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launch(v, o.kernels)
 	}
 	f, z, w, dy, dz := o.forward, floats(v[0]), floats(v[1]), floats(v[2]), o.buffer()
 	rows := f.rows / f.step

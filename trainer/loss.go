@@ -76,7 +76,7 @@ func (o *crossEntropyOp) label(target []float32, row, k int) float64 {
 
 func (o *crossEntropyOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launchLoss(v)
 	}
 	logits, targets, k := floats(v[0]), floats(v[1]), o.outputs()
 	grad := make([]float64, k)
@@ -152,7 +152,7 @@ func newDistilOp(name string, joint sla.Joint, images int, temperature, beta flo
 
 func (o *distilOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launchLoss(v)
 	}
 	logits, student, targets := floats(v[0]), floats(v[1]), floats(v[2])
 	n, t := o.Classes, o.temperature

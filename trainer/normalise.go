@@ -42,7 +42,7 @@ func (o *normaliseOp) rows(y, x []float32) {
 
 func (o *normaliseOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launch(v, o.kernels)
 	}
 	o.rows(o.buffer(), floats(v[0]))
 	return o.out, nil
@@ -63,7 +63,7 @@ type normaliseGradOp struct {
 
 func (o *normaliseGradOp) Do(v ...G.Value) (G.Value, error) {
 	if o.dev != nil {
-		return o.launch(v)
+		return o.launch(v, o.kernels)
 	}
 	f, x, y, dy, dx := o.forward, floats(v[0]), floats(v[1]), floats(v[2]), o.buffer()
 	for at := 0; at < len(x); at += f.width {

@@ -48,6 +48,16 @@ func (o *op) memory() gpu.Ptr {
 	return o.dev.where[o.out]
 }
 
+// launch is Do on a device: kernels launches what reads the inputs and writes the output.
+func (o *op) launch(v []G.Value, kernels func(at []gpu.Ptr, to gpu.Ptr)) (G.Value, error) {
+	at, err := o.dev.at(v)
+	if err != nil {
+		return nil, err
+	}
+	kernels(at, o.memory())
+	return o.out, nil
+}
+
 // place puts an Op that has no inputs yet on a device.
 func (o *op) place(d *device) { o.dev = d }
 

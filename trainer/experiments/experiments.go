@@ -84,15 +84,17 @@ func All(f Folders) []Experiment {
 		}
 	}
 	clothes := func(method string, epochs int) func(c *trainer.Config) {
-		return func(c *trainer.Config) { c.Method, c.Epochs, c.Decay = method, epochs, 5e-4 }
+		return func(c *trainer.Config) { c.Net, c.Method, c.Epochs, c.Decay = "resnet8w8", method, epochs, 5e-4 }
+	}
+	views := func(method, transform string) func(c *trainer.Config) {
+		return func(c *trainer.Config) {
+			c.Net, c.TrainPerClass, c.Method, c.Epochs, c.Transform = "resnet8w8", 100, method, 40, transform
+		}
 	}
 	transformations := Experiment{Name: "transformations", About: "which transformations are worth their passes",
-		data: trainer.Source{Data: "cifar10:" + f.CIFAR10}, ways: []way{{"none (baseline)", 3, few(500, "baseline", 10)}}}
+		data: trainer.Source{Data: "cifar10:" + f.CIFAR10}, ways: []way{{"none (baseline)", 3, views("baseline", "rotation")}}}
 	for _, list := range []string{"rotation", "color3", "color", "rotation2xcolor3", "rotationxcolor3", "rotationxcolor"} {
-		transformations.ways = append(transformations.ways, way{list, 3, func(c *trainer.Config) {
-			few(500, "sla+sd", 10)(c)
-			c.Transform = list
-		}})
+		transformations.ways = append(transformations.ways, way{list, 3, views("sla+sd", list)})
 	}
 	return []Experiment{
 		{Name: "fashion-mini", About: "the built-in pictures of clothes: small nets, short runs", data: trainer.Source{Data: "fashion-mini"}, ways: []way{
