@@ -52,23 +52,62 @@ func BenchmarkStep(b *testing.B) {
 				b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(len(times)-1)/1e6, "MB-allocated/step")
 				b.ReportMetric(ours, "ms/step")
 				b.ReportMetric(images*views/ours*1e3, "rows/s")
-				out, err := exec.Command("/usr/bin/python3", "testdata/bench.py", net, strconv.Itoa(images*views), strconv.Itoa(threads)).Output()
-				if err != nil {
-					b.Logf("PyTorch cannot be asked: %v", err)
-					return
-				}
-				theirs, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
-				if err != nil {
-					b.Fatal(err)
-				}
-				b.ReportMetric(theirs, "PyTorch-ms/step")
-				b.ReportMetric(theirs/ours, "x-PyTorch")
+				askPyTorch(b, ours, "/usr/bin/python3", net, images*views, strconv.Itoa(threads))
 			})
 		}
 	}
 }
 
-func benchGraph(b *testing.B, net string, images, views int) *graph {
+// BenchmarkDevice times steps of ResNet-32 on a GPU, if quarterturn-cuda is in PATH, and
+// PyTorch's on the same, compiled, in mixed precision, in the same run:
+//
+//	go test -run '^$' -bench Device -benchtime 50x ./trainer
+func BenchmarkDevice(b *testing.B) {
+	for _, rows := range []int{512, 2048} {
+		b.Run(fmt.Sprintf("resnet32/rows=%d", rows), func(b *testing.B) {
+			d, err := OpenDevice("quarterturn-cuda")
+			if err != nil {
+				b.Skip(err)
+			}
+			defer d.Close()
+			g := benchGraph(b, "resnet32", rows/4, 4, func(s *graphSpec) { s.device = d })
+			solver := &sgd{rate: 0.01, momentum: 0.9, decay: 1e-4, decayAll: true}
+			var times []float64
+			for b.Loop() {
+				start := time.Now()
+				if _, err := g.run(); err != nil {
+					b.Fatal(err)
+				}
+				if err := g.step(solver); err != nil {
+					b.Fatal(err)
+				}
+				times = append(times, time.Since(start).Seconds()*1e3)
+			}
+			slices.Sort(times)
+			ours := times[len(times)/2]
+			b.ReportMetric(ours, "ms/step")
+			b.ReportMetric(float64(rows)/ours*1e3, "rows/s")
+			askPyTorch(b, ours, "python3", "resnet32", rows, "cuda")
+		})
+	}
+}
+
+// askPyTorch times PyTorch's steps.
+func askPyTorch(b *testing.B, ours float64, python, net string, rows int, where string) {
+	out, err := exec.Command(python, "testdata/bench.py", net, strconv.Itoa(rows), where).Output()
+	if err != nil {
+		b.Logf("PyTorch cannot be asked: %v", err)
+		return
+	}
+	theirs, err := strconv.ParseFloat(strings.TrimSpace(string(out)), 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.ReportMetric(theirs, "PyTorch-ms/step")
+	b.ReportMetric(theirs/ours, "x-PyTorch")
+}
+
+func benchGraph(b *testing.B, net string, images, views int, changes ...func(*graphSpec)) *graph {
 	n, err := parseNet(net)
 	if err != nil {
 		b.Fatal(err)
@@ -78,8 +117,12 @@ func benchGraph(b *testing.B, net string, images, views int) *graph {
 		b.Fatal(err)
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
-	g, err := newGraph(graphSpec{net: n, input: format.Input{Channels: 3, Height: 32, Width: 32},
-		joint: sla.Joint{Classes: 10, Views: views}, images: images, method: m, rng: rng})
+	spec := graphSpec{net: n, input: format.Input{Channels: 3, Height: 32, Width: 32},
+		joint: sla.Joint{Classes: 10, Views: views}, images: images, method: m, rng: rng}
+	for _, change := range changes {
+		change(&spec)
+	}
+	g, err := newGraph(spec)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -15,7 +15,8 @@ import (
 // Calibrate gives a slab of a model with exits for the mode adaptive, fitted to the
 // images of a split, which the model should not have been trained on. loss is the share
 // of the images, such as 0.001, by which the mode's accuracy on them may fall short of
-// full aggregation's. The scores are those of every mode on the split.
+// full aggregation's; in a balanced split every class counts alike. The scores are those of
+// every mode on the split.
 //
 // Of exit k < M the margin is the smallest with which at most a share ε of the images
 // that have it get another answer than by full aggregation: one number ε, the largest
@@ -39,7 +40,7 @@ func Calibrate(ctx context.Context, m *format.Model, d *Dataset, s *Split, split
 		return nil, nil, nil, err
 	}
 	out := *m
-	out.Exits = fit(exits, s.Classes, loss)
+	out.Exits = fit(exits, s.Classes, weigh(s.Classes, s.Balanced), loss)
 	scores, err := Evaluate(ctx, Ensemble{&out}, d, s, split, 0, nil)
 	if err != nil {
 		return nil, nil, nil, err
@@ -79,13 +80,14 @@ func exitLogits(ctx context.Context, m *format.Model, d *Dataset, s *Split) ([][
 	})
 }
 
-// fit finds the exits; logits are (images, exits, classes).
-func fit(logits [][][]float32, classes []int, loss float64) []format.Exit {
+// fit finds the exits; logits are (images, exits, classes), weights how much each image
+// counts.
+func fit(logits [][][]float32, classes []int, weights []float64, loss float64) []format.Exit {
 	views := len(logits[0])
-	right := func(taken []int) (n int) {
+	right := func(taken []int) (n float64) {
 		for i, k := range taken {
 			if best(logits[i][k]) == classes[i] {
-				n++
+				n += weights[i]
 			}
 		}
 		return n
@@ -94,7 +96,7 @@ func fit(logits [][][]float32, classes []int, loss float64) []format.Exit {
 	for i := range full {
 		full[i] = views - 1
 	}
-	wanted := float64(right(full)) - loss*float64(len(logits)) - 1e-9
+	wanted := right(full) - loss*float64(len(logits)) - 1e-9
 	ranked := rank(logits)
 	// From every image's answer after one pass to none before the last.
 	var exits []format.Exit
@@ -104,7 +106,7 @@ func fit(logits [][][]float32, classes []int, loss float64) []format.Exit {
 			e = 0
 		}
 		exits = margins(ranked, e)
-		if taken = take(logits, exits); float64(right(taken)) >= wanted || e == 0 {
+		if taken = take(logits, exits); right(taken) >= wanted || e == 0 {
 			break
 		}
 	}

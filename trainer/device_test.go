@@ -214,8 +214,30 @@ func TestRunsOnADevice(t *testing.T) {
 	}
 }
 
-func TestEpisodesAreNotForDevices(t *testing.T) {
-	if _, err := newRun(small(t), episodesForTest("proto", "sla"), deviceForTest(t)); err == nil || err.Error() != "episodes are trained on the processor" {
-		t.Error(err)
+// A run in episodes on a device gives the net that one on the processor gives.
+func TestEpisodesOnADevice(t *testing.T) {
+	data, c := small(t), episodesForTest("ridge", "sla")
+	c.Epochs = 1
+	here, err := newRun(data, c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	there, err := newRun(data, c, deviceForTest(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range []*run{here, there} {
+		if err := r.epoch(t.Context(), func(Event) {}); err != nil {
+			t.Fatal(err)
+		}
+		r.graph.close()
+	}
+	if math.Abs(here.lossSum-there.lossSum) > 1e-4*here.lossSum {
+		t.Errorf("the losses add up to %v, the processor's to %v", there.lossSum, here.lossSum)
+	}
+	for i, want := range here.best.model.Weights {
+		if off := distance(there.best.model.Weights[i], want); off > 5e-3 {
+			t.Errorf("weights %d are off by %v of their length", i, off)
+		}
 	}
 }

@@ -197,7 +197,25 @@ func (o *distilOp) launchLoss(v []G.Value) (G.Value, error) {
 	return G.NewF32(0), nil
 }
 
-// deviceBatch makes batches on a device out of augmented images.
+// launchLoss of an episode computes on the processor, which solves equations: the features
+// of an episode are few.
+func (o *episodeOp) launchLoss(v []G.Value) (G.Value, error) {
+	at, err := o.dev.at(v)
+	if err != nil {
+		return nil, err
+	}
+	directions := make([]float32, len(o.grad))
+	o.dev.Download(directions, at[0])
+	loss, err := o.play(directions)
+	if err != nil {
+		return nil, err
+	}
+	gpu.Upload(o.dev.Device, o.gradient, o.grad)
+	gpu.Upload(o.dev.Device, o.dev.losses.At(o.slot), []float32{float32(loss)})
+	return G.NewF32(0), nil
+}
+
+// A deviceBatch makes batches on a device out of augmented images.
 type deviceBatch struct {
 	pixels, levels, transforms, partner gpu.Ptr
 	call                                gpu.Call

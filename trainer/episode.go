@@ -217,15 +217,25 @@ type episodeOp struct {
 	views int
 	head  shotHead
 	grad  []float32
+	lossDevice
 }
 
 func newEpisodeOp(name string, e Episode, views, features int) (*episodeOp, error) {
 	head, err := parseShotHead(e.Head)
-	return &episodeOp{newOp(name, []int{2}), e, views, head, make([]float32, e.Images()*views*features)}, err
+	return &episodeOp{op: newOp(name, []int{2}), Episode: e, views: views, head: head, grad: make([]float32, e.Images()*views*features)}, err
 }
 
 func (o *episodeOp) Do(v ...G.Value) (G.Value, error) {
-	rows := widened(floats(v[0]))
+	if o.dev != nil {
+		return o.launchLoss(v)
+	}
+	loss, err := o.play(floats(v[0]))
+	return G.NewF32(float32(loss)), err
+}
+
+// play computes the loss and its gradient.
+func (o *episodeOp) play(directions []float32) (loss float64, err error) {
+	rows := widened(directions)
 	features := len(rows) / (o.Images() * o.views)
 	joint := sla.Joint{Classes: o.Way, Views: o.views}
 	support, queries := o.Way*o.Shot*o.views, o.Way*o.Queries*o.views
@@ -237,9 +247,8 @@ func (o *episodeOp) Do(v ...G.Value) (G.Value, error) {
 	}
 	logits, back, err := o.head(shown, asked, classes, joint.Size())
 	if err != nil {
-		return nil, err
+		return 0, err
 	}
-	var loss float64
 	p := make([]float64, joint.Size())
 	for r := range queries {
 		row := logits.RawRowView(r)
@@ -255,12 +264,12 @@ func (o *episodeOp) Do(v ...G.Value) (G.Value, error) {
 	for i, d := range append(dShown.RawMatrix().Data, dAsked.RawMatrix().Data...) {
 		o.grad[i] = float32(d)
 	}
-	return G.NewF32(float32(loss)), nil
+	return loss, nil
 }
 
 func (o *episodeOp) DiffWRT(int) []bool { return []bool{true} }
 
 func (o *episodeOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	d, err := o.lossGrad(o.grad, 0, in[0], out, grad)
+	d, err := o.lossGrad(o.grad, o.device(&o.op, len(o.grad), 1), in[0], out, grad)
 	return G.Nodes{d}, err
 }

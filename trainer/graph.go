@@ -1,7 +1,6 @@
 package trainer
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -68,9 +67,6 @@ type graphSpec struct {
 func newGraph(s graphSpec) (*graph, error) {
 	if s.balance == nil {
 		s.balance = &balance{}
-	}
-	if s.device != nil && s.episode != (Episode{}) {
-		return nil, errors.New("episodes are trained on the processor")
 	}
 	b := &builder{graph: &graph{g: G.NewGraph()}, spec: s, rows: s.images * s.joint.Views}
 	border := 2 * s.net.border()

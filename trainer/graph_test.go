@@ -14,7 +14,6 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/sla"
-	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
 
 // fixtureGraph is the net, batch and objective of testdata/fixtures.py.

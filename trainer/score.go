@@ -61,22 +61,13 @@ func score(mode, split string, s *Split, classes int, outcomes []outcome) Score 
 	}
 	n := float64(len(outcomes))
 	x := Score{Metric: format.Metric{Mode: mode, Split: split, N: len(outcomes)}, Classes: make([]Tally, classes)}
-	present := 0.0
-	for i := range outcomes {
-		t := &x.Classes[s.Classes[i]]
-		if t.Images++; t.Images == 1 {
-			present++
-		}
-	}
+	weights := weigh(s.Classes[:len(outcomes)], s.Balanced)
 	const bins = 15 // Guo et al. 2017, "On Calibration of Modern Neural Networks"
 	var total, right float64
 	var gap [bins]float64 // of accuracy over confidence
 	for i, o := range outcomes {
-		t := &x.Classes[s.Classes[i]]
-		weight := 1.0
-		if s.Balanced {
-			weight = n / present / float64(t.Images)
-		}
+		t, weight := &x.Classes[s.Classes[i]], weights[i]
+		t.Images++
 		total += weight
 		bin := min(int(o.top*bins), bins-1)
 		gap[bin] -= weight * o.top
@@ -95,6 +86,22 @@ func score(mode, split string, s *Split, classes int, outcomes []outcome) Score 
 		x.ECE += math.Abs(g) / n
 	}
 	return x
+}
+
+// weigh gives how much images of these classes count, 1 in the mean: all alike, or so that
+// every class that is there counts alike.
+func weigh(classes []int, balanced bool) []float64 {
+	counts := map[int]float64{}
+	for _, y := range classes {
+		counts[y]++
+	}
+	weights := make([]float64, len(classes))
+	for i, y := range classes {
+		if weights[i] = 1; balanced {
+			weights[i] = float64(len(classes)) / float64(len(counts)) / counts[y]
+		}
+	}
+	return weights
 }
 
 // metricsOf is what a slab keeps of scores.

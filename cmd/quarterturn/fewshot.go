@@ -34,6 +34,7 @@ func fewshotTrainCommand() *cobra.Command {
 	var out string
 	var episodes int
 	var asJSON bool
+	var where *string
 	cmd := &cobra.Command{
 		Use:   "train --data D --out RUN",
 		Short: "Train a net in episodes and write RUN/model.slab",
@@ -43,7 +44,14 @@ func fewshotTrainCommand() *cobra.Command {
 			"Data sets: " + trainer.DataHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			f, err := trainer.Start(out, source, c.InEpisodes(e, episodes), nil)
+			d, err := openDevice(*where)
+			if err != nil {
+				return err
+			}
+			if d != nil {
+				defer d.Close()
+			}
+			f, err := trainer.Start(out, source, c.InEpisodes(e, episodes), d)
 			if err != nil {
 				return err
 			}
@@ -57,6 +65,7 @@ func fewshotTrainCommand() *cobra.Command {
 	f.StringVar(&c.Method, "method", c.Method, "sla: joint classes of class and transformation; baseline: the upright view alone")
 	f.IntVar(&c.Epochs, "epochs", c.Epochs, "epochs")
 	f.IntVar(&episodes, "episodes", 100, "episodes an epoch")
+	where = deviceFlag(f)
 	f.BoolVar(&asJSON, "json", false, "print the scores on the classes held out as JSON")
 	return required(cmd, "data", "out")
 }
