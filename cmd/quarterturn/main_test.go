@@ -124,6 +124,10 @@ func TestBadInput(t *testing.T) {
 		{"inspect @letter.txt", 1, "not a slab"},
 		{"verify @cut.slab", 1, "corrupt slab"},
 		{"fewshot eval --model @tiny.slab --data fashion-mini --way 11", 1, "10 classes have the 20 images that an episode needs, want 11"},
+		{"fewshot train --data fashion-mini --out @new --head svm", 1, `head "svm": want proto or ridge`},
+		{"fewshot train --data fashion-mini --out @new --way 6", 1, "10 classes are too few for episodes of 6"},
+		{"fewshot train --data fashion-mini", 2, `required flag(s) "out" not set`},
+		{"train --data fashion-mini --out @new --device tpu", 2, `device "tpu": want cpu, cuda or auto`},
 		{"train --data omniglot:@none --out @lines", 1, "images_background_small1.zip"},
 		{"calibrate --out @lines", 2, "give --run, or --model and --data"},
 		{"calibrate --run @none --out @lines", 1, "holds no run"},
@@ -241,6 +245,54 @@ func TestLongTailAndCalibrate(t *testing.T) {
 	_, stderr, code = runCommand(t, "eval", "--model", slab, "--data", "fashion-mini", "--limit", "100", "--confusion", picture)
 	if b, err := os.ReadFile(picture); err != nil || code != 0 || !strings.Contains(string(b), "Ankle boot") || !strings.Contains(stderr, "adaptive") {
 		t.Errorf("exit code %d, %q, %v, %.100s", code, stderr, err, b)
+	}
+}
+
+// Without a worker a GPU is an error, or the processor if that will do. A worker that says
+// why it ends is quoted.
+func TestNoGPU(t *testing.T) {
+	bin := t.TempDir()
+	t.Setenv("PATH", bin)
+	train := func(device string) (stderr string, code int) {
+		_, stderr, code = runCommand(t, "train", "--data", "fashion-mini", "--out", filepath.Join(t.TempDir(), "run"), "--net", "resnet8w8",
+			"--epochs", "1", "--batch", "16", "--train-per-class", "10", "--device", device)
+		return stderr, code
+	}
+	if stderr, code := train("cuda"); code != 1 || stderr != "quarterturn: no quarterturn-cuda is beside quarterturn or in PATH; build it from cmd/quarterturn-cuda\n" {
+		t.Errorf("no worker: %d, %q", code, stderr)
+	}
+	if err := os.WriteFile(filepath.Join(bin, "quarterturn-cuda"), []byte("#!/bin/sh\necho there is no driver >&2\nexit 1\n"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if stderr, code := train("cuda"); code != 1 || stderr != "quarterturn: GPU: there is no driver\n" {
+		t.Errorf("no driver: %d, %q", code, stderr)
+	}
+	if stderr, code := train("auto"); code != 0 || !strings.HasPrefix(stderr, "training on the processor: GPU: there is no driver\n") {
+		t.Errorf("no driver, auto: %d, %q", code, stderr)
+	}
+}
+
+// A net trained in episodes scores in episodes of classes that it was not trained on, and
+// its slab is one that every target reads.
+func TestFewShotTrain(t *testing.T) {
+	out := filepath.Join(t.TempDir(), "run")
+	stdout, stderr, code := runCommand(t, "fewshot", "train", "--data", "fashion-mini", "--out", out, "--net", "conv4w8", "--head", "ridge",
+		"--epochs", "2", "--episodes", "5", "--way", "3", "--shot", "2", "--queries", "3", "--json")
+	var s scores
+	if err := json.Unmarshal([]byte(stdout), &s); err != nil || code != 0 || s.Modes["aggregated"].Passes != 4 || s.Modes["aggregated"].Accuracy < .4 {
+		t.Fatalf("exit code %d, %q, %q, %v", code, stdout, stderr, err)
+	}
+	model := filepath.Join(out, "model.slab")
+	if _, stderr, code := runCommand(t, "verify", model); code != 0 {
+		t.Errorf("verify: %q", stderr)
+	}
+	stdout, stderr, code = runCommand(t, "fewshot", "eval", "--model", model, "--data", "fashion-mini", "--head", "ridge", "--episodes", "10", "--json")
+	var e []trainer.Estimate
+	if err := json.Unmarshal([]byte(stdout), &e); err != nil || code != 0 || len(e) != 2 || e[1].Accuracy < .4 {
+		t.Errorf("exit code %d, %q, %q, %v", code, stdout, stderr, err)
+	}
+	if _, stderr, code := runCommand(t, "calibrate", "--run", out, "--out", out+".slab"); code != 1 || !strings.Contains(stderr, "it held out classes, not images") {
+		t.Errorf("calibrate: %d, %q", code, stderr)
 	}
 }
 
