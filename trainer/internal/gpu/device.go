@@ -68,6 +68,13 @@ type Device struct {
 	queued  int
 	err     error
 	closed  bool
+	shared  map[scratchKey]Ptr
+}
+
+// A scratchKey is a use of memory, and the images for which it is.
+type scratchKey struct {
+	use    string
+	images Map
 }
 
 // Open starts a worker, which is a program and its arguments.
@@ -183,6 +190,19 @@ func (d *Device) Alloc(bytes int) Ptr {
 
 // Floats gives memory for so many floats.
 func (d *Device) Floats(n int) Ptr { return d.Alloc(4 * n) }
+
+// scratch gives memory for a while, until another layer with such images asks for it for
+// the same use. Borders stay zero, since all who write it have them in the same places.
+func (d *Device) scratch(use string, images Map, floats int) Ptr {
+	key := scratchKey{use, images}
+	if d.shared[key] == 0 {
+		if d.shared == nil {
+			d.shared = map[scratchKey]Ptr{}
+		}
+		d.shared[key] = d.Floats(floats)
+	}
+	return d.shared[key]
+}
 
 // Upload writes to the device's memory what its type has the same memory of on both sides.
 func Upload[T byte | int32 | float32](d *Device, to Ptr, values []T) {

@@ -10,7 +10,7 @@ type Layer struct {
 	out  Map
 	d    *Device
 
-	raw, dRaw, m                        Ptr // like the output
+	raw, dRaw                           Ptr // like the output
 	sums                                Ptr // partial sums of normalisation
 	mean, std, scale, shift, k1, k2, k3 Ptr // (Out)
 	partial, turned                     Ptr // of the weight gradient; weights for the input gradient
@@ -30,8 +30,7 @@ type part struct {
 // NewLayer makes a layer; its output and what else it needs is allocated.
 func NewLayer(d *Device, c nhwc.Conv, relu bool) *Layer {
 	l := &Layer{conv: c, relu: relu, d: d, out: NewMap(c.Images, c.OutHeight(), c.OutWidth(), c.Out)}
-	size := c.Images * nhwc.Padded(c.OutHeight(), c.OutWidth(), c.Out)
-	l.raw, l.dRaw = d.Floats(size), d.Floats(size)
+	l.raw, l.dRaw = d.Floats(l.Size()), d.scratch("gradient", l.out, l.Size())
 	for _, p := range []*Ptr{&l.mean, &l.std, &l.scale, &l.shift, &l.k1, &l.k2, &l.k3} {
 		*p = d.Floats(c.Out)
 	}
@@ -120,10 +119,7 @@ func (l *Layer) Backward(dx, dresidual, x, y, dy Ptr, p Params, g Grads) {
 	m, mask := dy, Ptr(0)
 	if l.relu {
 		if m, mask = dresidual, y; m == 0 {
-			if l.m == 0 {
-				l.m = l.d.Floats(l.Size())
-			}
-			m = l.m
+			m = l.d.scratch("masked", l.out, l.Size())
 		}
 	}
 	Launch(l.d, &l.sumGrad, "norm_sums", l.sumGrid(), normSums{X: l.raw, DY: dy, Y: mask, M: m, Partial: l.sums, Map: l.out, Per: int32(l.per)})
