@@ -2,6 +2,8 @@ package trainer
 
 import (
 	"bytes"
+	"image/color"
+	"math"
 	"slices"
 
 	"gonum.org/v1/gonum/stat"
@@ -22,7 +24,9 @@ type ChartPoint struct {
 // the order in which they first come, as SVG. x says what the values are.
 func Chart(title, x string, points []ChartPoint) ([]byte, error) {
 	var rows, series []string
+	inRow, placed := map[string]int{}, map[string]int{} // numbers of points
 	for _, p := range points {
+		inRow[p.Row]++
 		if !slices.Contains(rows, p.Row) {
 			rows = append(rows, p.Row)
 		}
@@ -32,7 +36,8 @@ func Chart(title, x string, points []ChartPoint) ([]byte, error) {
 	}
 	p := plot.New()
 	p.Title.Text, p.X.Label.Text = title, x
-	p.Add(plotter.NewGrid())
+	low, high := math.Inf(1), math.Inf(-1)
+	var marks []plot.Plotter
 	for s, name := range series {
 		var dots plotter.XYs
 		var bars plotter.XErrors
@@ -44,8 +49,10 @@ func Chart(title, x string, points []ChartPoint) ([]byte, error) {
 			if len(point.Values) > 1 {
 				mean, spread = stat.MeanStdDev(point.Values, nil)
 			}
-			// The first row is the topmost; the series of a row lie a little apart.
-			y := float64(len(rows)-1-slices.Index(rows, point.Row)) + 0.12*(float64(len(series)-1)/2-float64(s))
+			// The first row is the topmost; the points of a row lie a little apart.
+			y := float64(len(rows)-1-slices.Index(rows, point.Row)) + 0.12*(float64(inRow[point.Row]-1)/2-float64(placed[point.Row]))
+			placed[point.Row]++
+			low, high = min(low, mean-spread), max(high, mean+spread)
 			dots = append(dots, plotter.XY{X: mean, Y: y})
 			bars = append(bars, struct{ Low, High float64 }{spread, spread})
 		}
@@ -63,17 +70,38 @@ func Chart(title, x string, points []ChartPoint) ([]byte, error) {
 		c := colours[s%len(colours)]
 		scatter.Color, scatter.Shape, scatter.Radius = c, draw.CircleGlyph{}, vg.Points(3)
 		whiskers.Color, whiskers.CapWidth = c, 0
-		p.Add(whiskers, scatter)
+		marks = append(marks, whiskers, scatter)
 		p.Legend.Add(name, scatter)
 	}
-	slices.Reverse(rows)
-	p.NominalY(rows...)
-	p.Y.Min, p.Y.Max = -0.6, float64(len(rows))-0.4
-	p.Legend.Top, p.Legend.Left = true, true
+	// Names stand above their rows: beside them, their width would have to be known, and
+	// whoever looks at the SVG has other fonts.
+	p.HideY()
+	edge := (high-low)/20 + 0.1
+	p.X.Min, p.X.Max = low-edge, high+edge
+	names := plotter.XYLabels{Labels: rows}
+	for i := range rows {
+		y := float64(len(rows) - 1 - i)
+		names.XYs = append(names.XYs, plotter.XY{X: p.X.Min, Y: y + 0.36})
+		rule, err := plotter.NewLine(plotter.XYs{{X: p.X.Min, Y: y}, {X: p.X.Max, Y: y}})
+		if err != nil {
+			return nil, err
+		}
+		rule.Color = color.Gray{220}
+		p.Add(rule)
+	}
+	labels, err := plotter.NewLabels(names)
+	if err != nil {
+		return nil, err
+	}
+	p.Add(labels)
+	p.Add(marks...)
+	p.Y.Min, p.Y.Max = -0.6, float64(len(rows))+0.4*float64(len(series))-0.4 // with room for the legend
+	p.Legend.Top = true
 	p.Legend.TextStyle.Font.Size = vg.Points(9)
-	canvas := vgsvg.New(20*vg.Centimeter, vg.Length(3+len(rows))*vg.Centimeter)
-	p.Draw(draw.Crop(draw.New(canvas), 2*vg.Millimeter, -5*vg.Millimeter, 2*vg.Millimeter, -2*vg.Millimeter))
+	height := vg.Length(3+p.Y.Max) * vg.Centimeter
+	canvas := vgsvg.New(18*vg.Centimeter, height)
+	p.Draw(draw.Crop(draw.New(canvas), 4*vg.Millimeter, -4*vg.Millimeter, 2*vg.Millimeter, -2*vg.Millimeter))
 	var b bytes.Buffer
-	_, err := canvas.WriteTo(&b)
+	_, err = canvas.WriteTo(&b)
 	return b.Bytes(), err
 }
