@@ -113,7 +113,6 @@ __device__ void weights(const Weights *args) {
 				}
 			}
 		}
-		__syncthreads();
 	}
 	for (int i = 0; i < TM; i++) {
 		for (int j = 0; j < TN; j++) {

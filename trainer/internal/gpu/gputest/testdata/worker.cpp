@@ -1,5 +1,6 @@
 // A worker, as package gpu describes it, that runs the kernels on the processor: one
-// block after the other, its threads in turns wherever they wait for each other.
+// block after the other, its threads in turns wherever they wait for each other; those of
+// every other block backwards, so that a wait that is missing shows.
 #include <math.h>
 #include <setjmp.h>
 #include <stdint.h>
@@ -76,10 +77,13 @@ static void go_on(int i) {
 	swapcontext(&here, &there);
 }
 
-static void run_block() {
-	go_on(0);
-	bool any = waits[0]; // if none does, the others need no stacks of their own
-	for (int i = 1; i < blockDim.x; i++) {
+// run_block runs the threads in order, or backwards: what a kernel computes must not
+// depend on it.
+static void run_block(bool backwards) {
+	int n = blockDim.x, first = backwards ? n - 1 : 0, step = backwards ? -1 : 1;
+	go_on(first);
+	bool any = waits[first]; // if none does, the others need no stacks of their own
+	for (int i = first + step; i >= 0 && i < n; i += step) {
 		threadIdx.x = i;
 		if (any) {
 			go_on(i);
@@ -89,7 +93,7 @@ static void run_block() {
 	}
 	while (any) {
 		any = false;
-		for (int i = 0; i < blockDim.x; i++) {
+		for (int i = first; i >= 0 && i < n; i += step) {
 			if (waits[i]) go_on(i);
 			any |= waits[i];
 		}
@@ -161,7 +165,7 @@ int main() {
 				argument = (const void *)number<uint64_t>();
 				for (blockIdx.z = 0; blockIdx.z < grid.z; blockIdx.z++)
 					for (blockIdx.y = 0; blockIdx.y < grid.y; blockIdx.y++)
-						for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) run_block();
+						for (blockIdx.x = 0; blockIdx.x < grid.x; blockIdx.x++) run_block(blockIdx.x % 2);
 			}
 			break;
 		default:
