@@ -63,13 +63,20 @@ func BenchmarkStep(b *testing.B) {
 //
 //	go test -run '^$' -bench Device -benchtime 50x ./trainer
 func BenchmarkDevice(b *testing.B) {
-	for _, rows := range []int{512, 2048} {
-		b.Run(fmt.Sprintf("resnet32/rows=%d", rows), func(b *testing.B) {
+	for _, c := range []struct {
+		rows int
+		tf32 bool
+	}{{512, false}, {512, true}, {2048, false}, {2048, true}} {
+		rows := c.rows
+		b.Run(fmt.Sprintf("resnet32/rows=%d/tf32=%v", rows, c.tf32), func(b *testing.B) {
 			d, err := OpenDevice("quarterturn-cuda")
 			if err != nil {
 				b.Skip(err)
 			}
 			defer d.Close()
+			if c.tf32 {
+				d.UseTensorCores()
+			}
 			g := benchGraph(b, "resnet32", rows/4, 4, func(s *graphSpec) { s.device = d })
 			solver := &sgd{rate: 0.01, momentum: 0.9, decay: 1e-4, decayAll: true}
 			var times []float64

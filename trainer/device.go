@@ -27,6 +27,11 @@ func OpenDevice(worker ...string) (*Device, error) {
 // Name is what the GPU's driver calls it.
 func (d *Device) Name() string { return d.gpu.Name }
 
+// UseTensorCores lets convolutions round the factors of their products to ten bits (TF32), of
+// weights, images and gradients alike; sums and weights keep float32. It needs a GPU of
+// compute capability 8.0 or more.
+func (d *Device) UseTensorCores() { d.gpu.TF32 = true }
+
 // Close ends the worker.
 func (d *Device) Close() error { return d.gpu.Close() }
 

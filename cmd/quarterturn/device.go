@@ -14,27 +14,38 @@ import (
 // gpuWorker is the program that drives a GPU.
 const gpuWorker = "quarterturn-cuda"
 
-// deviceFlag says where to train.
-func deviceFlag(f *pflag.FlagSet) *string {
-	return f.String("device", "cpu", "where to train: cpu; cuda, a GPU, which "+gpuWorker+" drives; or auto, a GPU if there is one that works")
+// where says where to train.
+type where struct {
+	device string
+	tf32   bool
 }
 
-// openDevice gives a device by its name; cpu is nil.
-func openDevice(name string) (*trainer.Device, error) {
-	switch name {
+func deviceFlags(f *pflag.FlagSet) *where {
+	w := &where{}
+	f.StringVar(&w.device, "device", "cpu", "where to train: cpu; cuda, a GPU, which "+gpuWorker+" drives; or auto, a GPU if there is one that works")
+	f.BoolVar(&w.tf32, "tf32", false, "on a GPU, round the factors of convolutions to 10 bits, for its tensor cores")
+	return w
+}
+
+// open gives the device; the processor is nil.
+func (w *where) open() (*trainer.Device, error) {
+	switch w.device {
 	case "cpu":
 		return nil, nil
 	case "cuda", "auto":
 	default:
-		return nil, usagef("device %q: want cpu, cuda or auto", name)
+		return nil, usagef("device %q: want cpu, cuda or auto", w.device)
 	}
 	d, err := startWorker()
-	if err != nil && name == "auto" {
+	if err != nil && w.device == "auto" {
 		note("training on the processor: %v", err)
 		return nil, nil
 	}
 	if err != nil {
 		return nil, err
+	}
+	if w.tf32 {
+		d.UseTensorCores()
 	}
 	note("training on %s", d.Name())
 	return d, nil

@@ -18,7 +18,7 @@ func trainCommand() *cobra.Command {
 	var source trainer.Source
 	var out, resume string
 	var asJSON bool
-	var where *string
+	var on *where
 	cmd := &cobra.Command{
 		Use:   "train --data D --out RUN | --resume RUN",
 		Short: "Train a net and write RUN/model.slab, or go on with a run that stopped",
@@ -30,7 +30,7 @@ func trainCommand() *cobra.Command {
 			if resume == "" && (source.Data == "" || out == "") {
 				return usagef("give --data and --out, or --resume")
 			}
-			d, err := openDevice(*where)
+			d, err := on.open()
 			if err != nil {
 				return err
 			}
@@ -39,7 +39,7 @@ func trainCommand() *cobra.Command {
 			}
 			var f *trainer.Folder
 			if resume != "" {
-				if other := changed(cmd.Flags(), "resume", "json", "device"); other != "" {
+				if other := changed(cmd.Flags(), "resume", "json", "device", "tf32"); other != "" {
 					return usagef("--resume goes on with the settings of the run; leave out --%s", other)
 				}
 				f, err = trainer.Resume(resume, d)
@@ -69,7 +69,7 @@ func trainCommand() *cobra.Command {
 	f.Float64Var(&c.Temperature, "temperature", c.Temperature, "temperature of the self-distillation")
 	f.Float64Var(&c.Beta, "beta", c.Beta, "weight of the distilled head's cross-entropy")
 	f.Float64Var(&c.Imbalance, "imbalance", 0, "make the classes a long tail: the first has so many times the images of the last; 0: as they are")
-	where = deviceFlag(f)
+	on = deviceFlags(f)
 	f.BoolVar(&asJSON, "json", false, "print the test metrics as JSON")
 	return cmd
 }

@@ -57,6 +57,7 @@ func (p Ptr) At(i int) Ptr { return p + Ptr(4*i) }
 // is not done. It is not safe for concurrent use.
 type Device struct {
 	Name string // as its driver calls it
+	TF32 bool   // convolutions may round the factors of their products to 10 bits, for tensor cores
 
 	command *exec.Cmd
 	stderr  bytes.Buffer

@@ -57,6 +57,14 @@ type Params struct{ Weight, Gamma, Beta, RunningMean, RunningVariance Ptr }
 // Grads are the addresses of their gradients.
 type Grads struct{ Weight, Gamma, Beta Ptr }
 
+// tensorCores is the end of the names of kernels that may use them.
+func (d *Device) tensorCores() string {
+	if d.TF32 {
+		return "_tf32"
+	}
+	return ""
+}
+
 // tile is the end of the names of kernels that make so many channels at a time.
 func tile(channels int) (suffix string, n int) {
 	switch {
@@ -80,7 +88,7 @@ func (l *Layer) input() (image, line, pixel, start, tap int) {
 // launchConvolve launches the kernel for the number of outputs.
 func (l *Layer) launchConvolve(call *Call, a convolve) {
 	suffix, n := tile(int(a.OutCh))
-	Launch(l.d, call, "convolve"+suffix, Grid{(int(a.Pixels) + 127) / 128, (int(a.OutCh) + n - 1) / n, 1, 256}, a)
+	Launch(l.d, call, "convolve"+suffix+l.d.tensorCores(), Grid{(int(a.Pixels) + 127) / 128, (int(a.OutCh) + n - 1) / n, 1, 256}, a)
 }
 
 // Forward writes to y what the layer makes of x and of the residual, which may be 0.
@@ -137,7 +145,7 @@ func (l *Layer) gradWeights(x, dw Ptr) {
 	rows := c.Kernel * c.Kernel * c.In
 	image, line, pixel, start, tap := l.input()
 	suffix, n := tile(c.Out)
-	Launch(l.d, &l.weights, "weights"+suffix, Grid{(rows + 63) / 64, (c.Out + n - 1) / n, l.slices, 256}, weights{X: x, DY: l.dRaw, Partial: l.partial,
+	Launch(l.d, &l.weights, "weights"+suffix+l.d.tensorCores(), Grid{(rows + 63) / 64, (c.Out + n - 1) / n, l.slices, 256}, weights{X: x, DY: l.dRaw, Partial: l.partial,
 		Pixels: int32(l.out.Pixels()), Height: l.out.Height, Width: l.out.Width,
 		XImage: int32(image), XLine: int32(line), XPixel: int32(pixel), XStart: int32(start),
 		XTap: int32(tap), Taps: int32(c.Kernel), Length: int32(c.Kernel * c.In),

@@ -32,7 +32,7 @@ static void wait() {
 }
 
 #define __global__
-#define __device__ static
+#define __device__
 #define __shared__ static
 #define __syncthreads wait
 
@@ -45,6 +45,32 @@ struct Registered {
 	static void name(const Args *args);                         \
 	static Registered registered_##name(#name, (Kernel)(name)); \
 	static void name(const Args *args)
+
+// What the tensor cores do: see mma in the kernels. All threads of a block call it together.
+#define MMA
+static float tf32(float v) {
+	uint32_t bits;
+	memcpy(&bits, &v, 4);
+	bits = (bits + 0x1000) & ~0x1fffu; // to 10 bits, halves away from zero
+	memcpy(&v, &bits, 4);
+	return v;
+}
+
+static void mma(float *c, const float *a, const float *b) {
+	static float as[most][4], bs[most][2];
+	int t = threadIdx.x, warp = t / 32 * 32, g = t % 32 / 4, k = t % 4;
+	for (int i = 0; i < 4; i++) as[t][i] = tf32(a[i]);
+	for (int i = 0; i < 2; i++) bs[t][i] = tf32(b[i]);
+	wait();
+	for (int q = 0; q < 4; q++) {
+		int row = g + q / 2 * 8, column = 2 * k + q % 2;
+		for (int s = 0; s < 8; s++) {
+			float x = as[warp + row % 8 * 4 + s % 4][row / 8 + s / 4 * 2], y = bs[warp + column * 4 + s % 4][s / 4];
+			c[q] += x * y;
+		}
+	}
+	wait();
+}
 
 #include "kernels.h"
 
