@@ -3,7 +3,13 @@
 
 const int BK = 16; // terms of the sums that are in shared memory at a time
 
-// Loops over sums are unrolled, so that they are in registers.
+// Loops over sums are unrolled, and what has them is inlined, so that they are in registers.
+
+// A Run is so many neighbouring floats, which are loaded at once.
+template <int N>
+struct __align__(4 * N) Run {
+	float v[N];
+};
 
 // Sums are those of a tile that one of 256 threads makes, out of rows xs[BK][LX] and
 // columns ws[BK][LW] in shared memory: TM by TN of them, neighbours of each other.
@@ -12,22 +18,27 @@ struct Sums {
 	static const int count = TM * TN;
 	float sum[TM][TN] = {};
 
-	__device__ void add(const float *xs, const float *ws) {
+	__device__ __forceinline__ void add(const float *xs, const float *ws) {
+		xs += row(0);
+		ws += column(0);
 		#pragma unroll
 		for (int s = 0; s < BK; s++) {
+			Run<TN> w = *(const Run<TN> *)(ws + s * LW);
 			#pragma unroll
-			for (int i = 0; i < TM; i++) {
+			for (int from = 0; from < TM; from += 4) {
+				Run<4> x = *(const Run<4> *)(xs + s * LX + from);
 				#pragma unroll
-				for (int j = 0; j < TN; j++) {
-					sum[i][j] = fmaf(xs[s * LX + row(i * TN)], ws[s * LW + column(j)], sum[i][j]);
+				for (int i = 0; i < 4; i++) {
+					#pragma unroll
+					for (int j = 0; j < TN; j++) sum[from + i][j] = fmaf(x.v[i], w.v[j], sum[from + i][j]);
 				}
 			}
 		}
 	}
 
-	__device__ int row(int e) { return threadIdx.x / (BN / TN) * TM + e / TN; }
-	__device__ int column(int e) { return threadIdx.x % (BN / TN) * TN + e % TN; }
-	__device__ float value(int e) { return sum[e / TN][e % TN]; }
+	__device__ __forceinline__ int row(int e) { return threadIdx.x / (BN / TN) * TM + e / TN; }
+	__device__ __forceinline__ int column(int e) { return threadIdx.x % (BN / TN) * TN + e % TN; }
+	__device__ __forceinline__ float value(int e) { return sum[e / TN][e % TN]; }
 };
 
 #ifndef MMA
@@ -38,7 +49,7 @@ struct Sums {
 //	c: (g, 2k), (g, 2k+1), (g+8, 2k), (g+8, 2k+1)
 //
 // They are there from compute capability 8.0 on.
-__device__ void mma(float *c, const float *a, const float *b) {
+__device__ __forceinline__ void mma(float *c, const float *a, const float *b) {
 #if __CUDA_ARCH__ >= 800
 	unsigned x[4], y[2];
 	for (int i = 0; i < 4; i++) asm("cvt.rna.tf32.f32 %0, %1;" : "=r"(x[i]) : "f"(a[i]));
@@ -58,7 +69,7 @@ struct TensorSums {
 	static const int count = WM * WN / 32;
 	float sum[WM / 16][WN / 8][4] = {};
 
-	__device__ void add(const float *xs, const float *ws) {
+	__device__ __forceinline__ void add(const float *xs, const float *ws) {
 		int g = threadIdx.x % 32 / 4, k = threadIdx.x % 4;
 		#pragma unroll
 		for (int s = 0; s < BK; s += 8) {
@@ -81,9 +92,9 @@ struct TensorSums {
 
 	__device__ int top() { return threadIdx.x / 32 % (BM / WM) * WM; }
 	__device__ int left() { return threadIdx.x / 32 / (BM / WM) * WN; }
-	__device__ int row(int e) { return top() + e / 4 / (WN / 8) * 16 + threadIdx.x % 32 / 4 + e % 4 / 2 * 8; }
-	__device__ int column(int e) { return left() + e / 4 % (WN / 8) * 8 + threadIdx.x % 4 * 2 + e % 2; }
-	__device__ float value(int e) { return sum[e / 4 / (WN / 8)][e / 4 % (WN / 8)][e % 4]; }
+	__device__ __forceinline__ int row(int e) { return top() + e / 4 / (WN / 8) * 16 + threadIdx.x % 32 / 4 + e % 4 / 2 * 8; }
+	__device__ __forceinline__ int column(int e) { return left() + e / 4 % (WN / 8) * 8 + threadIdx.x % 4 * 2 + e % 2; }
+	__device__ __forceinline__ float value(int e) { return sum[e / 4 / (WN / 8)][e / 4 % (WN / 8)][e % 4]; }
 };
 
 struct Convolve {
@@ -108,7 +119,7 @@ const int convolve_rows = 128, convolve_pitch = convolve_rows + 4;
 //	y[p][k] = sum over tap < taps, i < length of x[p*x_pixel + tap*x_tap + i] * w[tap*length+i][k]
 template <int BN, class S>
 __device__ void convolve(const Convolve *args) {
-	__shared__ float xs[BK][convolve_pitch], ws[BK][BN];
+	__shared__ __align__(16) float xs[BK][convolve_pitch], ws[BK][BN];
 	const Convolve a = *args;
 	int t = threadIdx.x, r = t % BK, p0 = blockIdx.x * convolve_rows, k0 = blockIdx.y * BN;
 	int base[convolve_rows / 16];
@@ -163,7 +174,7 @@ const int weights_rows = 64;
 //	partial[slice][tap*length+i][k] = sum over its pixels p of x[p*x_pixel + tap*x_tap + i] * dy[p][k]
 template <int BN, class S>
 __device__ void weights(const Weights *args) {
-	__shared__ float xs[BK][weights_rows], ds[BK][BN];
+	__shared__ __align__(16) float xs[BK][weights_rows], ds[BK][BN];
 	__shared__ int x_at[BK], y_at[BK];
 	const Weights a = *args;
 	int t = threadIdx.x, m0 = blockIdx.x * weights_rows, k0 = blockIdx.y * BN, slice = blockIdx.z, rows = a.taps * a.length;

@@ -33,6 +33,8 @@ static void wait() {
 
 #define __global__
 #define __device__
+#define __forceinline__ inline
+#define __align__(n) __attribute__((aligned(n)))
 #define __shared__ static
 #define __syncthreads wait
 
