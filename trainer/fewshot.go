@@ -12,6 +12,7 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
 
 // FewShot says how classes that a net was not trained on are told apart by a few
@@ -87,16 +88,18 @@ func (f FewShot) play(directions [][]float32, views int, classes []int) (outcome
 		return nil, err
 	}
 	rng := rand.New(rand.NewPCG(uint64(f.Seed), 0))
+	shown, asked := make([][][]int, f.Episodes), make([][][]int, f.Episodes)
+	for i := range f.Episodes {
+		shown[i], asked[i] = episodes.draw(rng)
+	}
 	outcomes = make([][]outcome, len(viewsUsed(views)))
-	for range f.Episodes {
-		shown, asked := episodes.draw(rng)
-		for k, n := range viewsUsed(views) {
-			o, err := f.episode(directions, views, n, shown, asked)
-			if err != nil {
-				return nil, err
-			}
-			outcomes[k] = append(outcomes[k], o...)
+	for k, n := range viewsUsed(views) {
+		of, failures := make([][]outcome, f.Episodes), make([]error, f.Episodes)
+		nhwc.Parallel(f.Episodes, func(_, i int) { of[i], failures[i] = f.episode(directions, views, n, shown[i], asked[i]) })
+		if err := errors.Join(failures...); err != nil {
+			return nil, err
 		}
+		outcomes[k] = slices.Concat(of...)
 	}
 	return outcomes, nil
 }
