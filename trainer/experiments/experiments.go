@@ -88,7 +88,7 @@ func All(f Folders) []Experiment {
 	}
 	views := func(method, transform string) func(c *trainer.Config) {
 		return func(c *trainer.Config) {
-			c.Net, c.TrainPerClass, c.Method, c.Epochs, c.Transform = "resnet8w8", 100, method, 40, transform
+			c.Net, c.TrainPerClass, c.Method, c.Epochs, c.Transform = "resnet8w8", 100, method, 24, transform
 		}
 	}
 	transformations := Experiment{Name: "transformations", About: "which transformations are worth their passes",
