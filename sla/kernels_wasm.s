@@ -15,38 +15,41 @@
 #define ADVANCE(r, bytes) Get r; I64Const bytes; I64Add; Set r
 #define ADD(r, distance) Get r; Get distance; I64Add; Set r
 
+// AGAIN ends a loop that goes on while a condition holds. The branch back has a block
+// of its own: only then does wazero fuse the condition with it.
+#define AGAIN If; Br $1; End; End
+
 // REPEAT ends a loop that r counts, by so many.
-#define REPEAT(r, by) \
-	Get r; I64Const by; I64Sub; Tee r; I64Eqz; I32Eqz; BrIf $0; \
-	End
+#define REPEAT(r, by) Get r; I64Const by; I64Sub; Tee r; I64Eqz; I32Eqz; AGAIN
 
 #define LOAD(r, offset, f) ADDRESS(r); F32Load offset; Set f
 #define STORE(r, offset, f) ADDRESS(r); Get f; F32Store offset
 
-// READ and WRITE are for several floats at fixed distances from what BASE was given.
-// Whoever checks bounds before each access (wazero) checks those once, if the
-// farthest comes first.
-#define BASE(r) ADDRESS(r); Set PC_B
-#define READ(offset, f) Get PC_B; F32Load offset; Set f
-#define WRITE(offset, f) Get PC_B; Get f; F32Store offset
+// AHEAD looks at the farthest of the floats that will be read at a pointer or written.
+// Whoever checks bounds before each access (wazero) need not check the others.
+#define AHEAD(r, offset) ADDRESS(r); F32Load offset; Drop
+
+// CUT ends a basic block: no pointer is zero. Compilers take a test away that they
+// have seen before (TurboFan), so every cut of a loop has its own pointer. The loop
+// is in a block.
+#define CUT(r) ADDRESS(r); If; Else; Br $2; End
 
 // MULTIPLY adds a product to a sum. The sum comes first: where an operation writes
 // over its first operand (wazero on amd64), it so stays in its register.
-#define MULTIPLY(w, x, sum) Get sum; Get w; Get x; F32Mul; F32Add; Set sum
+#define MULTIPLY(x, sum) Get sum; Get F8; Get x; F32Mul; F32Add; Set sum
+
+// WEIGHT multiplies both inputs by one.
+#define WEIGHT(w, sum1, sum2) LOAD(R6, w, F8); MULTIPLY(F9, sum1); MULTIPLY(F10, sum2)
 
 // TURN takes one float of each input.
-#define TURN(w0, w1, w2, w3, x) \
-	READ(w3, F11); READ(w0, F8); READ(w1, F9); READ(w2, F10); \
-	LOAD(R1, x, F12); \
-	MULTIPLY(F8, F12, F0); MULTIPLY(F9, F12, F1); MULTIPLY(F10, F12, F2); MULTIPLY(F11, F12, F3); \
-	LOAD(R2, x, F13); \
-	MULTIPLY(F8, F13, F4); MULTIPLY(F9, F13, F5); MULTIPLY(F10, F13, F6); MULTIPLY(F11, F13, F7)
+#define TURN(x, w0, w1, w2, w3) \
+	LOAD(R1, x, F9); LOAD(R2, x, F10); \
+	WEIGHT(w0, F0, F4); WEIGHT(w1, F1, F5); WEIGHT(w2, F2, F6); WEIGHT(w3, F3, F7)
 
 // func sums(a *sumsArgs)
 //
-// Four channels, with the weights F8 to F11, of two outputs, with the inputs F12 and
-// F13. R1 and R2 walk over the inputs, R6 over the weights, which end where those of
-// the next channels begin.
+// Four channels, F0 to F3 of one output and F4 to F7 of the next. R1 and R2 walk over
+// their inputs, R6 over the weights, which end where those of the next channels begin.
 TEXT ·sums(SB), NOSPLIT, $0-8
 	MOVD a+0(FP), R0
 	FIELD(sumsArgs_w, R3)
@@ -62,9 +65,7 @@ TEXT ·sums(SB), NOSPLIT, $0-8
 	I64Const $4
 	I64Mul
 	I64Sub
-	I64Const $4
-	I64Add
-	Set R14 // from the last float of a row of the window to the next row
+	Set R14 // from the end of a row of the window to the next row
 	Loop
 		FIELD(sumsArgs_x, R11)
 		Get R15
@@ -78,11 +79,11 @@ TEXT ·sums(SB), NOSPLIT, $0-8
 			Set R2
 			Get R3
 			Set R6
-			BASE(R4)
-			READ($12, F3)
-			READ($0, F0)
-			READ($4, F1)
-			READ($8, F2)
+			AHEAD(R4, $12)
+			LOAD(R4, $0, F0)
+			LOAD(R4, $4, F1)
+			LOAD(R4, $8, F2)
+			LOAD(R4, $12, F3)
 			Get F0
 			Set F4
 			Get F1
@@ -97,48 +98,74 @@ TEXT ·sums(SB), NOSPLIT, $0-8
 				Get R9
 				I64Const $16
 				I64Mul
-				I64Const $16
+				I64Const $128
 				I64Sub
 				Get R6
 				I64Add
-				Set R9 // the last weights of the row
+				Set R9 // the last weights of the row that are eight turns
 				Block
+					Get R6
+					Get R9
+					I64GtS
+					BrIf $0
 					Loop
-						BASE(R6)
-						TURN($0, $4, $8, $12, $0)
-						Get R6
-						Get R9
-						I64Eq
-						BrIf $1
-						TURN($16, $20, $24, $28, $4)
-						ADVANCE(R1, $8)
-						ADVANCE(R2, $8)
-						ADVANCE(R6, $32)
+						AHEAD(R6, $124)
+						AHEAD(R1, $28)
+						AHEAD(R2, $28)
+						TURN($0, $0, $4, $8, $12)
+						CUT(R6)
+						TURN($4, $16, $20, $24, $28)
+						CUT(R1)
+						TURN($8, $32, $36, $40, $44)
+						CUT(R2)
+						TURN($12, $48, $52, $56, $60)
+						CUT(R9)
+						TURN($16, $64, $68, $72, $76)
+						CUT(R3)
+						TURN($20, $80, $84, $88, $92)
+						CUT(R10)
+						TURN($24, $96, $100, $104, $108)
+						CUT(R11)
+						TURN($28, $112, $116, $120, $124)
+						ADVANCE(R1, $32)
+						ADVANCE(R2, $32)
+						ADVANCE(R6, $128)
 						Get R6
 						Get R9
 						I64LeS
-						BrIf $0
-					End
-					ADVANCE(R1, $-4)
-					ADVANCE(R2, $-4)
+					AGAIN
 				End
-				ADVANCE(R9, $16)
-				Get R9
-				Set R6
+				ADVANCE(R9, $128) // their end
+				Block
+					Get R6
+					Get R9
+					I64Eq
+					BrIf $0
+					Loop
+						AHEAD(R6, $12)
+						TURN($0, $0, $4, $8, $12)
+						ADVANCE(R1, $4)
+						ADVANCE(R2, $4)
+						ADVANCE(R6, $16)
+						Get R6
+						Get R9
+						I64Ne
+					AGAIN
+				End
 				ADD(R1, R14)
 				ADD(R2, R14)
 			REPEAT(R8, $1)
-			BASE(R10)
-			WRITE($12, F3)
-			WRITE($0, F0)
-			WRITE($4, F1)
-			WRITE($8, F2)
+			AHEAD(R10, $12)
+			STORE(R10, $0, F0)
+			STORE(R10, $4, F1)
+			STORE(R10, $8, F2)
+			STORE(R10, $12, F3)
 			ADD(R10, R13)
-			BASE(R10)
-			WRITE($12, F7)
-			WRITE($0, F4)
-			WRITE($4, F5)
-			WRITE($8, F6)
+			AHEAD(R10, $12)
+			STORE(R10, $0, F4)
+			STORE(R10, $4, F5)
+			STORE(R10, $8, F6)
+			STORE(R10, $12, F7)
 			ADD(R10, R13)
 			ADD(R11, R12)
 			ADD(R11, R12)
@@ -150,12 +177,17 @@ TEXT ·sums(SB), NOSPLIT, $0-8
 	REPEAT(R7, $1)
 	RET
 
-// NEXT loads a float and goes on by a distance, PUT stores one and goes on.
-#define NEXT(r, distance, f) LOAD(r, $0, f); ADD(r, distance)
-#define PUT(r, distance, f) STORE(r, $0, f); ADD(r, distance)
+// POINT sets a pointer at a distance from another. What is found there, and at the
+// three channels beside it, is about to be read or written.
+#define POINT(r, from, distance) Get from; Get distance; I64Add; Set r; AHEAD(r, $12)
 
-#define FOUR F32Const $(4.0); F32Mul
-#define TWICE F32Const $(2.0); F32Mul
+// KEEP sets a local to a constant by way of memory: one that it can see wazero makes
+// anew wherever it is used.
+#define KEEP(offset, constant, f) Get SP; F32Const $(constant); F32Store offset; Get SP; F32Load offset; Set f
+
+#define TWICE Get F11; F32Mul
+#define FOUR Get F12; F32Mul
+#define EIGHT Get F13; F32Mul
 
 // SPREAD is spreadLine of F0 to F5, in place.
 #define SPREAD \
@@ -170,9 +202,23 @@ TEXT ·sums(SB), NOSPLIT, $0-8
 	Get F9; Get F8; TWICE; F32Add; Set F3; \
 	Get F9; Get F8; TWICE; F32Sub; Set F4
 
+// SPREADROW is a channel of a row of the tile, SPREADCOLUMN one of a column.
+#define SPREADROW(c, t0, t1, t2, t3, t4, t5) \
+	LOAD(R9, c, F0); LOAD(R8, c, F1); LOAD(R12, c, F2); LOAD(R13, c, F3); LOAD(R14, c, F4); LOAD(R15, c, F5); \
+	SPREAD; \
+	STORE(R10, t0, F0); STORE(R10, t1, F1); STORE(R10, t2, F2); STORE(R10, t3, F3); STORE(R10, t4, F4); STORE(R10, t5, F5)
+#define SPREADCOLUMN(c, t0, t1, t2, t3, t4, t5) \
+	LOAD(R10, t0, F0); LOAD(R10, t1, F1); LOAD(R10, t2, F2); LOAD(R10, t3, F3); LOAD(R10, t4, F4); LOAD(R10, t5, F5); \
+	SPREAD; \
+	STORE(R9, c, F0); STORE(R8, c, F1); STORE(R12, c, F2); STORE(R13, c, F3); STORE(R14, c, F4); STORE(R15, c, F5)
+
 // func spread(a *spreadArgs)
-TEXT ·spread(SB), NOSPLIT, $144-8
+//
+// Four channels at a time; the last ones may be beyond those that were asked for.
+TEXT ·spread(SB), NOSPLIT, $576-8
 	MOVD a+0(FP), R0
+	KEEP($0, 2.0, F11)
+	KEEP($0, 4.0, F12)
 	FIELD(spreadArgs_x, R1)
 	FIELD(spreadArgs_y, R2)
 	FIELD(spreadArgs_channels, R3)
@@ -191,26 +237,26 @@ TEXT ·spread(SB), NOSPLIT, $144-8
 		Set R10
 		I64Const $const_reach
 		Set R11
-		Loop
-			Get R9
-			Set R12
-			NEXT(R12, R5, F0)
-			NEXT(R12, R5, F1)
-			NEXT(R12, R5, F2)
-			NEXT(R12, R5, F3)
-			NEXT(R12, R5, F4)
-			NEXT(R12, R5, F5)
-			SPREAD
-			BASE(R10)
-			WRITE($20, F5)
-			WRITE($0, F0)
-			WRITE($4, F1)
-			WRITE($8, F2)
-			WRITE($12, F3)
-			WRITE($16, F4)
-			ADVANCE(R10, $24)
-			ADD(R9, R4)
-		REPEAT(R11, $1)
+		Block
+			Loop
+				AHEAD(R9, $12)
+				POINT(R8, R9, R5)
+				POINT(R12, R8, R5)
+				POINT(R13, R12, R5)
+				POINT(R14, R13, R5)
+				POINT(R15, R14, R5)
+				AHEAD(R10, $92)
+				SPREADROW($0, $0, $16, $32, $48, $64, $80)
+				CUT(R9)
+				SPREADROW($4, $4, $20, $36, $52, $68, $84)
+				CUT(R8)
+				SPREADROW($8, $8, $24, $40, $56, $72, $88)
+				CUT(R12)
+				SPREADROW($12, $12, $28, $44, $60, $76, $92)
+				ADVANCE(R10, $96)
+				ADD(R9, R4)
+			REPEAT(R11, $1)
+		End
 		Get R2
 		Set R9
 		Get SP
@@ -218,29 +264,33 @@ TEXT ·spread(SB), NOSPLIT, $144-8
 		Set R10
 		I64Const $const_reach
 		Set R11
-		Loop
-			BASE(R10)
-			READ($120, F5)
-			READ($0, F0)
-			READ($24, F1)
-			READ($48, F2)
-			READ($72, F3)
-			READ($96, F4)
-			SPREAD
-			Get R9
-			Set R12
-			PUT(R12, R7, F0)
-			PUT(R12, R7, F1)
-			PUT(R12, R7, F2)
-			PUT(R12, R7, F3)
-			PUT(R12, R7, F4)
-			PUT(R12, R7, F5)
-			ADVANCE(R10, $4)
-			ADD(R9, R6)
-		REPEAT(R11, $1)
-		ADVANCE(R1, $4)
-		ADVANCE(R2, $4)
-	REPEAT(R3, $1)
+		Block
+			Loop
+				AHEAD(R9, $12)
+				POINT(R8, R9, R7)
+				POINT(R12, R8, R7)
+				POINT(R13, R12, R7)
+				POINT(R14, R13, R7)
+				POINT(R15, R14, R7)
+				AHEAD(R10, $492)
+				SPREADCOLUMN($0, $0, $96, $192, $288, $384, $480)
+				CUT(R9)
+				SPREADCOLUMN($4, $4, $100, $196, $292, $388, $484)
+				CUT(R8)
+				SPREADCOLUMN($8, $8, $104, $200, $296, $392, $488)
+				CUT(R12)
+				SPREADCOLUMN($12, $12, $108, $204, $300, $396, $492)
+				ADVANCE(R10, $16)
+				ADD(R9, R6)
+			REPEAT(R11, $1)
+		End
+		ADVANCE(R1, $16)
+		ADVANCE(R2, $16)
+		ADVANCE(R3, $-4)
+		Get R3
+		I64Const $0
+		I64GtS
+	AGAIN
 	RET
 
 // GATHER is gatherLine of F0 to F5 into F0 to F3.
@@ -252,35 +302,72 @@ TEXT ·spread(SB), NOSPLIT, $144-8
 	Get F0; Get F6; F32Add; Get F8; F32Add; Set F0; \
 	Get F7; Get F9; TWICE; F32Add; Set F1; \
 	Get F6; Get F8; FOUR; F32Add; Set F2; \
-	Get F7; Get F9; F32Const $(8.0); F32Mul; F32Add; Get F5; F32Add; Set F3
+	Get F7; Get F9; EIGHT; F32Add; Get F5; F32Add; Set F3
 
-// RESIDUAL adds a number of the residual to a sum, if there is a residual.
-#define RESIDUAL(sum) ADDRESS(R13); F32Load $0; Get sum; F32Add; Set sum; ADD(R13, R7)
+// RESIDUAL adds a number of the residual to a sum.
+#define RESIDUAL(r, c, sum) ADDRESS(r); F32Load c; Get sum; F32Add; Set sum
 
 #define BIAS(sum) Get sum; Get F10; F32Add; Set sum
 
-// RELU sets a negative sum to zero; NaN and -0 stay. A mask takes the place of Select,
+// RELU sets a sum below F14 to zero; NaN and -0 stay. A mask takes the place of Select,
 // which compilers turn into a branch that nobody can predict.
 #define RELU(sum) \
 	Get sum; I32ReinterpretF32; \
-	Get sum; F32Const $(0.0); F32Lt; I32Const $1; I32Sub; \
+	Get sum; Get F14; F32Lt; I32Const $1; I32Sub; \
 	I32And; F32ReinterpretI32; Set sum
 
+// GATHERCOLUMN is a channel of a column of the spectrum, GATHERROW one of a row.
+#define GATHERCOLUMN(c, t0, t1, t2, t3) \
+	LOAD(R9, c, F0); LOAD(R5, c, F1); LOAD(R12, c, F2); LOAD(R13, c, F3); LOAD(R14, c, F4); LOAD(R15, c, F5); \
+	GATHER; \
+	STORE(R10, t0, F0); STORE(R10, t1, F1); STORE(R10, t2, F2); STORE(R10, t3, F3)
+#define GATHERROW(c, t0, t1, t2, t3, t4, t5) \
+	LOAD(R10, t0, F0); LOAD(R10, t1, F1); LOAD(R10, t2, F2); LOAD(R10, t3, F3); LOAD(R10, t4, F4); LOAD(R10, t5, F5); \
+	LOAD(R3, c, F10); \
+	GATHER; \
+	BIAS(F0); BIAS(F1); BIAS(F2); BIAS(F3); \
+	RESIDUAL(R14, c, F0); RESIDUAL(R5, c, F1); RESIDUAL(R6, c, F2); RESIDUAL(R11, c, F3); \
+	RELU(F0); RELU(F1); RELU(F2); RELU(F3); \
+	STORE(R9, c, F0); STORE(R12, c, F1); STORE(R13, c, F2); STORE(R15, c, F3)
+
+// ZERO puts -0 on the stack.
+#define ZERO(offset) Get SP; F32Const $(0.0); F32Neg; F32Store offset
+
 // func gather(a *gatherArgs)
-TEXT ·gather(SB), NOSPLIT, $96-8
+//
+// Four channels at a time. No residual is one of -0 everywhere, which changes no sum,
+// and no ReLU one below minus infinity: what is known about addresses (AHEAD) would
+// not outlast a branch.
+TEXT ·gather(SB), NOSPLIT, $400-8
 	MOVD a+0(FP), R0
+	KEEP($0, 2.0, F11)
+	KEEP($0, 4.0, F12)
+	KEEP($0, 8.0, F13)
 	FIELD(gatherArgs_x, R1)
 	FIELD(gatherArgs_y, R2)
 	FIELD(gatherArgs_bias, R3)
 	FIELD(gatherArgs_residual, R4)
-	FIELD(gatherArgs_xStep, R5)
-	Get R5
-	I64Const $const_reach
-	I64Mul
-	Set R6 // a row of the spectrum
 	FIELD(gatherArgs_yStep, R7)
 	FIELD(gatherArgs_channels, R8)
+	ZERO($384)
+	ZERO($388)
+	ZERO($392)
+	ZERO($396)
+	F32Const $(0.0)
+	I32Const $-0x800000 // minus infinity
+	F32ReinterpretI32
+	ADDRESS(R0)
+	I64Load $gatherArgs_relu
+	I64Eqz
+	I32Eqz
+	Select
+	Set F14
 	Loop
+		FIELD(gatherArgs_xStep, R6)
+		Get R6
+		I64Const $const_reach
+		I64Mul
+		Set R6 // a row of the spectrum
 		Get R1
 		Set R9
 		Get SP
@@ -288,88 +375,89 @@ TEXT ·gather(SB), NOSPLIT, $96-8
 		Set R10
 		I64Const $const_reach
 		Set R11
-		Loop
-			Get R9
-			Set R12
-			NEXT(R12, R6, F0)
-			NEXT(R12, R6, F1)
-			NEXT(R12, R6, F2)
-			NEXT(R12, R6, F3)
-			NEXT(R12, R6, F4)
-			NEXT(R12, R6, F5)
-			GATHER
-			BASE(R10)
-			WRITE($72, F3)
-			WRITE($0, F0)
-			WRITE($24, F1)
-			WRITE($48, F2)
-			ADVANCE(R10, $4)
-			ADD(R9, R5)
-		REPEAT(R11, $1)
-		LOAD(R3, $0, F10)
+		Block
+			Loop
+				AHEAD(R9, $12)
+				POINT(R5, R9, R6)
+				POINT(R12, R5, R6)
+				POINT(R13, R12, R6)
+				POINT(R14, R13, R6)
+				POINT(R15, R14, R6)
+				AHEAD(R10, $300)
+				GATHERCOLUMN($0, $0, $96, $192, $288)
+				CUT(R9)
+				GATHERCOLUMN($4, $4, $100, $196, $292)
+				CUT(R5)
+				GATHERCOLUMN($8, $8, $104, $200, $296)
+				CUT(R12)
+				GATHERCOLUMN($12, $12, $108, $204, $300)
+				ADVANCE(R10, $16)
+				FIELD(gatherArgs_xStep, R12)
+				ADD(R9, R12)
+			REPEAT(R11, $1)
+		End
 		Get R2
 		Set R9
 		Get R4
+		Get SP
+		I64ExtendI32U
+		I64Const $384
+		I64Add
+		Get R4
+		I64Eqz
+		I32Eqz
+		Select
 		Set R14
 		Get SP
 		I64ExtendI32U
 		Set R10
-		I64Const $const_tile
-		Set R11
-		Loop
-			BASE(R10)
-			READ($20, F5)
-			READ($0, F0)
-			READ($4, F1)
-			READ($8, F2)
-			READ($12, F3)
-			READ($16, F4)
-			GATHER
-			BIAS(F0)
-			BIAS(F1)
-			BIAS(F2)
-			BIAS(F3)
-			Get R4
-			I64Eqz
-			I32Eqz
-			If
-				Get R14
-				Set R13
-				RESIDUAL(F0)
-				RESIDUAL(F1)
-				RESIDUAL(F2)
-				RESIDUAL(F3)
-				FIELD(gatherArgs_rRow, R15)
-				ADD(R14, R15)
-			End
-			FIELD(gatherArgs_relu, R15)
-			Get R15
-			I64Eqz
-			I32Eqz
-			If
-				RELU(F0)
-				RELU(F1)
-				RELU(F2)
-				RELU(F3)
-			End
-			Get R9
-			Set R12
-			PUT(R12, R7, F0)
-			PUT(R12, R7, F1)
-			PUT(R12, R7, F2)
-			PUT(R12, R7, F3)
-			FIELD(gatherArgs_yRow, R15)
-			ADD(R9, R15)
-			ADVANCE(R10, $24)
-		REPEAT(R11, $1)
-		ADVANCE(R1, $4)
-		ADVANCE(R2, $4)
-		ADVANCE(R3, $4)
+		Block
+			Loop
+				AHEAD(R9, $12)
+				POINT(R12, R9, R7)
+				POINT(R13, R12, R7)
+				POINT(R15, R13, R7)
+				Get R7
+				I64Const $0
+				Get R4
+				I64Eqz
+				I32Eqz
+				Select
+				Set R11 // from one pixel of the residual to the next
+				AHEAD(R14, $12)
+				POINT(R5, R14, R11)
+				POINT(R6, R5, R11)
+				POINT(R11, R6, R11)
+				AHEAD(R10, $92)
+				AHEAD(R3, $12)
+				GATHERROW($0, $0, $16, $32, $48, $64, $80)
+				CUT(R9)
+				GATHERROW($4, $4, $20, $36, $52, $68, $84)
+				CUT(R12)
+				GATHERROW($8, $8, $24, $40, $56, $72, $88)
+				CUT(R13)
+				GATHERROW($12, $12, $28, $44, $60, $76, $92)
+				FIELD(gatherArgs_yRow, R12)
+				ADD(R9, R12)
+				FIELD(gatherArgs_rRow, R12)
+				ADD(R14, R12)
+				ADVANCE(R10, $96)
+				Get R10
+				Get SP
+				I64ExtendI32U
+				I64Sub
+				I64Const $384
+				I64Ne
+			AGAIN
+		End
+		ADVANCE(R1, $16)
+		ADVANCE(R2, $16)
+		ADVANCE(R3, $16)
 		Get R4
 		I64Eqz
 		I32Eqz
 		If
-			ADVANCE(R4, $4)
+			ADVANCE(R4, $16)
 		End
-	REPEAT(R8, $1)
+	REPEAT(R8, $4)
 	RET

@@ -20,12 +20,20 @@ func Source(turns, y, x, height, width int) (int, int) {
 // transformInto writes t(src) into dst. src is dense (C, H, W).
 func transformInto(dst *value, src []float32, t format.Transform) {
 	h, w := dst.shape.Height, dst.shape.Width
-	for y := range h {
-		for x := range w {
-			sy, sx := Source(t.Turns, y, x, h, w)
-			to := dst.pixel(y, x)
-			for c, from := range t.Channels {
-				to[c] = src[(from*h+sy)*w+sx]
+	at := func(y, x int) int {
+		y, x = Source(t.Turns, y, x, h, w)
+		return y*w + x
+	}
+	origin := at(0, 0)
+	down, right := at(1, 0)-origin, at(0, 1)-origin // in src, for a step in dst
+	for c, from := range t.Channels {
+		plane := src[from*h*w : (from+1)*h*w]
+		for y := range h {
+			row := dst.row(y)
+			k := origin + y*down
+			for i := c; i < len(row); i += dst.pitch {
+				row[i] = plane[k]
+				k += right
 			}
 		}
 	}
