@@ -96,7 +96,7 @@ func Chart(title, x string, points []ChartPoint) ([]byte, error) {
 	p.Add(labels)
 	p.Add(marks...)
 	p.Y.Min, p.Y.Max = -0.6, float64(len(rows))+0.4*float64(len(series))-0.4 // with room for the legend
-	p.Legend.Top = true
+	p.Legend.Top, p.Legend.Left = true, true
 	p.Legend.TextStyle.Font.Size = vg.Points(9)
 	height := vg.Length(3+p.Y.Max) * vg.Centimeter
 	canvas := vgsvg.New(18*vg.Centimeter, height)

@@ -46,6 +46,8 @@ type device struct {
 	lost   int     // how many there are
 }
 
+// mostLosses is more than a graph has: one a head, of which there are two and one behind
+// each stage but the last.
 const mostLosses = 64
 
 func newDevice(d *gpu.Device) *device {

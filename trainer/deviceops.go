@@ -142,7 +142,7 @@ func (l *lossDevice) device(o *op, logits, rows int) gpu.Ptr {
 	return l.gradient
 }
 
-// balance is that of a loss; scale that of an image of weight 1.
+// balanceArgument is the balance of a loss; scale is that of an image of weight 1.
 func (l *lossDevice) balanceArgument(d *device, b *balance, scale float64) gpu.Balance {
 	put := func(p *gpu.Ptr, values []float64) {
 		if *p == 0 && values != nil {

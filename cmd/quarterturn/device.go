@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -49,6 +50,23 @@ func (w *where) open() (*trainer.Device, error) {
 	}
 	note("training on %s", d.Name())
 	return d, nil
+}
+
+// train trains in the folder that begin opens for the device.
+func (w *where) train(ctx context.Context, asJSON bool, begin func(*trainer.Device) (*trainer.Folder, error)) error {
+	d, err := w.open()
+	if err != nil {
+		return err
+	}
+	if d != nil {
+		defer d.Close()
+	}
+	f, err := begin(d)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	return train(ctx, f, asJSON)
 }
 
 // startWorker starts the worker that is beside this program, or in PATH.

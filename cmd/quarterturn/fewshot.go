@@ -44,19 +44,9 @@ func fewshotTrainCommand() *cobra.Command {
 			"Data sets: " + trainer.DataHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			d, err := on.open()
-			if err != nil {
-				return err
-			}
-			if d != nil {
-				defer d.Close()
-			}
-			f, err := trainer.Start(out, source, c.InEpisodes(e, episodes), d)
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			return train(cmd.Context(), f, asJSON)
+			return on.train(cmd.Context(), asJSON, func(d *trainer.Device) (*trainer.Folder, error) {
+				return trainer.Start(out, source, c.InEpisodes(e, episodes), d)
+			})
 		},
 	}
 	f := cmd.Flags()

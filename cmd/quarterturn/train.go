@@ -30,27 +30,15 @@ func trainCommand() *cobra.Command {
 			if resume == "" && (source.Data == "" || out == "") {
 				return usagef("give --data and --out, or --resume")
 			}
-			d, err := on.open()
-			if err != nil {
-				return err
-			}
-			if d != nil {
-				defer d.Close()
-			}
-			var f *trainer.Folder
-			if resume != "" {
-				if other := changed(cmd.Flags(), "resume", "json", "device", "tf32"); other != "" {
-					return usagef("--resume goes on with the settings of the run; leave out --%s", other)
+			return on.train(cmd.Context(), asJSON, func(d *trainer.Device) (*trainer.Folder, error) {
+				if resume == "" {
+					return trainer.Start(out, source, c, d)
 				}
-				f, err = trainer.Resume(resume, d)
-			} else {
-				f, err = trainer.Start(out, source, c, d)
-			}
-			if err != nil {
-				return err
-			}
-			defer f.Close()
-			return train(cmd.Context(), f, asJSON)
+				if other := changed(cmd.Flags(), "resume", "json", "device", "tf32"); other != "" {
+					return nil, usagef("--resume goes on with the settings of the run; leave out --%s", other)
+				}
+				return trainer.Resume(resume, d)
+			})
 		},
 	}
 	f := cmd.Flags()

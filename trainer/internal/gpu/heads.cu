@@ -86,6 +86,18 @@ __device__ float weight(const Balance &b, const float *target, int classes) {
 	return w;
 }
 
+// focal is the factor (1-p)^gamma of a label's loss, and sets the derivative of the loss,
+// -(1-p)^gamma log p, with respect to log p.
+__device__ float focal(float gamma, float log_p, float *slope) {
+	float p = expf(log_p), far = 1;
+	*slope = -1;
+	if (gamma != 0) {
+		far = powf(1 - p, gamma);
+		*slope = p < 1 ? gamma * far / (1 - p) * p * log_p - far : 0;
+	}
+	return far;
+}
+
 const int class_labels = 0, view_labels = 1, joint_labels = 2;
 
 struct CrossEntropy {
@@ -120,23 +132,14 @@ KERNEL(cross_entropy, CrossEntropy) {
 	for (int k = 0; k < a.outputs; k++) sum += expf(grad[k] - top);
 	float log_sum = top + logf(sum);
 	for (int k = 0; k < a.outputs; k++) {
-		float t = label(a, target, r, k, &y), log_p = grad[k] - log_sum, p = expf(log_p);
-		if (a.balance.gamma == 0) {
-			loss -= t * log_p;
-			grad[k] = (p - t) * scale;
-			continue;
-		}
-		float far = powf(1 - p, a.balance.gamma), slope = 0;
-		loss -= t * far * log_p;
-		if (p < 1) slope = t * (a.balance.gamma * far / (1 - p) * p * log_p - far);
-		slopes += slope;
+		float t = label(a, target, r, k, &y), log_p = grad[k] - log_sum, slope;
+		loss -= t * focal(a.balance.gamma, log_p, &slope) * log_p;
+		slopes += t * slope;
 	}
-	if (a.balance.gamma != 0) {
-		for (int k = 0; k < a.outputs; k++) {
-			float t = label(a, target, r, k, &y), log_p = grad[k] - log_sum, p = expf(log_p), slope = 0;
-			if (p < 1) slope = t * (a.balance.gamma * powf(1 - p, a.balance.gamma) / (1 - p) * p * log_p - powf(1 - p, a.balance.gamma));
-			grad[k] = (slope - p * slopes) * scale;
-		}
+	for (int k = 0; k < a.outputs; k++) {
+		float t = label(a, target, r, k, &y), log_p = grad[k] - log_sum, slope;
+		focal(a.balance.gamma, log_p, &slope);
+		grad[k] = (t * slope - expf(log_p) * slopes) * scale;
 	}
 	a.loss[r] = loss * scale;
 }
@@ -172,24 +175,17 @@ KERNEL(distil, Distil) {
 	float scale = a.balance.scale * weight(a.balance, target, n), loss = 0, hard = 0, slopes = 0;
 	for (int i = 0; i < n; i++) grad[i] = u[i] - (a.balance.margins ? target[i] * a.balance.margins[i] : 0);
 	float teacher_sum = log_sum_exp(s, n, t), student_sum = log_sum_exp(u, n, t), hard_sum = log_sum_exp(grad, n, 1);
-	if (a.balance.gamma != 0) {
-		for (int i = 0; i < n; i++) {
-			float log_p = grad[i] - hard_sum, p = expf(log_p), far = powf(1 - p, a.balance.gamma);
-			if (p < 1) slopes += target[i] * (a.balance.gamma * far / (1 - p) * p * log_p - far);
-		}
+	for (int i = 0; i < n; i++) {
+		float slope;
+		hard -= target[i] * focal(a.balance.gamma, grad[i] - hard_sum, &slope) * (grad[i] - hard_sum);
+		slopes += target[i] * slope;
 	}
 	for (int i = 0; i < n; i++) {
-		float log_p = grad[i] - hard_sum, p = expf(log_p), far = 1, slope = -target[i];
-		float sum = -1;
-		if (a.balance.gamma != 0) {
-			far = powf(1 - p, a.balance.gamma);
-			slope = p < 1 ? target[i] * (a.balance.gamma * far / (1 - p) * p * log_p - far) : 0;
-			sum = slopes;
-		}
-		hard -= target[i] * far * log_p;
+		float log_p = grad[i] - hard_sum, slope;
+		focal(a.balance.gamma, log_p, &slope);
 		float log_q = s[i] / t - teacher_sum, log_r = u[i] / t - student_sum;
 		loss += t * t * expf(log_q) * (log_q - log_r) / a.images;
-		grad[i] = t * (expf(log_r) - expf(log_q)) / a.images + scale * (slope - p * sum);
+		grad[i] = t * (expf(log_r) - expf(log_q)) / a.images + scale * (target[i] * slope - expf(log_p) * slopes);
 	}
 	a.loss[b] = loss + scale * hard;
 }
