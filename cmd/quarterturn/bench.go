@@ -45,6 +45,11 @@ func benchCommand() *cobra.Command {
 					fmt.Println()
 				}
 			}
+			for _, e := range r.Engines {
+				if s := e.Start; s != nil {
+					fmt.Printf("\n%s compiles the module in %.0f ms, instantiates it in %.0f, opens the slab in %.0f; the rest of its open is the process's start\n", e.Name, s.Compile, s.Instantiate, s.Open)
+				}
+			}
 			return nil
 		},
 	}

@@ -26,9 +26,18 @@ type Report struct {
 // An Engine is one engine's times.
 type Engine struct {
 	Name  string  `json:"name"`
-	Open  float64 `json:"open_ms"`  // from the slab's bytes to ready, the module's compilation with it
-	First float64 `json:"first_ms"` // of the first answer, in the first mode
+	Open  float64 `json:"open_ms"`         // from the slab's bytes to ready, the module's compilation with it
+	Start *Start  `json:"start,omitempty"` // what that consists of, in Node
+	First float64 `json:"first_ms"`        // of the first answer, in the first mode
 	Modes []Mode  `json:"modes"`
+}
+
+// A Start is the parts of a start, in milliseconds: compiling and instantiating the module,
+// opening the slab.
+type Start struct {
+	Compile     float64 `json:"compile_ms"`
+	Instantiate float64 `json:"instantiate_ms"`
+	Open        float64 `json:"open_ms"`
 }
 
 // A Mode is the times of one mode, in milliseconds an image.
@@ -90,6 +99,9 @@ func Run(ctx context.Context, slab []byte, engines []string, rounds int, progres
 		}
 		runners = append(runners, x)
 		e := Engine{Name: name, Open: milliseconds(time.Since(begin))}
+		if n, ok := x.(*nodeRunner); ok {
+			e.Start = &n.start
+		}
 		if e.First, err = x.run(ctx, modes[0]); err != nil {
 			return nil, fmt.Errorf("%s: %w", name, err)
 		}

@@ -26,6 +26,9 @@ func TestRun(t *testing.T) {
 		if e.Name != Engines[i] || e.Open <= 0 || e.First <= 0 || len(e.Modes) != 4 {
 			t.Errorf("%+v", e)
 		}
+		if s := e.Start; (s != nil) != (e.Name == "node") || s != nil && (s.Compile <= 0 || s.Instantiate <= 0 || s.Open <= 0 || s.Compile+s.Instantiate+s.Open > e.Open) {
+			t.Errorf("%s starts in %+v, %v ms", e.Name, s, e.Open)
+		}
 		for _, m := range e.Modes {
 			if m.Low <= 0 || m.Median < m.Low || m.High < m.Median || (m.Passes == 4) != (m.Mode == "aggregated") {
 				t.Errorf("%s: %+v", e.Name, m)

@@ -19,14 +19,15 @@ import (
 	"github.com/quarterturn/quarterturn/www"
 )
 
-// A nodeRunner is a Node process with the module: it reads modes, a line each,
-// and answers with milliseconds.
+// A nodeRunner is a Node process with the module: it says what its start took, reads
+// modes, a line each, and answers with milliseconds.
 type nodeRunner struct {
 	dir    string
 	cmd    *exec.Cmd
 	in     io.WriteCloser
 	out    *bufio.Scanner
 	stderr bytes.Buffer
+	start  Start
 }
 
 func startNode(ctx context.Context, slab []byte, img *image.NRGBA) (runner, error) {
@@ -63,7 +64,11 @@ func startNode(ctx context.Context, slab []byte, img *image.NRGBA) (runner, erro
 	if err != nil {
 		return nil, errors.Join(err, os.RemoveAll(n.dir))
 	}
-	if _, err := n.line(); err != nil { // it is ready
+	ready, err := n.line()
+	if err == nil {
+		_, err = fmt.Sscan(ready, &n.start.Compile, &n.start.Instantiate, &n.start.Open)
+	}
+	if err != nil {
 		return nil, errors.Join(err, n.close(ctx))
 	}
 	return n, nil
