@@ -181,6 +181,18 @@ TEXT ·sums(SB), NOSPLIT, $0-8
 // three channels beside it, is about to be read or written.
 #define POINT(r, from, distance) Get from; Get distance; I64Add; Set r; AHEAD(r, $12)
 
+// SIX sets pointers at equal distances from R9 on, READSIX reads a channel at each.
+#define SIX(distance) \
+	AHEAD(R9, $12); POINT(R8, R9, distance); POINT(R12, R8, distance); \
+	POINT(R13, R12, distance); POINT(R14, R13, distance); POINT(R15, R14, distance)
+#define READSIX(c) \
+	LOAD(R9, c, F0); LOAD(R8, c, F1); LOAD(R12, c, F2); LOAD(R13, c, F3); LOAD(R14, c, F4); LOAD(R15, c, F5)
+
+// What is between the two directions of a transform is on the stack, at R10.
+#define FROMSTACK Get SP; I64ExtendI32U; Set R10
+#define READSTACK(t0, t1, t2, t3, t4, t5) \
+	LOAD(R10, t0, F0); LOAD(R10, t1, F1); LOAD(R10, t2, F2); LOAD(R10, t3, F3); LOAD(R10, t4, F4); LOAD(R10, t5, F5)
+
 // KEEP sets a local to a constant by way of memory: one that it can see wazero makes
 // anew wherever it is used.
 #define KEEP(offset, constant, f) Get SP; F32Const $(constant); F32Store offset; Get SP; F32Load offset; Set f
@@ -204,12 +216,10 @@ TEXT ·sums(SB), NOSPLIT, $0-8
 
 // SPREADROW is a channel of a row of the tile, SPREADCOLUMN one of a column.
 #define SPREADROW(c, t0, t1, t2, t3, t4, t5) \
-	LOAD(R9, c, F0); LOAD(R8, c, F1); LOAD(R12, c, F2); LOAD(R13, c, F3); LOAD(R14, c, F4); LOAD(R15, c, F5); \
-	SPREAD; \
+	READSIX(c); SPREAD; \
 	STORE(R10, t0, F0); STORE(R10, t1, F1); STORE(R10, t2, F2); STORE(R10, t3, F3); STORE(R10, t4, F4); STORE(R10, t5, F5)
 #define SPREADCOLUMN(c, t0, t1, t2, t3, t4, t5) \
-	LOAD(R10, t0, F0); LOAD(R10, t1, F1); LOAD(R10, t2, F2); LOAD(R10, t3, F3); LOAD(R10, t4, F4); LOAD(R10, t5, F5); \
-	SPREAD; \
+	READSTACK(t0, t1, t2, t3, t4, t5); SPREAD; \
 	STORE(R9, c, F0); STORE(R8, c, F1); STORE(R12, c, F2); STORE(R13, c, F3); STORE(R14, c, F4); STORE(R15, c, F5)
 
 // func spread(a *spreadArgs)
@@ -232,19 +242,12 @@ TEXT ·spread(SB), NOSPLIT, $576-8
 	Loop
 		Get R1
 		Set R9
-		Get SP
-		I64ExtendI32U
-		Set R10
+		FROMSTACK
 		I64Const $const_reach
 		Set R11
 		Block
 			Loop
-				AHEAD(R9, $12)
-				POINT(R8, R9, R5)
-				POINT(R12, R8, R5)
-				POINT(R13, R12, R5)
-				POINT(R14, R13, R5)
-				POINT(R15, R14, R5)
+				SIX(R5)
 				AHEAD(R10, $92)
 				SPREADROW($0, $0, $16, $32, $48, $64, $80)
 				CUT(R9)
@@ -259,19 +262,12 @@ TEXT ·spread(SB), NOSPLIT, $576-8
 		End
 		Get R2
 		Set R9
-		Get SP
-		I64ExtendI32U
-		Set R10
+		FROMSTACK
 		I64Const $const_reach
 		Set R11
 		Block
 			Loop
-				AHEAD(R9, $12)
-				POINT(R8, R9, R7)
-				POINT(R12, R8, R7)
-				POINT(R13, R12, R7)
-				POINT(R14, R13, R7)
-				POINT(R15, R14, R7)
+				SIX(R7)
 				AHEAD(R10, $492)
 				SPREADCOLUMN($0, $0, $96, $192, $288, $384, $480)
 				CUT(R9)
@@ -318,15 +314,13 @@ TEXT ·spread(SB), NOSPLIT, $576-8
 
 // GATHERCOLUMN is a channel of a column of the spectrum, GATHERROW one of a row.
 #define GATHERCOLUMN(c, t0, t1, t2, t3) \
-	LOAD(R9, c, F0); LOAD(R5, c, F1); LOAD(R12, c, F2); LOAD(R13, c, F3); LOAD(R14, c, F4); LOAD(R15, c, F5); \
-	GATHER; \
+	READSIX(c); GATHER; \
 	STORE(R10, t0, F0); STORE(R10, t1, F1); STORE(R10, t2, F2); STORE(R10, t3, F3)
 #define GATHERROW(c, t0, t1, t2, t3, t4, t5) \
-	LOAD(R10, t0, F0); LOAD(R10, t1, F1); LOAD(R10, t2, F2); LOAD(R10, t3, F3); LOAD(R10, t4, F4); LOAD(R10, t5, F5); \
+	READSTACK(t0, t1, t2, t3, t4, t5); GATHER; \
 	LOAD(R3, c, F10); \
-	GATHER; \
 	BIAS(F0); BIAS(F1); BIAS(F2); BIAS(F3); \
-	RESIDUAL(R14, c, F0); RESIDUAL(R5, c, F1); RESIDUAL(R6, c, F2); RESIDUAL(R11, c, F3); \
+	RESIDUAL(R14, c, F0); RESIDUAL(R8, c, F1); RESIDUAL(R6, c, F2); RESIDUAL(R11, c, F3); \
 	RELU(F0); RELU(F1); RELU(F2); RELU(F3); \
 	STORE(R9, c, F0); STORE(R12, c, F1); STORE(R13, c, F2); STORE(R15, c, F3)
 
@@ -348,7 +342,7 @@ TEXT ·gather(SB), NOSPLIT, $400-8
 	FIELD(gatherArgs_bias, R3)
 	FIELD(gatherArgs_residual, R4)
 	FIELD(gatherArgs_yStep, R7)
-	FIELD(gatherArgs_channels, R8)
+	FIELD(gatherArgs_channels, R5)
 	ZERO($384)
 	ZERO($388)
 	ZERO($392)
@@ -370,24 +364,17 @@ TEXT ·gather(SB), NOSPLIT, $400-8
 		Set R6 // a row of the spectrum
 		Get R1
 		Set R9
-		Get SP
-		I64ExtendI32U
-		Set R10
+		FROMSTACK
 		I64Const $const_reach
 		Set R11
 		Block
 			Loop
-				AHEAD(R9, $12)
-				POINT(R5, R9, R6)
-				POINT(R12, R5, R6)
-				POINT(R13, R12, R6)
-				POINT(R14, R13, R6)
-				POINT(R15, R14, R6)
+				SIX(R6)
 				AHEAD(R10, $300)
 				GATHERCOLUMN($0, $0, $96, $192, $288)
 				CUT(R9)
 				GATHERCOLUMN($4, $4, $100, $196, $292)
-				CUT(R5)
+				CUT(R8)
 				GATHERCOLUMN($8, $8, $104, $200, $296)
 				CUT(R12)
 				GATHERCOLUMN($12, $12, $108, $204, $300)
@@ -408,9 +395,7 @@ TEXT ·gather(SB), NOSPLIT, $400-8
 		I32Eqz
 		Select
 		Set R14
-		Get SP
-		I64ExtendI32U
-		Set R10
+		FROMSTACK
 		Block
 			Loop
 				AHEAD(R9, $12)
@@ -425,8 +410,8 @@ TEXT ·gather(SB), NOSPLIT, $400-8
 				Select
 				Set R11 // from one pixel of the residual to the next
 				AHEAD(R14, $12)
-				POINT(R5, R14, R11)
-				POINT(R6, R5, R11)
+				POINT(R8, R14, R11)
+				POINT(R6, R8, R11)
 				POINT(R11, R6, R11)
 				AHEAD(R10, $92)
 				AHEAD(R3, $12)
@@ -459,5 +444,5 @@ TEXT ·gather(SB), NOSPLIT, $400-8
 		If
 			ADVANCE(R4, $16)
 		End
-	REPEAT(R8, $4)
+	REPEAT(R5, $4)
 	RET
