@@ -1,10 +1,14 @@
 #include "textflag.h"
 #include "go_asm.h"
 
+// Addresses and counters have 64 bits here, since Go's assembler has no other locals, and
+// stay below 2^31: in the module, wasm/internal/narrow takes every operation for its
+// 32-bit one. So use only what it knows, and no values for which that makes a difference.
+//
 // Compilers that move arithmetic past the loads of a basic block (TurboFan before
-// V8 12) have some fourteen registers for what a turn of a loop loads and what it
-// sums; with more they spill, at half the speed. So sums has eight sums and six
-// loads a turn, and the transforms take one line a turn.
+// V8 12) have some fourteen registers for what a block loads and what it
+// sums; with more they spill, at half the speed. So sums has eight sums and three
+// loads at a time, the transforms have one line, and a CUT between them.
 
 // ADDRESS puts an address on the stack.
 #define ADDRESS(r) Get r; I32WrapI64
