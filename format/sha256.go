@@ -1,5 +1,7 @@
 package format
 
+import "math/bits"
+
 // The standard library's crypto/sha256 brings its FIPS 140 machinery along:
 // 142 KB of the module's gzipped 600 KB budget. This is FIPS 180-4, plainly.
 
@@ -72,12 +74,12 @@ func (s *SHA256) block(p []byte) {
 	}
 	for i := 16; i < 64; i++ {
 		x, y := w[i-15], w[i-2]
-		w[i] = w[i-16] + w[i-7] + (rotr(x, 7) ^ rotr(x, 18) ^ x>>3) + (rotr(y, 17) ^ rotr(y, 19) ^ y>>10)
+		w[i] = w[i-16] + w[i-7] + (bits.RotateLeft32(x, -7) ^ bits.RotateLeft32(x, -18) ^ x>>3) + (bits.RotateLeft32(y, -17) ^ bits.RotateLeft32(y, -19) ^ y>>10)
 	}
 	a, b, c, d, e, f, g, h := s.h[0], s.h[1], s.h[2], s.h[3], s.h[4], s.h[5], s.h[6], s.h[7]
 	for i := range 64 {
-		t := h + (rotr(e, 6) ^ rotr(e, 11) ^ rotr(e, 25)) + (e&f ^ ^e&g) + sha256K[i] + w[i]
-		u := (rotr(a, 2) ^ rotr(a, 13) ^ rotr(a, 22)) + (a&b ^ a&c ^ b&c)
+		t := h + (bits.RotateLeft32(e, -6) ^ bits.RotateLeft32(e, -11) ^ bits.RotateLeft32(e, -25)) + (e&f ^ ^e&g) + sha256K[i] + w[i]
+		u := (bits.RotateLeft32(a, -2) ^ bits.RotateLeft32(a, -13) ^ bits.RotateLeft32(a, -22)) + (a&b ^ a&c ^ b&c)
 		a, b, c, d, e, f, g, h = t+u, a, b, c, d+t, e, f, g
 	}
 	s.h[0] += a
@@ -89,8 +91,6 @@ func (s *SHA256) block(p []byte) {
 	s.h[6] += g
 	s.h[7] += h
 }
-
-func rotr(v uint32, n int) uint32 { return v>>n | v<<(32-n) }
 
 // SumSHA256 is the SHA-256 digest of b.
 func SumSHA256(b []byte) [32]byte {

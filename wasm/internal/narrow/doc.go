@@ -12,5 +12,5 @@
 //
 // And the code is larger than it need be: in all other functions an address on the
 // stack, whose pointer has 32 bits, is widened, added to and cut down again. That is
-// the same sum in 32 bits, in two bytes less.
+// the same sum in 32 bits, in two bytes less, or no sum but the offset of a load.
 package narrow

@@ -72,17 +72,30 @@ func rewrite(section []byte, whole map[int]string) ([]byte, error) {
 	return out, nil
 }
 
-// shorten appends code to a function, with short sums of stack pointers and constants.
+// shorten appends code to a function, with short addresses of the stack: its pointer,
+// the one address of 32 bits that Go has, and a constant, which becomes the offset of a
+// load that follows.
 func shorten(f []byte, code []instruction) []byte {
 	sum := []byte{i64ExtendI32U, i64Const, i64Add, i32WrapI64}
 	for i := 0; i < len(code); i++ {
-		if i+len(sum) <= len(code) && slices.EqualFunc(code[i:i+len(sum)], sum, func(x instruction, op byte) bool { return x.op == op }) {
-			v := (&reader{b: code[i+1].immediates}).signed()
-			f = append(appendSigned(append(f, i32Const), int64(int32(v))), i32Add)
-			i += len(sum) - 1
+		if i+len(sum) > len(code) || !slices.EqualFunc(code[i:i+len(sum)], sum, func(x instruction, op byte) bool { return x.op == op }) {
+			f = append(append(f, code[i].op), code[i].immediates...)
 			continue
 		}
-		f = append(append(f, code[i].op), code[i].immediates...)
+		v := (&reader{b: code[i+1].immediates}).signed()
+		i += len(sum) - 1
+		if v >= 0 && i+1 < len(code) && code[i+1].op >= i32Load && code[i+1].op <= i64Load32U {
+			i++
+			r := &reader{b: code[i].immediates}
+			align, offset := r.unsigned(), r.unsigned()
+			if offset += uint64(v); offset < 1<<31 {
+				f = binary.AppendUvarint(append(f, code[i].op), align)
+				f = binary.AppendUvarint(f, offset)
+				continue
+			}
+			i--
+		}
+		f = append(appendSigned(append(f, i32Const), int64(int32(v))), i32Add)
 	}
 	return f
 }

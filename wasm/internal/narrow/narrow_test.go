@@ -58,6 +58,10 @@ func TestNarrowedFunctionsDoTheSame(t *testing.T) {
 			was, is := instance(t, dot, 0), instance(t, narrowed, 0)
 			for _, m := range []api.Module{was, is} {
 				m.Memory().WriteUint64Le(1016, v)
+				m.Memory().WriteUint64Le(1040, v+1)
+			}
+			if got, want := result(t, is, "above"), result(t, was, "above"); got != want || want != uint32(v+1) {
+				t.Errorf("%v: above gives %d, gave %d", names, got, want)
 			}
 			if got, want := result(t, is, "below"), result(t, was, "below"); got != want {
 				t.Errorf("%v: below gives %d, gave %d", names, got, want)
@@ -100,10 +104,13 @@ func TestWhatIsNarrowed(t *testing.T) {
 		t.Fatal(err)
 	}
 	after := operations(t, short)
-	if a, b := before[i64ExtendI32U]-after[i64ExtendI32U], before[i32WrapI64]-after[i32WrapI64]; a != 1 || b != 1 {
-		t.Errorf("%d widenings and %d cuts less, want 1 of each, of the address below the stack pointer", a, b)
+	if a, b := before[i64ExtendI32U]-after[i64ExtendI32U], before[i32WrapI64]-after[i32WrapI64]; a != 2 || b != 2 {
+		t.Errorf("%d widenings and %d cuts less, want 2 of each, of the addresses on the stack", a, b)
 	}
-	whole, err := Module(dot, "dot", "below")
+	if n := after[i32Add] - before[i32Add]; n != 1 {
+		t.Errorf("%d sums of 32 bits are new, want one: the other is the offset of a load", n)
+	}
+	whole, err := Module(dot, "dot", "below", "above")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,7 +19,7 @@ const (
 	localGet, localTee                     = 0x20, 0x22
 	globalGet, globalSet, tableSet         = 0x23, 0x24, 0x26
 	i32Load, i64Load, f32Load, f32Store    = 0x28, 0x29, 0x2a, 0x38
-	i64Store32                             = 0x3e
+	i64Load32U, i64Store32                 = 0x35, 0x3e
 	memorySize, memoryGrow                 = 0x3f, 0x40
 	i32Const, i64Const, f32Const, f64Const = 0x41, 0x42, 0x43, 0x44
 	i32Eqz, i32Eq, i32GeU                  = 0x45, 0x46, 0x4f

@@ -37,6 +37,10 @@
       (i32.const -1)
     end)
 
+  ;; The same above it, where the address can be part of the load.
+  (func $above (export "above") (result i32)
+    (i32.wrap_i64 (i64.load offset=4 (i32.wrap_i64 (i64.add (i64.extend_i32_u (global.get $sp)) (i64.const 12))))))
+
   (func $stores (i64.store (i32.const 0) (i64.const 1)))
   (func $large (drop (i64.const 0x80000000)))
   (func $global (drop (global.get $g)))
