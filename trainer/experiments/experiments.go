@@ -66,7 +66,9 @@ func All(f Folders) []Experiment {
 			way{name + "sla+sd", 3, few(size.perClass, "sla+sd", size.epochs)},
 			way{name + "baseline, 4x the steps", 3, few(size.perClass, "baseline", 4*size.epochs)})
 		if size.perClass == 500 { // is it steps that SLA lacks there?
-			limited.ways = append(limited.ways, way{name + "sla+sd, 4x the steps", 3, few(size.perClass, "sla+sd", 4*size.epochs)})
+			limited.ways = append(limited.ways,
+				way{name + "sla+sd, 4x the steps", 3, few(size.perClass, "sla+sd", 4*size.epochs)},
+				way{name + "baseline, 16x the steps", 2, few(size.perClass, "baseline", 16*size.epochs)})
 		}
 	}
 	longTail := Experiment{Name: "long-tail", About: "classes of unequal numbers of images: losses for them, with and without SLA+SD",
@@ -91,7 +93,7 @@ func All(f Folders) []Experiment {
 	}
 	views := func(method, transform string) func(c *trainer.Config) {
 		return func(c *trainer.Config) {
-			c.Net, c.TrainPerClass, c.Method, c.Epochs, c.Transform = "resnet8w8", 100, method, 96, transform
+			c.Net, c.TrainPerClass, c.Method, c.Epochs, c.Transform = "resnet8w8", 100, method, 24, transform
 		}
 	}
 	transformations := Experiment{Name: "transformations", About: "which transformations are worth their passes",
