@@ -68,7 +68,7 @@ func All(f Folders) []Experiment {
 		if size.perClass == 500 { // is it steps that SLA lacks there?
 			limited.ways = append(limited.ways,
 				way{name + "sla+sd, 4x the steps", 3, few(size.perClass, "sla+sd", 4*size.epochs)},
-				way{name + "baseline, 16x the steps", 2, few(size.perClass, "baseline", 16*size.epochs)})
+				way{name + "baseline, 16x the steps", 3, few(size.perClass, "baseline", 16*size.epochs)})
 		}
 	}
 	longTail := Experiment{Name: "long-tail", About: "classes of unequal numbers of images: losses for them, with and without SLA+SD",
