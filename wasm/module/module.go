@@ -1,7 +1,7 @@
 // Package module holds the inference module built from package wasm for
 // GOOS=wasip1 and finished by package narrow, as it is committed: what host embeds
-// and a page loads. Its test
-// compares it byte for byte with a fresh build and, with -update, renews it.
+// and a page loads. Its test compares it byte for byte with a fresh build and, with
+// -update, renews it.
 package module
 
 import _ "embed"
