@@ -118,8 +118,8 @@ func narrow(f []byte, code []instruction) ([]byte, error) {
 		case slices.Contains(unchanged, op):
 			f = append(append(f, op), x.immediates...)
 		case op == i32WrapI64 || op == i64ExtendI32S || op == i64ExtendI32U: // nothing
-		case op == block || op == loop || op == ifElse:
-			f = append(f, op, narrowType(r.byte()))
+		case (op == block || op == loop || op == ifElse) && len(x.immediates) == 1 && x.immediates[0] >= noResult: // not a function's type
+			f = append(f, op, narrowType(x.immediates[0]))
 		case op == i64Load: // its lower half comes first
 			f = binary.AppendUvarint(append(f, i32Load), min(r.unsigned(), 2))
 			f = append(f, r.b...)

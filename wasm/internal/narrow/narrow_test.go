@@ -129,7 +129,7 @@ func TestWhatIsNarrowed(t *testing.T) {
 func TestWhatCannotBeNarrowed(t *testing.T) {
 	for name, want := range map[string]string{
 		"stores": "operation 0x37", "large": "the constant 2147483648 has more than 32 bits", "global": "operation 0x23 01",
-		"calls": "operation 0x10", "nothing": "no function", "other": "no function",
+		"typed": "operation 0x2 ", "calls": "operation 0x10", "nothing": "no function", "other": "no function",
 	} {
 		if _, err := Module(dot, name); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, want an error with %q", name, err, want)

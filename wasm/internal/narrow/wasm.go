@@ -12,7 +12,7 @@ const (
 	header = "\x00asm\x01\x00\x00\x00"
 
 	customSection, importSection, codeSection = 0, 2, 10
-	typeI32, typeI64                          = 0x7f, 0x7e
+	noResult, typeI64, typeI32                = 0x40, 0x7e, 0x7f // value types come behind it
 
 	block, loop, ifElse, br, brIf, brTable = 0x02, 0x03, 0x04, 0x0c, 0x0d, 0x0e
 	call, callIndirect                     = 0x10, 0x11

@@ -44,4 +44,5 @@
   (func $stores (i64.store (i32.const 0) (i64.const 1)))
   (func $large (drop (i64.const 0x80000000)))
   (func $global (drop (global.get $g)))
+  (func $typed (drop (i64.const 1) (block (param i64) (result i64))))
   (func $calls (call $nothing)))
