@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"os"
 	"path/filepath"
 	"time"
@@ -32,7 +33,7 @@ func demoCommand() *cobra.Command {
 	return cmd
 }
 
-// demoConfig is a recipe that takes about two and a half minutes on two cores.
+// demoConfig is a recipe that takes about a minute on two cores.
 func demoConfig(method string) trainer.Config {
 	c := trainer.DefaultConfig()
 	c.Method, c.Net = method, "resnet8"
@@ -42,6 +43,14 @@ func demoConfig(method string) trainer.Config {
 
 func demo(ctx context.Context, out, addr string, noServe bool) error {
 	start := time.Now()
+	var listener net.Listener // opened first: a port in use must not be found after the training
+	if !noServe {
+		var err error
+		if listener, err = listen(addr); err != nil {
+			return err
+		}
+		defer listener.Close()
+	}
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
@@ -93,5 +102,5 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	if noServe {
 		return nil
 	}
-	return (&serving{addr: addr, queue: 64, timeout: 10 * time.Second}).serve(ctx, [][]byte{slab})
+	return (&serveOptions{queue: 64, timeout: 10 * time.Second}).serve(ctx, listener, [][]byte{slab})
 }

@@ -15,21 +15,21 @@ import (
 // gpuWorker is the program that drives a GPU.
 const gpuWorker = "quarterturn-cuda"
 
-// where says where to train.
-type where struct {
+// deviceFlags say where to train.
+type deviceFlags struct {
 	device string
 	tf32   bool
 }
 
-func deviceFlags(f *pflag.FlagSet) *where {
-	w := &where{}
+func addDeviceFlags(f *pflag.FlagSet) *deviceFlags {
+	w := &deviceFlags{}
 	f.StringVar(&w.device, "device", "cpu", "where to train: cpu; cuda, a GPU, which "+gpuWorker+" drives; or auto, a GPU if there is one that works")
 	f.BoolVar(&w.tf32, "tf32", false, "on a GPU, round the factors of convolutions to 10 bits, for its tensor cores")
 	return w
 }
 
-// open gives the device; the processor is nil.
-func (w *where) open() (*trainer.Device, error) {
+// open returns the device; the processor is nil.
+func (w *deviceFlags) open() (*trainer.Device, error) {
 	switch w.device {
 	case "cpu":
 		return nil, nil
@@ -53,7 +53,7 @@ func (w *where) open() (*trainer.Device, error) {
 }
 
 // train trains in the folder that begin opens for the device.
-func (w *where) train(ctx context.Context, asJSON bool, begin func(*trainer.Device) (*trainer.Folder, error)) error {
+func (w *deviceFlags) train(ctx context.Context, asJSON bool, begin func(*trainer.Device) (*trainer.Folder, error)) error {
 	d, err := w.open()
 	if err != nil {
 		return err

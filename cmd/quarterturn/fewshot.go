@@ -34,7 +34,7 @@ func fewshotTrainCommand() *cobra.Command {
 	var out string
 	var episodes int
 	var asJSON bool
-	var on *where
+	var device *deviceFlags
 	cmd := &cobra.Command{
 		Use:   "train --data D --out RUN",
 		Short: "Train a net in episodes and write RUN/model.slab",
@@ -44,7 +44,7 @@ func fewshotTrainCommand() *cobra.Command {
 			"Data sets: " + trainer.DataHelp,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return on.train(cmd.Context(), asJSON, func(d *trainer.Device) (*trainer.Folder, error) {
+			return device.train(cmd.Context(), asJSON, func(d *trainer.Device) (*trainer.Folder, error) {
 				return trainer.Start(out, source, c.InEpisodes(e, episodes), d)
 			})
 		},
@@ -55,7 +55,7 @@ func fewshotTrainCommand() *cobra.Command {
 	f.StringVar(&c.Method, "method", c.Method, "sla: joint classes of class and transformation; baseline: the upright view alone")
 	f.IntVar(&c.Epochs, "epochs", c.Epochs, "epochs")
 	f.IntVar(&episodes, "episodes", 100, "episodes an epoch")
-	on = deviceFlags(f)
+	device = addDeviceFlags(f)
 	f.BoolVar(&asJSON, "json", false, "print the scores on the classes held out as JSON")
 	return required(cmd, "data", "out")
 }

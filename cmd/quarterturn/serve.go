@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"image/png"
 	"log/slog"
 	"net"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"syscall"
 	"time"
 
@@ -26,8 +28,8 @@ import (
 
 const defaultAddress = "127.0.0.1:8080"
 
-// serving is how serve serves.
-type serving struct {
+// serveOptions are the settings of serve.
+type serveOptions struct {
 	models    []string // files; none: the slab that comes with the program
 	addr      string
 	cert, key string
@@ -39,7 +41,7 @@ type serving struct {
 }
 
 func serveCommand() *cobra.Command {
-	var s serving
+	var s serveOptions
 	cmd := &cobra.Command{
 		Use:   "serve [--model F]",
 		Short: "Serve a page that classifies in the browser, and classify over HTTP",
@@ -64,7 +66,11 @@ func serveCommand() *cobra.Command {
 				}
 				slabs = append(slabs, slab)
 			}
-			return s.serve(cmd.Context(), slabs)
+			listener, err := listen(s.addr)
+			if err != nil {
+				return err
+			}
+			return s.serve(cmd.Context(), listener, slabs)
 		},
 	}
 	f := cmd.Flags()
@@ -80,8 +86,9 @@ func serveCommand() *cobra.Command {
 	return cmd
 }
 
-// serve serves until ctx ends.
-func (s *serving) serve(ctx context.Context, slabs [][]byte) error {
+// serve answers on listener, which it closes, until ctx ends.
+func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [][]byte) error {
+	defer listener.Close() // a second close, after the server's, is an error that nobody needs
 	var models []www.Shown
 	for _, slab := range slabs {
 		samples, err := samplesFor(slab)
@@ -125,10 +132,6 @@ func (s *serving) serve(ctx context.Context, slabs [][]byte) error {
 	}
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
 		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
-	listener, err := net.Listen("tcp", s.addr)
-	if err != nil {
-		return err
-	}
 	failed := make(chan error, 1)
 	scheme := "http"
 	if s.cert != "" {
@@ -137,7 +140,7 @@ func (s *serving) serve(ctx context.Context, slabs [][]byte) error {
 	} else {
 		go func() { failed <- server.Serve(listener) }()
 	}
-	note("serving %s://%s/ (stop with Ctrl-C)", scheme, listener.Addr())
+	note("serving %s (stop with Ctrl-C)", browserURL(scheme, listener.Addr()))
 	select {
 	case err := <-failed:
 		return err
@@ -152,7 +155,26 @@ func (s *serving) serve(ctx context.Context, slabs [][]byte) error {
 	return nil
 }
 
-func (s *serving) open(ctx context.Context, slab []byte) (*host.Classifier, error) {
+// listen opens addr; an error says what to do about it.
+func listen(addr string) (net.Listener, error) {
+	l, err := net.Listen("tcp", addr)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		return nil, fmt.Errorf("%w; choose another port with --addr, or port 0 for any that is free", err)
+	}
+	return l, err
+}
+
+// browserURL returns an address that a browser on this machine opens: a server that
+// listens on every interface is reached as localhost.
+func browserURL(scheme string, addr net.Addr) string {
+	host := addr.String()
+	if tcp, ok := addr.(*net.TCPAddr); ok && tcp.IP.IsUnspecified() {
+		host = net.JoinHostPort("localhost", strconv.Itoa(tcp.Port))
+	}
+	return scheme + "://" + host + "/"
+}
+
+func (s *serveOptions) open(ctx context.Context, slab []byte) (*host.Classifier, error) {
 	var options []host.Option
 	if s.workers > 0 {
 		options = append(options, host.WithPoolSize(s.workers))
@@ -162,7 +184,7 @@ func (s *serving) open(ctx context.Context, slab []byte) (*host.Classifier, erro
 
 // reload reads the first slab again at every SIGHUP. What cannot be opened changes
 // nothing. The page goes on with the slabs it began with.
-func (s *serving) reload(ctx context.Context, service *host.Service, log *slog.Logger) {
+func (s *serveOptions) reload(ctx context.Context, service *host.Service, log *slog.Logger) {
 	if len(s.models) == 0 {
 		return
 	}

@@ -18,7 +18,7 @@ func trainCommand() *cobra.Command {
 	var source trainer.Source
 	var out, resume string
 	var asJSON bool
-	var on *where
+	var device *deviceFlags
 	cmd := &cobra.Command{
 		Use:   "train --data D --out RUN | --resume RUN",
 		Short: "Train a net and write RUN/model.slab, or go on with a run that stopped",
@@ -30,7 +30,7 @@ func trainCommand() *cobra.Command {
 			if resume == "" && (source.Data == "" || out == "") {
 				return usagef("give --data and --out, or --resume")
 			}
-			return on.train(cmd.Context(), asJSON, func(d *trainer.Device) (*trainer.Folder, error) {
+			return device.train(cmd.Context(), asJSON, func(d *trainer.Device) (*trainer.Folder, error) {
 				if resume == "" {
 					return trainer.Start(out, source, c, d)
 				}
@@ -57,7 +57,7 @@ func trainCommand() *cobra.Command {
 	f.Float64Var(&c.Temperature, "temperature", c.Temperature, "temperature of the self-distillation")
 	f.Float64Var(&c.Beta, "beta", c.Beta, "weight of the distilled head's cross-entropy")
 	f.Float64Var(&c.Imbalance, "imbalance", 0, "make the classes a long tail: the first has so many times the images of the last; 0: as they are")
-	on = deviceFlags(f)
+	device = addDeviceFlags(f)
 	f.BoolVar(&asJSON, "json", false, "print the test metrics as JSON")
 	return cmd
 }
