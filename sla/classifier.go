@@ -181,7 +181,7 @@ func New(m *format.Model) (*Classifier, error) {
 // Memory is about how many bytes the Classifier holds beside the model's weights.
 func (c *Classifier) Memory() int {
 	s := c.net.shared
-	floats := len(c.input) + len(c.features)*len(c.features[0]) + len(s.row) + len(s.in) + len(s.to) + len(s.zeros)
+	floats := len(c.input) + len(c.features)*len(c.features[0]) + len(s.row) + len(s.in) + len(s.out) + len(s.zeros)
 	seen := map[*value]bool{}
 	for i, v := range c.net.values {
 		if !seen[v] {
@@ -192,7 +192,7 @@ func (c *Classifier) Memory() int {
 			floats += len(c.net.convs[i-1].weights)
 		}
 	}
-	return float * floats
+	return 4 * floats
 }
 
 // Begin announces an image of width x height pixels.

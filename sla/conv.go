@@ -1,9 +1,8 @@
 package sla
 
 import (
-	"unsafe"
-
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla/internal/kernel"
 )
 
 // A convolution is a layer made ready: its weights packed for the kernels, and
@@ -18,9 +17,9 @@ type convolution struct {
 
 // scratch is working memory that the convolutions of a network share.
 type scratch struct {
-	row    []float32 // (pixels, C), of a map narrower than that
-	in, to []float32 // (spectra, block, C), of a block of tiles
-	zeros  []float32 // (C), the bias of spectra
+	row     []float32 // (kernel.MR, C), of a map narrower than that
+	in, out []float32 // (kernel.TileElems, tileBlock, C), of a block of tiles
+	zeros   []float32 // (C), the bias of transformed tiles
 }
 
 // newConvolution packs the weights (Out, channels, k, k) of a layer, which makes
@@ -28,16 +27,16 @@ type scratch struct {
 func newConvolution(l *format.Layer, in, out *value, weights, bias []float32, s *scratch) *convolution {
 	c := &convolution{layer: l, scratch: s, bias: make([]float32, out.pitch)}
 	copy(c.bias, bias)
-	c.winograd = l.Kernel == 3 && l.Stride == 1 && min(out.shape.Height, out.shape.Width) >= tile
+	c.winograd = l.Kernel == 3 && l.Stride == 1 && min(out.shape.Height, out.shape.Width) >= kernel.OutputTile
 	if c.winograd {
-		c.weights = packWinograd(weights, l.Out, in, out)
-		grow(&s.in, spectra*plane(padded(in.shape.Channels)))
-		grow(&s.to, spectra*plane(out.pitch))
+		c.weights = kernel.PackWinograd(weights, in.shape.Channels, out.pitch)
+		grow(&s.in, kernel.TileElems*planeFloats(padded(in.shape.Channels)))
+		grow(&s.out, kernel.TileElems*planeFloats(out.pitch))
 		grow(&s.zeros, out.pitch)
 		return c
 	}
-	c.weights = packDirect(weights, l, in, out)
-	grow(&s.row, pixels*out.pitch)
+	c.weights = kernel.PackDirect(weights, l.Kernel, in.shape.Channels, in.pitch, out.pitch)
+	grow(&s.row, kernel.MR*out.pitch)
 	return c
 }
 
@@ -45,18 +44,6 @@ func grow(s *[]float32, n int) {
 	if n > len(*s) {
 		*s = make([]float32, n)
 	}
-}
-
-// packDirect orders weights (Out, C, k, k) as the kernels read them, (groups,
-// k, k·C, lanes), with zeros for the channels of the padding.
-func packDirect(w []float32, l *format.Layer, in, out *value) []float32 {
-	k, channels := l.Kernel, in.shape.Channels
-	packed := make([]float32, out.pitch*k*k*in.pitch)
-	for i, v := range w {
-		o, c, y, x := i/(k*k*channels), i/(k*k)%channels, i/k%k, i%k
-		packed[((o/lanes*k+y)*k+x)*in.pitch*lanes+c*lanes+o%lanes] = v
-	}
-	return packed
 }
 
 // run computes out = act(W*in + b + residual). Every output is summed in the
@@ -69,22 +56,22 @@ func (c *convolution) run(out, in, residual *value) {
 		return
 	}
 	l, width := c.layer, out.shape.Width
-	args := sumsArgs{w: &c.weights[0], bias: &c.bias[0], xStep: float * l.Stride * in.pitch, yStep: float * out.pitch,
-		rows: l.Kernel, xRow: float * in.stride, run: l.Kernel * in.pitch, groups: out.pitch / lanes}
+	args := kernel.GEMMArgs{B: &c.weights[0], Bias: &c.bias[0], AStride: l.Stride * in.pitch, CStride: out.pitch,
+		KRows: l.Kernel, ARowStride: in.stride, K: l.Kernel * in.pitch, NGroups: out.pitch / kernel.NR}
 	for y := range out.shape.Height {
 		row := out.row(y)
-		for x := 0; x < width; x += args.count {
-			args.count = max(pixels, (width-x)/pixels*pixels)
-			if width < pixels {
-				args.y = &c.scratch.row[0]
+		for x := 0; x < width; x += args.M {
+			args.M = max(kernel.MR, (width-x)/kernel.MR*kernel.MR)
+			if width < kernel.MR {
+				args.C = &c.scratch.row[0]
 			} else {
-				x = min(x, width-args.count) // the last pixels may overlap those before
-				args.y = &row[x*out.pitch]
+				x = min(x, width-args.M) // the last pixels may overlap those before
+				args.C = &row[x*out.pitch]
 			}
-			args.x = &in.data[in.at(y*l.Stride-l.Kernel/2, x*l.Stride-l.Kernel/2)]
-			sums(&args)
+			args.A = &in.data[in.at(y*l.Stride-l.Kernel/2, x*l.Stride-l.Kernel/2)]
+			kernel.GEMM(&args)
 		}
-		if width < pixels {
+		if width < kernel.MR {
 			copy(row, c.scratch.row)
 		}
 		finish(row, residual, l.ReLU, y)
@@ -106,5 +93,3 @@ func finish(row []float32, residual *value, relu bool, y int) {
 		}
 	}
 }
-
-const float = int(unsafe.Sizeof(float32(0)))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/formattest"
+	"github.com/quarterturn/quarterturn/sla/internal/kernel"
 )
 
 // naive is a convolution as the textbook has it, in the documented order of
@@ -177,7 +178,7 @@ func BenchmarkLayers(b *testing.B) {
 		c := newConvolution(l, in, out, formattest.LCG(2, x.out*x.in*9), make([]float32, x.out), &scratch{})
 		products := out.shape.Elements() * x.in * 9
 		if c.winograd {
-			products = out.shape.Elements() / (tile * tile) * spectra * x.in
+			products = out.shape.Elements() / (kernel.OutputTile * kernel.OutputTile) * kernel.TileElems * x.in
 		}
 		b.Run(fmt.Sprintf("%dx%d,%dto%d,stride%d", x.side, x.side, x.in, x.out, x.stride), func(b *testing.B) {
 			for b.Loop() {

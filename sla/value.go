@@ -1,9 +1,9 @@
 package sla
 
-import "github.com/quarterturn/quarterturn/format"
-
-// group is the number of neighbouring channels that the kernels treat alike.
-const group = 8
+import (
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla/internal/kernel"
+)
 
 // A value is one activation: rows of pixels of channels (NHWC), with a border of
 // zero pixels all around, so that convolutions need not look where the edge is.
@@ -29,7 +29,9 @@ func newValue(shape format.Shape, border, pitch int) *value {
 }
 
 // padded is the number of channels filled up to whole groups.
-func padded(channels int) int { return (channels + group - 1) / group * group }
+func padded(channels int) int {
+	return (channels + kernel.ChannelGroup - 1) / kernel.ChannelGroup * kernel.ChannelGroup
+}
 
 // at is the index of pixel (y, x), which may lie in the border.
 func (v *value) at(y, x int) int {

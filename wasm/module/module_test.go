@@ -34,8 +34,8 @@ func build(t *testing.T, goos, out string, flags ...string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const kernels = "github.com_quarterturn_quarterturn_sla."
-	if module, err = narrow.Module(module, kernels+"sums", kernels+"spread", kernels+"gather"); err != nil {
+	const kernels = "github.com_quarterturn_quarterturn_sla_internal_kernel."
+	if module, err = narrow.Module(module, kernels+"GEMM", kernels+"WinogradInput", kernels+"WinogradOutput"); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(out, module, 0o644); err != nil {

@@ -52,17 +52,17 @@
 // OUTPUTS makes some channels of all outputs, four at a time. SI walks over the
 // inputs and DI over the weights, which end where those of the next channels begin.
 #define OUTPUTS(output, row, column, bias, weights, add, store) \
-	MOVQ sumsArgs_x(AX), CX; \
+	MOVQ GEMMArgs_A(AX), CX; \
 	MOVQ y-8(SP), DX; \
-	MOVQ sumsArgs_count(AX), R15; \
+	MOVQ GEMMArgs_M(AX), R15; \
 output: \
 	bias; \
 	MOVQ CX, SI; \
 	MOVQ w-16(SP), DI; \
-	MOVQ sumsArgs_rows(AX), R14; \
+	MOVQ GEMMArgs_KRows(AX), R14; \
 	MOVQ R14, rows-24(SP); \
 row: \
-	MOVQ sumsArgs_run(AX), R14; \
+	MOVQ GEMMArgs_K(AX), R14; \
 column: \
 	weights; \
 	add((SI), Y0, Y1); \
@@ -79,34 +79,37 @@ column: \
 	store; \
 	LEAQ (CX)(R8*4), CX; \
 	LEAQ (DX)(R11*4), DX; \
-	SUBQ $const_pixels, R15; \
+	SUBQ $const_MR, R15; \
 	JNZ  output
 
-// func sumsAVX2(a *sumsArgs)
+// func gemmAVX2(a *GEMMArgs)
 //
 // R8 and R9 are one and three steps of x, R11 and R12 of y, R10 is the distance to
 // the weights of the next eight channels, R13 from the end of a row of the window to
 // the next row.
-TEXT ·sumsAVX2(SB), NOSPLIT, $32-8
+TEXT ·gemmAVX2(SB), NOSPLIT, $32-8
 	MOVQ a+0(FP), AX
-	MOVQ sumsArgs_xStep(AX), R8
+	MOVQ GEMMArgs_AStride(AX), R8
+	SHLQ $2, R8
 	LEAQ (R8)(R8*2), R9
-	MOVQ sumsArgs_yStep(AX), R11
+	MOVQ GEMMArgs_CStride(AX), R11
+	SHLQ $2, R11
 	LEAQ (R11)(R11*2), R12
-	MOVQ sumsArgs_run(AX), R14
-	MOVQ sumsArgs_rows(AX), R10
+	MOVQ GEMMArgs_K(AX), R14
+	MOVQ GEMMArgs_KRows(AX), R10
 	IMULQ R14, R10
 	SHLQ $5, R10
 	SHLQ $2, R14
-	MOVQ sumsArgs_xRow(AX), R13
+	MOVQ GEMMArgs_ARowStride(AX), R13
+	SHLQ $2, R13
 	SUBQ R14, R13
-	MOVQ sumsArgs_w(AX), BX
+	MOVQ GEMMArgs_B(AX), BX
 	MOVQ BX, w-16(SP)
-	MOVQ sumsArgs_y(AX), BX
+	MOVQ GEMMArgs_C(AX), BX
 	MOVQ BX, y-8(SP)
-	MOVQ sumsArgs_groups(AX), BX
+	MOVQ GEMMArgs_NGroups(AX), BX
 	MOVQ BX, groups-32(SP)
-	MOVQ sumsArgs_bias(AX), BX
+	MOVQ GEMMArgs_Bias(AX), BX
 
 groups:
 	CMPQ groups-32(SP), $1
@@ -129,8 +132,8 @@ last:
 DATA ·four(SB)/4, $4.0
 GLOBL ·four(SB), RODATA|NOPTR, $4
 
-// SPREAD is spreadLine of Y0 to Y5, into Y10, Y13, Y6, Y7, Y9 and Y11; Y15 is 4.
-#define SPREAD \
+// INPUTTRANSFORM is inputTransform of Y0 to Y5, into Y10, Y13, Y6, Y7, Y9 and Y11; Y15 is 4.
+#define INPUTTRANSFORM \
 	VMULPS Y15, Y1, Y6; VSUBPS Y6, Y3, Y6; \
 	VMULPS Y15, Y2, Y7; VSUBPS Y7, Y4, Y7; \
 	VSUBPS Y1, Y3, Y8; \
@@ -143,25 +146,28 @@ GLOBL ·four(SB), RODATA|NOPTR, $4
 	VADDPS Y12, Y9, Y7; \
 	VSUBPS Y12, Y9, Y9
 
-// func spreadAVX2(a *spreadArgs)
+// func winogradInputAVX2(a *WinogradInputArgs)
 //
-// DI walks over rows of the tile, then over columns of the spectrum; R8 and R9, R10
+// DI walks over rows of the tile, then over columns of the transformed tile; R8 and R9, R10
 // are one, three and five steps.
-TEXT ·spreadAVX2(SB), 0, $1152-8
+TEXT ·winogradInputAVX2(SB), 0, $1152-8
 	MOVQ a+0(FP), AX
 	VBROADCASTSS ·four(SB), Y15
-	MOVQ spreadArgs_x(AX), SI
-	MOVQ spreadArgs_y(AX), DX
-	MOVQ spreadArgs_channels(AX), CX
-	MOVQ spreadArgs_xStep(AX), R8
+	MOVQ WinogradInputArgs_X(AX), SI
+	MOVQ WinogradInputArgs_Y(AX), DX
+	MOVQ WinogradInputArgs_Channels(AX), CX
+	MOVQ WinogradInputArgs_XStride(AX), R8
+	SHLQ $2, R8
 	LEAQ (R8)(R8*2), R9
 	LEAQ (R8)(R8*4), R10
-	MOVQ spreadArgs_yStep(AX), R11
+	MOVQ WinogradInputArgs_YStride(AX), R11
+	SHLQ $2, R11
 	LEAQ (R11)(R11*2), R12
-	ADDQ R12, R12 // a row of the spectrum
+	ADDQ R12, R12 // a row of the transformed tile
 	LEAQ (R12)(R12*2), R13
 	LEAQ (R12)(R12*4), R14
-	MOVQ spreadArgs_xRow(AX), R15
+	MOVQ WinogradInputArgs_XRowStride(AX), R15
+	SHLQ $2, R15
 
 channels:
 	MOVQ SI, DI
@@ -175,7 +181,7 @@ rows:
 	VMOVUPS (DI)(R9*1), Y3
 	VMOVUPS (DI)(R8*4), Y4
 	VMOVUPS (DI)(R10*1), Y5
-	SPREAD
+	INPUTTRANSFORM
 	VMOVUPS Y10, (BX)
 	VMOVUPS Y13, 32(BX)
 	VMOVUPS Y6, 64(BX)
@@ -197,7 +203,7 @@ columns:
 	VMOVUPS 576(BX), Y3
 	VMOVUPS 768(BX), Y4
 	VMOVUPS 960(BX), Y5
-	SPREAD
+	INPUTTRANSFORM
 	VMOVUPS Y10, (DI)
 	VMOVUPS Y13, (DI)(R12*1)
 	VMOVUPS Y6, (DI)(R12*2)
@@ -210,13 +216,13 @@ columns:
 	JNZ  columns
 	ADDQ $32, SI
 	ADDQ $32, DX
-	SUBQ $const_group, CX
+	SUBQ $const_ChannelGroup, CX
 	JGT  channels
 	VZEROUPPER
 	RET
 
-// GATHER is gatherLine of Y0 to Y5, into Y0 to Y3; Y15 is 4.
-#define GATHER \
+// OUTPUTTRANSFORM is outputTransform of Y0 to Y5, into Y0 to Y3; Y15 is 4.
+#define OUTPUTTRANSFORM \
 	VADDPS Y2, Y1, Y6; \
 	VSUBPS Y2, Y1, Y7; \
 	VADDPS Y4, Y3, Y8; \
@@ -238,22 +244,23 @@ columns:
 	VMAXPS sum, Y13, sum; \
 	VMOVUPS sum, y
 
-// func gatherAVX2(a *gatherArgs)
+// func winogradOutputAVX2(a *WinogradOutputArgs)
 //
-// SI walks over columns of the spectrum, DI over rows of the tile and R9 over those
-// of the residual. R11 is a row of the spectrum, R12 and R13 are three and five of
+// SI walks over columns of the transformed tile, DI over rows of the tile and R9 over those
+// of the residual. R11 is a row of the transformed tile, R12 and R13 are three and five of
 // them; then R11 and R12 are one and three pixels.
-TEXT ·gatherAVX2(SB), 0, $800-8
+TEXT ·winogradOutputAVX2(SB), 0, $800-8
 	MOVQ a+0(FP), AX
 	VBROADCASTSS ·four(SB), Y15
 	VXORPS Y13, Y13, Y13
-	MOVQ gatherArgs_channels(AX), CX
-	MOVQ gatherArgs_relu(AX), R10
-	MOVQ gatherArgs_xStep(AX), R8
+	MOVQ WinogradOutputArgs_Channels(AX), CX
+	MOVQ WinogradOutputArgs_ReLU(AX), R10
+	MOVQ WinogradOutputArgs_XStride(AX), R8
+	SHLQ $2, R8
 	XORQ DX, DX // bytes of the channels that are done
 
 channels:
-	MOVQ gatherArgs_x(AX), SI
+	MOVQ WinogradOutputArgs_X(AX), SI
 	ADDQ DX, SI
 	LEAQ (R8)(R8*2), R11
 	ADDQ R11, R11
@@ -269,7 +276,7 @@ columns:
 	VMOVUPS (SI)(R12*1), Y3
 	VMOVUPS (SI)(R11*4), Y4
 	VMOVUPS (SI)(R13*1), Y5
-	GATHER
+	OUTPUTTRANSFORM
 	VMOVUPS Y0, (BX)
 	VMOVUPS Y1, 192(BX)
 	VMOVUPS Y2, 384(BX)
@@ -278,15 +285,16 @@ columns:
 	ADDQ $32, BX
 	DECQ R14
 	JNZ  columns
-	MOVQ gatherArgs_y(AX), DI
+	MOVQ WinogradOutputArgs_Y(AX), DI
 	ADDQ DX, DI
-	MOVQ gatherArgs_residual(AX), R9
+	MOVQ WinogradOutputArgs_Residual(AX), R9
 	TESTQ R9, R9
 	JZ   2(PC)
 	ADDQ DX, R9
-	MOVQ gatherArgs_bias(AX), BX
+	MOVQ WinogradOutputArgs_Bias(AX), BX
 	VMOVUPS (BX)(DX*1), Y14
-	MOVQ gatherArgs_yStep(AX), R11
+	MOVQ WinogradOutputArgs_YStride(AX), R11
+	SHLQ $2, R11
 	LEAQ (R11)(R11*2), R12
 	LEAQ t-768(SP), BX
 	MOVQ $4, R14
@@ -298,20 +306,22 @@ rows:
 	VMOVUPS 96(BX), Y3
 	VMOVUPS 128(BX), Y4
 	VMOVUPS 160(BX), Y5
-	GATHER
+	OUTPUTTRANSFORM
 	FINISH(Y0, (DI), (R9))
 	FINISH(Y1, (DI)(R11*1), (R9)(R11*1))
 	FINISH(Y2, (DI)(R11*2), (R9)(R11*2))
 	FINISH(Y3, (DI)(R12*1), (R9)(R12*1))
-	ADDQ gatherArgs_yRow(AX), DI
+	MOVQ WinogradOutputArgs_YRowStride(AX), R13
+	LEAQ (DI)(R13*4), DI
 	TESTQ R9, R9
-	JZ   2(PC)
-	ADDQ gatherArgs_rRow(AX), R9
+	JZ   3(PC)
+	MOVQ WinogradOutputArgs_ResidualRowStride(AX), R13
+	LEAQ (R9)(R13*4), R9
 	ADDQ $192, BX
 	DECQ R14
 	JNZ  rows
 	ADDQ $32, DX
-	SUBQ $const_group, CX
+	SUBQ $const_ChannelGroup, CX
 	JNZ  channels
 	VZEROUPPER
 	RET

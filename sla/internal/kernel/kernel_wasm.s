@@ -7,14 +7,16 @@
 //
 // Compilers that move arithmetic past the loads of a basic block (TurboFan before
 // V8 12) have some fourteen registers for what a block loads and what it
-// sums; with more they spill, at half the speed. So sums has eight sums and three
+// sums; with more they spill, at half the speed. So GEMM has eight sums and three
 // loads at a time, the transforms have one line, and a CUT between them.
 
 // ADDRESS puts an address on the stack.
 #define ADDRESS(r) Get r; I32WrapI64
 
-// FIELD reads a field of the arguments, which R0 points to.
+// FIELD reads a field of the arguments, which R0 points to. STRIDE reads one that
+// counts floats, in bytes.
 #define FIELD(offset, r) ADDRESS(R0); I64Load $offset; Set r
+#define STRIDE(offset, r) ADDRESS(R0); I64Load $offset; I64Const $4; I64Mul; Set r
 
 #define ADVANCE(r, bytes) Get r; I64Const bytes; I64Add; Set r
 #define ADD(r, distance) Get r; Get distance; I64Add; Set r
@@ -50,20 +52,20 @@
 	LOAD(R1, x, F9); LOAD(R2, x, F10); \
 	WEIGHT(w0, F0, F4); WEIGHT(w1, F1, F5); WEIGHT(w2, F2, F6); WEIGHT(w3, F3, F7)
 
-// func sums(a *sumsArgs)
+// func GEMM(a *GEMMArgs)
 //
 // Four channels, F0 to F3 of one output and F4 to F7 of the next. R1 and R2 walk over
 // their inputs, R6 over the weights, which end where those of the next channels begin.
-TEXT ·sums(SB), NOSPLIT, $0-8
+TEXT ·GEMM(SB), NOSPLIT, $0-8
 	MOVD a+0(FP), R0
-	FIELD(sumsArgs_w, R3)
-	FIELD(sumsArgs_bias, R4)
-	FIELD(sumsArgs_y, R15)
-	FIELD(sumsArgs_groups, R7)
-	FIELD(sumsArgs_xStep, R12)
-	FIELD(sumsArgs_yStep, R13)
-	FIELD(sumsArgs_run, R9)
-	FIELD(sumsArgs_xRow, R14)
+	FIELD(GEMMArgs_B, R3)
+	FIELD(GEMMArgs_Bias, R4)
+	FIELD(GEMMArgs_C, R15)
+	FIELD(GEMMArgs_NGroups, R7)
+	STRIDE(GEMMArgs_AStride, R12)
+	STRIDE(GEMMArgs_CStride, R13)
+	FIELD(GEMMArgs_K, R9)
+	STRIDE(GEMMArgs_ARowStride, R14)
 	Get R14
 	Get R9
 	I64Const $4
@@ -71,10 +73,10 @@ TEXT ·sums(SB), NOSPLIT, $0-8
 	I64Sub
 	Set R14 // from the end of a row of the window to the next row
 	Loop
-		FIELD(sumsArgs_x, R11)
+		FIELD(GEMMArgs_A, R11)
 		Get R15
 		Set R10
-		FIELD(sumsArgs_count, R5)
+		FIELD(GEMMArgs_M, R5)
 		Loop
 			Get R11
 			Tee R1
@@ -96,9 +98,9 @@ TEXT ·sums(SB), NOSPLIT, $0-8
 			Set F6
 			Get F3
 			Set F7
-			FIELD(sumsArgs_rows, R8)
+			FIELD(GEMMArgs_KRows, R8)
 			Loop
-				FIELD(sumsArgs_run, R9)
+				FIELD(GEMMArgs_K, R9)
 				Get R9
 				I64Const $16
 				I64Mul
@@ -205,8 +207,8 @@ TEXT ·sums(SB), NOSPLIT, $0-8
 #define FOUR Get F12; F32Mul
 #define EIGHT Get F13; F32Mul
 
-// SPREAD is spreadLine of F0 to F5, in place.
-#define SPREAD \
+// INPUTTRANSFORM is inputTransform of F0 to F5, in place.
+#define INPUTTRANSFORM \
 	Get F3; Get F1; FOUR; F32Sub; Set F6; \
 	Get F4; Get F2; FOUR; F32Sub; Set F7; \
 	Get F3; Get F1; F32Sub; Set F8; \
@@ -218,48 +220,48 @@ TEXT ·sums(SB), NOSPLIT, $0-8
 	Get F9; Get F8; TWICE; F32Add; Set F3; \
 	Get F9; Get F8; TWICE; F32Sub; Set F4
 
-// SPREADROW is a channel of a row of the tile, SPREADCOLUMN one of a column.
-#define SPREADROW(c, t0, t1, t2, t3, t4, t5) \
-	READSIX(c); SPREAD; \
+// INPUTROW is a channel of a row of the tile, INPUTCOLUMN one of a column.
+#define INPUTROW(c, t0, t1, t2, t3, t4, t5) \
+	READSIX(c); INPUTTRANSFORM; \
 	STORE(R10, t0, F0); STORE(R10, t1, F1); STORE(R10, t2, F2); STORE(R10, t3, F3); STORE(R10, t4, F4); STORE(R10, t5, F5)
-#define SPREADCOLUMN(c, t0, t1, t2, t3, t4, t5) \
-	READSTACK(t0, t1, t2, t3, t4, t5); SPREAD; \
+#define INPUTCOLUMN(c, t0, t1, t2, t3, t4, t5) \
+	READSTACK(t0, t1, t2, t3, t4, t5); INPUTTRANSFORM; \
 	STORE(R9, c, F0); STORE(R8, c, F1); STORE(R12, c, F2); STORE(R13, c, F3); STORE(R14, c, F4); STORE(R15, c, F5)
 
-// func spread(a *spreadArgs)
+// func WinogradInput(a *WinogradInputArgs)
 //
 // Four channels at a time; the last ones may be beyond those that were asked for.
-TEXT ·spread(SB), NOSPLIT, $576-8
+TEXT ·WinogradInput(SB), NOSPLIT, $576-8
 	MOVD a+0(FP), R0
 	KEEP($0, 2.0, F11)
 	KEEP($0, 4.0, F12)
-	FIELD(spreadArgs_x, R1)
-	FIELD(spreadArgs_y, R2)
-	FIELD(spreadArgs_channels, R3)
-	FIELD(spreadArgs_xRow, R4)
-	FIELD(spreadArgs_xStep, R5)
-	FIELD(spreadArgs_yStep, R6)
+	FIELD(WinogradInputArgs_X, R1)
+	FIELD(WinogradInputArgs_Y, R2)
+	FIELD(WinogradInputArgs_Channels, R3)
+	STRIDE(WinogradInputArgs_XRowStride, R4)
+	STRIDE(WinogradInputArgs_XStride, R5)
+	STRIDE(WinogradInputArgs_YStride, R6)
 	Get R6
-	I64Const $const_reach
+	I64Const $const_InputTile
 	I64Mul
-	Set R7 // a row of the spectrum
+	Set R7 // a row of the transformed tile
 	Loop
 		Get R1
 		Set R9
 		FROMSTACK
-		I64Const $const_reach
+		I64Const $const_InputTile
 		Set R11
 		Block
 			Loop
 				SIX(R5)
 				AHEAD(R10, $92)
-				SPREADROW($0, $0, $16, $32, $48, $64, $80)
+				INPUTROW($0, $0, $16, $32, $48, $64, $80)
 				CUT(R9)
-				SPREADROW($4, $4, $20, $36, $52, $68, $84)
+				INPUTROW($4, $4, $20, $36, $52, $68, $84)
 				CUT(R8)
-				SPREADROW($8, $8, $24, $40, $56, $72, $88)
+				INPUTROW($8, $8, $24, $40, $56, $72, $88)
 				CUT(R12)
-				SPREADROW($12, $12, $28, $44, $60, $76, $92)
+				INPUTROW($12, $12, $28, $44, $60, $76, $92)
 				ADVANCE(R10, $96)
 				ADD(R9, R4)
 			REPEAT(R11, $1)
@@ -267,19 +269,19 @@ TEXT ·spread(SB), NOSPLIT, $576-8
 		Get R2
 		Set R9
 		FROMSTACK
-		I64Const $const_reach
+		I64Const $const_InputTile
 		Set R11
 		Block
 			Loop
 				SIX(R7)
 				AHEAD(R10, $492)
-				SPREADCOLUMN($0, $0, $96, $192, $288, $384, $480)
+				INPUTCOLUMN($0, $0, $96, $192, $288, $384, $480)
 				CUT(R9)
-				SPREADCOLUMN($4, $4, $100, $196, $292, $388, $484)
+				INPUTCOLUMN($4, $4, $100, $196, $292, $388, $484)
 				CUT(R8)
-				SPREADCOLUMN($8, $8, $104, $200, $296, $392, $488)
+				INPUTCOLUMN($8, $8, $104, $200, $296, $392, $488)
 				CUT(R12)
-				SPREADCOLUMN($12, $12, $108, $204, $300, $396, $492)
+				INPUTCOLUMN($12, $12, $108, $204, $300, $396, $492)
 				ADVANCE(R10, $16)
 				ADD(R9, R6)
 			REPEAT(R11, $1)
@@ -293,8 +295,8 @@ TEXT ·spread(SB), NOSPLIT, $576-8
 	AGAIN
 	RET
 
-// GATHER is gatherLine of F0 to F5 into F0 to F3.
-#define GATHER \
+// OUTPUTTRANSFORM is outputTransform of F0 to F5 into F0 to F3.
+#define OUTPUTTRANSFORM \
 	Get F1; Get F2; F32Add; Set F6; \
 	Get F1; Get F2; F32Sub; Set F7; \
 	Get F3; Get F4; F32Add; Set F8; \
@@ -316,12 +318,12 @@ TEXT ·spread(SB), NOSPLIT, $576-8
 	Get sum; Get F14; F32Lt; I32Const $1; I32Sub; \
 	I32And; F32ReinterpretI32; Set sum
 
-// GATHERCOLUMN is a channel of a column of the spectrum, GATHERROW one of a row.
-#define GATHERCOLUMN(c, t0, t1, t2, t3) \
-	READSIX(c); GATHER; \
+// OUTPUTCOLUMN is a channel of a column of the transformed tile, OUTPUTROW one of a row.
+#define OUTPUTCOLUMN(c, t0, t1, t2, t3) \
+	READSIX(c); OUTPUTTRANSFORM; \
 	STORE(R10, t0, F0); STORE(R10, t1, F1); STORE(R10, t2, F2); STORE(R10, t3, F3)
-#define GATHERROW(c, t0, t1, t2, t3, t4, t5) \
-	READSTACK(t0, t1, t2, t3, t4, t5); GATHER; \
+#define OUTPUTROW(c, t0, t1, t2, t3, t4, t5) \
+	READSTACK(t0, t1, t2, t3, t4, t5); OUTPUTTRANSFORM; \
 	LOAD(R3, c, F10); \
 	BIAS(F0); BIAS(F1); BIAS(F2); BIAS(F3); \
 	RESIDUAL(R14, c, F0); RESIDUAL(R8, c, F1); RESIDUAL(R6, c, F2); RESIDUAL(R11, c, F3); \
@@ -331,22 +333,22 @@ TEXT ·spread(SB), NOSPLIT, $576-8
 // ZERO puts -0 on the stack.
 #define ZERO(offset) Get SP; F32Const $(0.0); F32Neg; F32Store offset
 
-// func gather(a *gatherArgs)
+// func WinogradOutput(a *WinogradOutputArgs)
 //
 // Four channels at a time. No residual is one of -0 everywhere, which changes no sum,
 // and no ReLU one below minus infinity: what is known about addresses (AHEAD) would
 // not outlast a branch.
-TEXT ·gather(SB), NOSPLIT, $400-8
+TEXT ·WinogradOutput(SB), NOSPLIT, $400-8
 	MOVD a+0(FP), R0
 	KEEP($0, 2.0, F11)
 	KEEP($0, 4.0, F12)
 	KEEP($0, 8.0, F13)
-	FIELD(gatherArgs_x, R1)
-	FIELD(gatherArgs_y, R2)
-	FIELD(gatherArgs_bias, R3)
-	FIELD(gatherArgs_residual, R4)
-	FIELD(gatherArgs_yStep, R7)
-	FIELD(gatherArgs_channels, R5)
+	FIELD(WinogradOutputArgs_X, R1)
+	FIELD(WinogradOutputArgs_Y, R2)
+	FIELD(WinogradOutputArgs_Bias, R3)
+	FIELD(WinogradOutputArgs_Residual, R4)
+	STRIDE(WinogradOutputArgs_YStride, R7)
+	FIELD(WinogradOutputArgs_Channels, R5)
 	ZERO($384)
 	ZERO($388)
 	ZERO($392)
@@ -355,35 +357,35 @@ TEXT ·gather(SB), NOSPLIT, $400-8
 	I32Const $-0x800000 // minus infinity
 	F32ReinterpretI32
 	ADDRESS(R0)
-	I64Load $gatherArgs_relu
+	I64Load $WinogradOutputArgs_ReLU
 	I64Eqz
 	I32Eqz
 	Select
 	Set F14
 	Loop
-		FIELD(gatherArgs_xStep, R6)
+		STRIDE(WinogradOutputArgs_XStride, R6)
 		Get R6
-		I64Const $const_reach
+		I64Const $const_InputTile
 		I64Mul
-		Set R6 // a row of the spectrum
+		Set R6 // a row of the transformed tile
 		Get R1
 		Set R9
 		FROMSTACK
-		I64Const $const_reach
+		I64Const $const_InputTile
 		Set R11
 		Block
 			Loop
 				SIX(R6)
 				AHEAD(R10, $300)
-				GATHERCOLUMN($0, $0, $96, $192, $288)
+				OUTPUTCOLUMN($0, $0, $96, $192, $288)
 				CUT(R9)
-				GATHERCOLUMN($4, $4, $100, $196, $292)
+				OUTPUTCOLUMN($4, $4, $100, $196, $292)
 				CUT(R8)
-				GATHERCOLUMN($8, $8, $104, $200, $296)
+				OUTPUTCOLUMN($8, $8, $104, $200, $296)
 				CUT(R12)
-				GATHERCOLUMN($12, $12, $108, $204, $300)
+				OUTPUTCOLUMN($12, $12, $108, $204, $300)
 				ADVANCE(R10, $16)
-				FIELD(gatherArgs_xStep, R12)
+				STRIDE(WinogradOutputArgs_XStride, R12)
 				ADD(R9, R12)
 			REPEAT(R11, $1)
 		End
@@ -419,16 +421,16 @@ TEXT ·gather(SB), NOSPLIT, $400-8
 				POINT(R11, R6, R11)
 				AHEAD(R10, $92)
 				AHEAD(R3, $12)
-				GATHERROW($0, $0, $16, $32, $48, $64, $80)
+				OUTPUTROW($0, $0, $16, $32, $48, $64, $80)
 				CUT(R9)
-				GATHERROW($4, $4, $20, $36, $52, $68, $84)
+				OUTPUTROW($4, $4, $20, $36, $52, $68, $84)
 				CUT(R12)
-				GATHERROW($8, $8, $24, $40, $56, $72, $88)
+				OUTPUTROW($8, $8, $24, $40, $56, $72, $88)
 				CUT(R13)
-				GATHERROW($12, $12, $28, $44, $60, $76, $92)
-				FIELD(gatherArgs_yRow, R12)
+				OUTPUTROW($12, $12, $28, $44, $60, $76, $92)
+				STRIDE(WinogradOutputArgs_YRowStride, R12)
 				ADD(R9, R12)
-				FIELD(gatherArgs_rRow, R12)
+				STRIDE(WinogradOutputArgs_ResidualRowStride, R12)
 				ADD(R14, R12)
 				ADVANCE(R10, $96)
 				Get R10

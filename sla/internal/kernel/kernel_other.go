@@ -1,0 +1,10 @@
+//go:build !amd64 && !wasm
+
+package kernel
+
+// NR is the number of output channels whose weights are stored side by side.
+const NR = 4
+
+func GEMM(a *GEMMArgs)                     { gemmScalar(a) }
+func WinogradInput(a *WinogradInputArgs)   { winogradInputScalar(a) }
+func WinogradOutput(a *WinogradOutputArgs) { winogradOutputScalar(a) }
