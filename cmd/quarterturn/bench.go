@@ -9,16 +9,21 @@ import (
 )
 
 func benchCommand() *cobra.Command {
-	var model string
+	var slabs slabArgs
 	var engines []string
 	var rounds int
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "bench --model F",
+		Use:   "bench SLAB",
 		Short: "Time every mode of a slab on every engine, side by side",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			slab, m, err := readSlab(model)
+		Example: "  quarterturn bench model.slab\n" +
+			"  quarterturn bench model.slab --engines native,wazero --rounds 200 --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, err := slabs.only(args)
+			if err != nil {
+				return err
+			}
+			slab, m, err := readSlab(name)
 			if err != nil {
 				return err
 			}
@@ -54,9 +59,9 @@ func benchCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&model, "model", "", "the slab")
+	slabs.add(f, "the `slab`")
 	f.StringSliceVar(&engines, "engines", bench.Engines, "the engines to time")
 	f.IntVar(&rounds, "rounds", 50, "how often each mode runs on each engine")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
-	return required(cmd, "model")
+	return cmd
 }

@@ -10,29 +10,35 @@ import (
 )
 
 func calibrateCommand() *cobra.Command {
-	var run, model, out, split string
+	var slabs slabArgs
+	var run, out, split string
 	var source trainer.Source
-	var loss float64
+	var maxDrop float64
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "calibrate --run DIR | --model F --data D --out F",
-		Short: "Give a slab the mode adaptive",
-		Long: "Give a slab the mode adaptive: one pass by the distilled head, and for images of which that is not sure further\n" +
-			"views, one at a time. When it is sure enough is fitted on images: with --run on those that a training run held\n" +
+		Use:   "calibrate (--run DIR | SLAB --data D) --out SLAB",
+		Short: "Add the mode adaptive to a slab",
+		Long: "Add the mode adaptive to a slab: one pass with the distilled head and, for images it is unsure about, further\n" +
+			"views, one at a time. How sure is sure enough is fitted on images: with --run on those that a training run held\n" +
 			"out, with --data on a data set that the net should not have been trained on.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Example: "  quarterturn calibrate --run run --out adaptive.slab\n" +
+			"  quarterturn calibrate model.slab --data folder:photos --max-accuracy-drop 0.5 --out adaptive.slab",
+		RunE: func(cmd *cobra.Command, args []string) error {
 			if (run == "") == (source.Data == "") {
-				return usagef("give --run, or --model and --data")
+				return usagef("give --run, or a slab and --data")
+			}
+			model := filepath.Join(run, trainer.SlabFile)
+			if run == "" || len(slabs.names)+len(args) > 0 {
+				var err error
+				if model, err = slabs.only(args); err != nil {
+					return err
+				}
 			}
 			name := "validation"
 			var d *trainer.Dataset
 			var images *trainer.Split
 			var err error
 			if run != "" {
-				if model == "" {
-					model = filepath.Join(run, trainer.SlabFile)
-				}
 				d, images, err = trainer.HeldOut(run)
 			} else {
 				name = split
@@ -45,7 +51,7 @@ func calibrateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, slab, results, err := trainer.Calibrate(cmd.Context(), m, d, images, name, loss/100)
+			_, slab, results, err := trainer.Calibrate(cmd.Context(), m, d, images, name, maxDrop/100)
 			if err != nil {
 				return fmt.Errorf("%s: %w", model, err)
 			}
@@ -56,17 +62,17 @@ func calibrateCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(evalResult(results))
 			}
-			modeTable(results, func(mode string) string { return mode })
-			return nil
+			return printText(modeTable(results, asItIs))
 		},
 	}
 	f := cmd.Flags()
 	f.StringVar(&run, "run", "", "the folder of a training run")
-	f.StringVar(&model, "model", "", "the slab; by default that of the run")
+	slabs.add(f, "the `slab`; by default that of the run")
 	f.StringVar(&source.Data, "data", "", "data set: "+trainer.DataHelp)
 	f.StringVar(&split, "split", "test", "test or train")
 	f.StringVar(&out, "out", "", "the slab to write")
-	f.Float64Var(&loss, "loss", 0.1, "points of accuracy that may be lost against the mode aggregated")
+	f.Float64Var(&maxDrop, "max-accuracy-drop", 0.1, "percentage points of accuracy that adaptive may lose against aggregated")
+	oldNames(f, map[string]string{"loss": "max-accuracy-drop"})
 	f.BoolVar(&asJSON, "json", false, "print the scores as JSON")
 	return required(cmd, "out")
 }

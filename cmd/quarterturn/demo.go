@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net"
 	"os"
 	"path/filepath"
@@ -21,7 +22,13 @@ func demoCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Train on the built-in data, compare the modes, check parity, serve the page",
-		Args:  cobra.NoArgs,
+		Long: "Train a small net and a baseline beside it on built-in pictures of clothes, evaluate every mode, write the\n" +
+			"slab, check that native Go and the sandboxed module compute the same bits, and serve the page. It takes about a\n" +
+			"minute on two cores, once it is built.",
+		Example: "  quarterturn demo\n" +
+			"  quarterturn demo --addr 127.0.0.1:0 --out try\n" +
+			"  quarterturn demo --no-serve",
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return demo(cmd.Context(), out, addr, noServe)
 		},
@@ -67,14 +74,17 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	if err != nil {
 		return err
 	}
-	note("\non the %d test images, after equal numbers of steps (a step of SLA takes %d views of each image):", d.Test.Len(), model.Views())
-	modeTable(append(plain, results...), func(mode string) string {
+	table := modeTable(append(plain, results...), func(mode string) string {
 		if mode == plain[0].Mode {
 			return "baseline (a net of its own)"
 		}
 		return "sla+sd, " + mode
 	})
-	note("the slab recommends %s, by its %d validation images\n", model.Recommended, model.Metrics[0].N)
+	note("")
+	if err := printText(fmt.Sprintf("On the %d test images, after equal numbers of steps (a step of SLA takes %d views of each image):\n%s"+
+		"The slab recommends %s, by its %d validation images.\n\n", d.Test.Len(), model.Views(), table, model.Recommended, model.Metrics[0].N)); err != nil {
+		return err
+	}
 
 	text, err := json.MarshalIndent(map[string]scores{
 		"baseline": evalResult(plain), "sla+sd": evalResult(results),
@@ -97,7 +107,9 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	if !r.Equal {
 		return errors.New("native and wazero differ: " + r.Difference)
 	}
-	note("wrote %s (%d KB); native and wazero give the same bits on %d images: %.16s...", slabName, len(slab)/1024, r.Images, r.Targets[0].Digest)
+	if err := printText(fmt.Sprintf("Wrote %s (%d KB). Native and wazero compute the same bits on %d images: %.16s...\n", slabName, len(slab)/1024, r.Images, r.Targets[0].Digest)); err != nil {
+		return err
+	}
 	note("done in %.0f s", time.Since(start).Seconds())
 	if noServe {
 		return nil

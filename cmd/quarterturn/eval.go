@@ -10,18 +10,27 @@ import (
 )
 
 func evalCommand() *cobra.Command {
-	var models []string
+	var slabs slabArgs
 	var split string
 	var source trainer.Source
 	var limit int
 	var confusion string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "eval --model F --data D",
-		Short: "Score every mode of a slab on a data set",
-		Long:  "Score every mode of a slab on a data set. With --model given more than once, the slabs are an ensemble:\ntheir probabilities are averaged.",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:   "eval SLAB... --data D",
+		Short: "Evaluate every mode of a slab on a data set",
+		Long: "Evaluate every mode of a slab on a data set: accuracy, mean negative log-likelihood in nats (NLL) and expected\n" +
+			"calibration error over 15 bins (ECE). Several slabs are an ensemble: their probabilities are averaged.",
+		Example: "  quarterturn eval run/model.slab --data fashion-mini\n" +
+			"  quarterturn eval a.slab b.slab --data folder:photos --confusion confusion.svg",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			models, err := slabs.all(args)
+			if err != nil {
+				return err
+			}
+			if len(models) == 0 {
+				return usagef("give a slab, as the first argument or with --model")
+			}
 			var e trainer.Ensemble
 			for _, name := range models {
 				_, m, err := readSlab(name)
@@ -54,23 +63,21 @@ func evalCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(evalResult(results))
 			}
-			note("%s on %d %s images of %s", strings.Join(models, ", "), results[0].N, split, d.Name)
-			modeTable(results, func(mode string) string { return mode })
-			return nil
+			return printText(fmt.Sprintf("%s on %d %s images of %s\n", strings.Join(models, ", "), results[0].N, split, d.Name) + modeTable(results, asItIs))
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&models, "model", nil, "the slab; several are an ensemble")
+	slabs.add(f, "the `slab`; several are an ensemble")
 	f.StringVar(&source.Data, "data", "", "data set: "+trainer.DataHelp)
 	f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
 	f.StringVar(&split, "split", "test", "test or train")
 	f.IntVar(&limit, "limit", 0, "only the first so many images; 0: all")
 	f.StringVar(&confusion, "confusion", "", "draw which classes the recommended mode takes for which into this file, as SVG")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
-	return required(cmd, "model", "data")
+	return required(cmd, "data")
 }
 
-// loadSplit gives a data set and the part of it that is named.
+// loadSplit returns a data set and the part of it that is named.
 func loadSplit(source trainer.Source, split string) (*trainer.Dataset, *trainer.Split, error) {
 	d, err := source.Load()
 	if err != nil {

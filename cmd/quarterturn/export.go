@@ -18,19 +18,25 @@ var encoders = map[string]func(m *format.Model) ([]byte, error){
 }
 
 func exportCommand() *cobra.Command {
+	var slabs slabArgs
 	var out string
 	cmd := &cobra.Command{
-		Use:   "export F --out NAME.onnx|NAME.safetensors",
+		Use:   "export SLAB --out NAME.onnx|NAME.safetensors",
 		Short: "Write the net of a slab for other programs",
 		Long: "Write the net of a slab for other programs: as ONNX, with the normalised image as input and each head's logits\n" +
 			"as an output, or its tensors as safetensors. Preprocessing, transformations and modes stay behind.",
-		Args: cobra.ExactArgs(1),
+		Example: "  quarterturn export model.slab --out model.onnx\n" +
+			"  quarterturn export model.slab --out model.safetensors",
 		RunE: func(_ *cobra.Command, args []string) error {
+			name, err := slabs.only(args)
+			if err != nil {
+				return err
+			}
 			encode, ok := encoders[filepath.Ext(out)]
 			if !ok {
 				return usagef("--out %q: want a name that ends in .onnx or .safetensors", out)
 			}
-			_, m, err := readSlab(args[0])
+			_, m, err := readSlab(name)
 			if err != nil {
 				return err
 			}
@@ -45,6 +51,7 @@ func exportCommand() *cobra.Command {
 			return nil
 		},
 	}
+	slabs.add(cmd.Flags(), "the `slab`")
 	cmd.Flags().StringVar(&out, "out", "", "the file to write")
 	return required(cmd, "out")
 }

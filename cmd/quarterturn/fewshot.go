@@ -12,7 +12,9 @@ import (
 func fewshotCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "fewshot",
-		Short: "Tell classes apart that a net was not trained on, by a few images of each",
+		Short: "Tell apart classes that a net was not trained on, from a few images of each",
+		Example: "  quarterturn fewshot train --data omniglot:data --out run\n" +
+			"  quarterturn fewshot eval run/model.slab --data omniglot-new:data --shot 1",
 	}
 	cmd.AddCommand(fewshotTrainCommand(), fewshotEvalCommand())
 	return cmd
@@ -20,10 +22,10 @@ func fewshotCommand() *cobra.Command {
 
 // episodeFlags are the flags of an episode.
 func episodeFlags(f *pflag.FlagSet, e *trainer.Episode, queries int) {
-	f.StringVar(&e.Head, "head", "proto", "proto: an image is compared with the means of the classes, as galleries do; ridge: ridge regression on the images shown")
-	f.IntVar(&e.Way, "way", 5, "classes an episode")
-	f.IntVar(&e.Shot, "shot", 5, "images of each that are shown")
-	f.IntVar(&e.Queries, "queries", queries, "images of each that are classified")
+	f.StringVar(&e.Head, "head", "proto", "proto: compare an image with the means of the classes, as galleries do (prototypical networks, Snell et al. 2017); ridge: ridge regression on the support images (Bertinetto et al. 2019)")
+	f.IntVar(&e.Way, "way", 5, "classes in an episode")
+	f.IntVar(&e.Shot, "shot", 5, "support images of each class")
+	f.IntVar(&e.Queries, "queries", queries, "query images of each class, which are classified")
 }
 
 func fewshotTrainCommand() *cobra.Command {
@@ -38,10 +40,12 @@ func fewshotTrainCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "train --data D --out RUN",
 		Short: "Train a net in episodes and write RUN/model.slab",
-		Long: "Train a net in episodes: of some classes a few images each are shown, and it learns to classify others by them.\n" +
-			"A fifth of the classes is held out to choose the epoch by. RUN is a folder as of train, and goes on with\n" +
-			"train --resume RUN. The slab knows the classes that were trained on; others are shown to it in a gallery.\n\n" +
-			"Data sets: " + trainer.DataHelp,
+		Long: "Train a net in episodes: each shows a few support images of some classes, and the net learns to classify query\n" +
+			"images by them. A fifth of the classes is held out to choose the best epoch. RUN is a folder as train makes it;\n" +
+			"resume it with train --resume RUN. The slab knows the classes it was trained on; enrol others in a gallery.\n\n" +
+			"Data sets:\n" + dataSets(),
+		Example: "  quarterturn fewshot train --data omniglot:data --out run --shot 1\n" +
+			"  quarterturn fewshot train --data folder:things --out run --net resnet12 --head ridge",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return device.train(cmd.Context(), asJSON, func(d *trainer.Device) (*trainer.Folder, error) {
@@ -51,27 +55,42 @@ func fewshotTrainCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	runFlags(f, &source, &out, &c)
-	episodeFlags(f, &e, 5)
-	f.StringVar(&c.Method, "method", c.Method, "sla: joint classes of class and transformation; baseline: the upright view alone")
-	f.IntVar(&c.Epochs, "epochs", c.Epochs, "epochs")
-	f.IntVar(&episodes, "episodes", 100, "episodes an epoch")
-	device = addDeviceFlags(f)
-	f.BoolVar(&asJSON, "json", false, "print the scores on the classes held out as JSON")
+	group(f, "Episodes", func(f *pflag.FlagSet) {
+		episodeFlags(f, &e, 5)
+		f.IntVar(&episodes, "episodes", 100, "episodes in an epoch")
+	})
+	group(f, "Method", func(f *pflag.FlagSet) {
+		f.StringVar(&c.Method, "method", c.Method, "sla: joint labels of class and view; baseline: the upright view alone")
+	})
+	group(f, "Optimisation", func(f *pflag.FlagSet) {
+		f.IntVar(&c.Epochs, "epochs", c.Epochs, "number of epochs")
+	})
+	group(f, "Run", func(f *pflag.FlagSet) {
+		device = addDeviceFlags(f)
+		f.BoolVar(&asJSON, "json", false, "print the scores on the held-out classes as JSON")
+	})
 	return required(cmd, "data", "out")
 }
 
 func fewshotEvalCommand() *cobra.Command {
-	var model, split string
+	var slabs slabArgs
+	var split string
 	var source trainer.Source
 	var asJSON bool
 	f := trainer.FewShot{}
 	eval := &cobra.Command{
-		Use:   "eval --model F --data D",
-		Short: "Score a slab in episodes of new classes",
-		Long: "Score a slab in episodes: of some classes a few images each are shown, and others are classified by how alike\n" +
-			"their views are to the views of those, or by ridge regression on them. With the upright view alone, and with all of the slab's views.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Use:   "eval SLAB --data D",
+		Short: "Evaluate a slab in episodes of new classes",
+		Long: "Evaluate a slab in episodes: each shows a few support images of some classes, and query images are classified by\n" +
+			"how similar their views are to those of the support images, or by ridge regression on them. Printed with a 95 %\n" +
+			"confidence interval, for the upright view alone and for all of the slab's views.",
+		Example: "  quarterturn fewshot eval model.slab --data omniglot-new:data --way 5 --shot 1\n" +
+			"  quarterturn fewshot eval model.slab --data folder:things --head ridge --json",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			model, err := slabs.only(args)
+			if err != nil {
+				return err
+			}
 			_, m, err := readSlab(model)
 			if err != nil {
 				return err
@@ -91,21 +110,20 @@ func fewshotEvalCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(estimates)
 			}
-			note("%s on %d-way %d-shot episodes of %s, %d of them", model, f.Way, f.Shot, d.Name, f.Episodes)
-			note("  %-6s %9s %8s", "views", "accuracy", "±")
+			text := fmt.Sprintf("%s on %d-way %d-shot episodes of %s, %d of them\n  %-6s %9s %8s\n", model, f.Way, f.Shot, d.Name, f.Episodes, "views", "accuracy", "±")
 			for _, e := range estimates {
-				note("  %-6d %8.2f%% %8.2f", e.Views, 100*e.Accuracy, 100*e.Interval)
+				text += fmt.Sprintf("  %-6d %8.2f%% %8.2f\n", e.Views, 100*e.Accuracy, 100*e.Interval)
 			}
-			return nil
+			return printText(text)
 		},
 	}
 	flags := eval.Flags()
-	flags.StringVar(&model, "model", "", "the slab")
+	slabs.add(flags, "the `slab`")
 	flags.StringVar(&source.Data, "data", "", "data set: "+trainer.DataHelp)
 	flags.StringVar(&split, "split", "test", "test or train")
 	episodeFlags(flags, &f.Episode, 15)
 	flags.IntVar(&f.Episodes, "episodes", 600, "episodes")
-	flags.IntVar(&f.Seed, "seed", 1, "seed of what is drawn")
+	flags.IntVar(&f.Seed, "seed", 1, "random seed")
 	flags.BoolVar(&asJSON, "json", false, "print the estimates as JSON")
-	return required(eval, "model", "data")
+	return required(eval, "data")
 }

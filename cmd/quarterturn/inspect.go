@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -13,24 +12,29 @@ import (
 )
 
 func inspectCommand() *cobra.Command {
+	var slabs slabArgs
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "inspect F",
+		Use:   "inspect SLAB",
 		Short: "Describe a slab: manifest and tensors",
-		Args:  cobra.ExactArgs(1),
+		Example: "  quarterturn inspect model.slab\n" +
+			"  quarterturn inspect model.slab --json | jq .labels",
 		RunE: func(_ *cobra.Command, args []string) error {
-			slab, m, err := readSlab(args[0])
+			name, err := slabs.only(args)
+			if err != nil {
+				return err
+			}
+			slab, m, err := readSlab(name)
 			if err != nil {
 				return err
 			}
 			if asJSON {
-				_, err := fmt.Printf("%s\n", m.AppendJSON(nil))
-				return err
+				return printText(string(m.AppendJSON(nil)) + "\n")
 			}
-			_, err = os.Stdout.WriteString(describe(m, len(slab)))
-			return err
+			return printText(describe(m, len(slab)))
 		},
 	}
+	slabs.add(cmd.Flags(), "the `slab`")
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the description as JSON")
 	return cmd
 }
@@ -89,12 +93,17 @@ func describe(m *format.Model, size int) string {
 }
 
 func verifyCommand() *cobra.Command {
-	return &cobra.Command{
-		Use:   "verify F",
-		Short: "Check a slab's integrity and run its self-test",
-		Args:  cobra.ExactArgs(1),
+	var slabs slabArgs
+	cmd := &cobra.Command{
+		Use:     "verify SLAB",
+		Short:   "Check a slab's integrity and run its self-test",
+		Example: "  quarterturn verify model.slab",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			slab, m, err := readSlab(args[0])
+			name, err := slabs.only(args)
+			if err != nil {
+				return err
+			}
+			slab, m, err := readSlab(name)
 			if err != nil {
 				return err
 			}
@@ -102,16 +111,17 @@ func verifyCommand() *cobra.Command {
 			for _, e := range []host.Engine{host.Native, host.Wazero} {
 				c, err := host.Open(ctx, slab, host.WithEngine(e), host.WithPoolSize(1))
 				if err != nil {
-					return fmt.Errorf("%s: %w", args[0], err)
+					return fmt.Errorf("%s: %w", name, err)
 				}
 				err = c.Verify(ctx)
 				c.Close(ctx)
 				if err != nil {
-					return fmt.Errorf("%s, %s: %w", args[0], e, err)
+					return fmt.Errorf("%s, %s: %w", name, e, err)
 				}
 			}
-			_, err = fmt.Printf("%s is whole, and its self-test gives %x natively and in the module\n", args[0], m.SelfTest.Digest)
-			return err
+			return printText(fmt.Sprintf("%s is whole; its self-test digest is %x, natively and in the module\n", name, m.SelfTest.Digest))
 		},
 	}
+	slabs.add(cmd.Flags(), "the `slab`")
+	return cmd
 }

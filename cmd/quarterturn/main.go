@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
 	"strings"
 	"syscall"
 
@@ -41,34 +42,73 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	started := false // whether the command line made sense
-	root := &cobra.Command{
-		Use:   "quarterturn",
-		Short: "Train image classifiers by self-supervised label augmentation, and run them anywhere",
-		Long: "Quarterturn turns labelled images into a small classifier, packed as one file, a slab,\n" +
-			"that gives the same bits in a browser tab, in Node, in a Go service and natively.\n\n" +
-			"Begin with: quarterturn demo",
-		Version:           strings.TrimPrefix(trainer.Tool, "quarterturn "),
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: true},
-	}
-	fewshot := fewshotCommand()
-	root.AddCommand(demoCommand(), trainCommand(), newCommand(), evalCommand(), calibrateCommand(), fewshot, predictCommand(), inspectCommand(),
-		verifyCommand(), exportCommand(), parityCommand(), benchCommand(), reproduceCommand(), serveCommand(), scoreCommand())
-	for _, c := range append(root.Commands(), fewshot.Commands()...) {
+	root := rootCommand()
+	each(root, func(c *cobra.Command) {
 		if f := c.RunE; f != nil {
 			c.RunE = func(cmd *cobra.Command, args []string) error {
 				started = true
+				detail("%s %s, %s/%s, %d processors", root.Name(), root.Version, runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0))
 				return f(cmd, args)
 			}
 		}
-	}
+	})
 	root.SetArgs(args)
 	err := root.ExecuteContext(ctx)
 	if err != nil && !started {
 		return usageError{err}
 	}
 	return err
+}
+
+// rootCommand returns the whole command line.
+func rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "quarterturn",
+		Short: "Train image classifiers by self-supervised label augmentation, and run them anywhere",
+		Long: "Quarterturn turns labelled images into a small classifier, packed as one file, a slab, that\n" +
+			"computes the same bits in a browser tab, in Node, in a Go service and natively.\n\n" +
+			"Start with: quarterturn demo\n\n" +
+			"Commands that work on a slab take it as their first argument or with --model. Results go to\n" +
+			"standard output, progress and logs to standard error; --json prints the result, and nothing\n" +
+			"else, as JSON. No output is coloured, with or without NO_COLOR; on a terminal a progress bar\n" +
+			"is drawn, unless TERM is dumb.\n\n" +
+			"Exit status: 0, done; 1, failed, with the reason in one line on standard error; 2, the command\n" +
+			"line is wrong and nothing was done.",
+		Example: "  quarterturn demo\n" +
+			"  quarterturn train --data folder:photos --size 64 --out run\n" +
+			"  quarterturn predict run/model.slab picture.png",
+		Version:       strings.TrimPrefix(trainer.Tool, "quarterturn "),
+		SilenceErrors: true,
+		SilenceUsage:  true,
+	}
+	root.SetUsageTemplate(withSections(root.UsageTemplate()))
+	root.PersistentFlags().BoolVarP(&quiet, "quiet", "q", false, "results and errors only: no progress, no notes")
+	root.PersistentFlags().BoolVarP(&verbose, "verbose", "v", false, "more about what is done; serve logs every request")
+	root.MarkFlagsMutuallyExclusive("quiet", "verbose")
+	for _, g := range []struct {
+		id, title string
+		commands  []*cobra.Command
+	}{
+		{"train", "Train:", []*cobra.Command{demoCommand(), trainCommand(), calibrateCommand(), fewshotCommand(), newCommand(), reproduceCommand()}},
+		{"use", "Use:", []*cobra.Command{predictCommand(), scoreCommand(), serveCommand(), exportCommand()}},
+		{"check", "Check:", []*cobra.Command{evalCommand(), inspectCommand(), verifyCommand(), parityCommand(), benchCommand()}},
+	} {
+		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})
+		for _, c := range g.commands {
+			c.GroupID = g.id
+		}
+		root.AddCommand(g.commands...)
+	}
+	root.AddCommand(manCommand())
+	return root
+}
+
+// each calls f for every command below c.
+func each(c *cobra.Command, f func(*cobra.Command)) {
+	for _, sub := range c.Commands() {
+		f(sub)
+		each(sub, f)
+	}
 }
 
 // required marks flags without which a command makes no sense.

@@ -105,8 +105,11 @@ func TestBadInput(t *testing.T) {
 		want string
 	}{
 		{"frobnicate", 2, `unknown command "frobnicate"`},
-		{"predict @picture.png", 2, `required flag(s) "model" not set`},
-		{"predict --model @tiny.slab", 2, "requires at least 1 arg"},
+		{"predict", 2, "give a slab, as the first argument or with --model"},
+		{"predict --model @a --model @b @picture.png", 2, "this command takes one slab"},
+		{"verify @tiny.slab @plain.slab", 2, `unexpected argument`},
+		{"eval --model @tiny.slab @plain.slab --data fashion-mini", 2, `the slabs were given with --model`},
+		{"predict --model @tiny.slab", 2, "give at least one image, after the slab"},
 		{"predict --model @tiny.slab --fast @picture.png", 2, "unknown flag: --fast"},
 		{"predict --model @none.slab @picture.png", 1, "none.slab: no such file"},
 		{"predict --model @cut.slab @picture.png", 1, "corrupt slab"},
@@ -129,7 +132,7 @@ func TestBadInput(t *testing.T) {
 		{"fewshot train --data fashion-mini", 2, `required flag(s) "out" not set`},
 		{"train --data fashion-mini --out @new --device tpu", 2, `device "tpu": want cpu, cuda or auto`},
 		{"train --data omniglot:@none --out @lines", 1, "images_background_small1.zip"},
-		{"calibrate --out @lines", 2, "give --run, or --model and --data"},
+		{"calibrate --out @lines", 2, "give --run, or a slab and --data"},
 		{"calibrate --run @none --out @lines", 1, "holds no run"},
 		{"calibrate --model @plain.slab --data fashion-mini --out @lines", 1, "needs a joint and a distilled head"},
 		{"train --out @lines --data fashion-mini --loss hinge", 1, `loss "hinge": want ce, cb-rw, cb-focal or ldam`},
@@ -228,8 +231,8 @@ func TestInspectAndVerify(t *testing.T) {
 func TestLongTailAndCalibrate(t *testing.T) {
 	at := folder(t)
 	out := filepath.Join(t.TempDir(), "run")
-	if _, stderr, code := runCommand(t, "train", "--data", "fashion-mini", "--out", out, "--net", "resnet8w8",
-		"--epochs", "1", "--batch", "16", "--imbalance", "10", "--loss", "ldam", "--drw"); code != 0 || strings.Count(stderr, "many ") != 3 {
+	if stdout, stderr, code := runCommand(t, "train", "--data", "fashion-mini", "--out", out, "--net", "resnet8w8",
+		"--epochs", "1", "--batch", "16", "--imbalance", "10", "--loss", "ldam", "--drw"); code != 0 || strings.Count(stdout, "many ") != 3 {
 		t.Fatalf("exit code %d, %s", code, stderr)
 	}
 	slab := filepath.Join(out, "adaptive.slab")
@@ -242,8 +245,8 @@ func TestLongTailAndCalibrate(t *testing.T) {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
 	}
 	picture := filepath.Join(out, "picture.svg")
-	_, stderr, code = runCommand(t, "eval", "--model", slab, "--data", "fashion-mini", "--limit", "100", "--confusion", picture)
-	if b, err := os.ReadFile(picture); err != nil || code != 0 || !strings.Contains(string(b), "Ankle boot") || !strings.Contains(stderr, "adaptive") {
+	stdout, stderr, code = runCommand(t, "eval", "--model", slab, "--data", "fashion-mini", "--limit", "100", "--confusion", picture)
+	if b, err := os.ReadFile(picture); err != nil || code != 0 || !strings.Contains(string(b), "Ankle boot") || !strings.Contains(stdout, "adaptive") {
 		t.Errorf("exit code %d, %q, %v, %.100s", code, stderr, err, b)
 	}
 }

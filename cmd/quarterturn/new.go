@@ -13,7 +13,9 @@ func newCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "new --net NET --out F",
 		Short: "Write the slab of an untrained net, to see what it takes in time and memory",
-		Args:  cobra.NoArgs,
+		Example: "  quarterturn new --net resnet32 --size 64 --classes 100 --out untrained.slab\n" +
+			"  quarterturn bench untrained.slab",
+		Args: cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
 			channels := 3
 			if grey {
@@ -34,9 +36,9 @@ func newCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&net, "net", "", "as train has it, for example resnet32")
-	f.IntVar(&size, "size", 32, "side of its input")
-	f.BoolVar(&grey, "grey", false, "a grey input, not a coloured one")
+	f.StringVar(&net, "net", "", "the net, as for train, for example resnet32")
+	f.IntVar(&size, "size", 32, "side of the input, in pixels")
+	f.BoolVar(&grey, "grey", false, "greyscale input")
 	f.IntVar(&classes, "classes", 10, "number of classes")
 	f.IntVar(&seed, "seed", 1, "seed of the weights")
 	f.StringVar(&out, "out", "", "the slab to write")

@@ -4,13 +4,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer"
 )
 
@@ -21,8 +21,32 @@ func printJSON(v any) error {
 	return e.Encode(v)
 }
 
-// note writes a line for people to standard error.
-func note(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+// quiet and verbose are set by -q and -v, before a command runs.
+var quiet, verbose bool
+
+// printText writes a result for people to standard output.
+func printText(text string) error {
+	_, err := os.Stdout.WriteString(text)
+	return err
+}
+
+// note writes a line of progress to standard error, unless -q was given.
+func note(format string, args ...any) {
+	if !quiet {
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
+	}
+}
+
+// warn writes a line that even -q lets through: about something that went wrong, though
+// the command goes on.
+func warn(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+
+// detail writes a line to standard error if -v was given.
+func detail(format string, args ...any) {
+	if verbose {
+		fmt.Fprintf(os.Stderr, format+"\n", args...)
+	}
+}
 
 // A progress is a bar on a terminal and nothing elsewhere, where whoever uses
 // it prints lines instead. Its methods may be called from several goroutines.
@@ -32,10 +56,10 @@ type progress struct {
 	total int
 }
 
-// set moves the bar; another total begins another bar. What becomes of a
-// terminal that is gone matters to nobody.
+// set moves the bar; another total begins another bar. Errors of writing to a terminal
+// are ignored: it may be gone while the work goes on.
 func (p *progress) set(n, total int, what string) {
-	if !onTerminal() {
+	if quiet || !onTerminal() {
 		return
 	}
 	p.mu.Lock()
@@ -58,25 +82,20 @@ func (p *progress) clear() {
 	}
 }
 
-var onTerminal = sync.OnceValue(func() bool { return term.IsTerminal(int(os.Stderr.Fd())) })
+// onTerminal says whether standard error is a terminal that can redraw a line.
+var onTerminal = sync.OnceValue(func() bool {
+	return os.Getenv("TERM") != "dumb" && term.IsTerminal(int(os.Stderr.Fd()))
+})
 
-// modeTable prints what the modes scored.
-func modeTable(scores []trainer.Score, name func(mode string) string) {
-	note("  %-28s %9s %7s %6s %7s", "mode", "accuracy", "NLL", "ECE", "passes")
+// modeTable returns a table of what the modes scored.
+func modeTable(scores []trainer.Score, name func(mode string) string) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "  %-28s %9s %7s %6s %7s\n", "mode", "accuracy", "NLL", "ECE", "passes")
 	for _, x := range scores {
-		note("  %-28s %8.2f%% %7.3f %6.3f %7.4g", name(x.Mode), 100*x.Accuracy, x.NLL, x.ECE, x.Passes)
+		fmt.Fprintf(&b, "  %-28s %8.2f%% %7.3f %6.3f %7.4g\n", name(x.Mode), 100*x.Accuracy, x.NLL, x.ECE, x.Passes)
 	}
+	return b.String()
 }
 
-// readSlab reads a slab's bytes and the model in them.
-func readSlab(name string) ([]byte, *format.Model, error) {
-	b, err := os.ReadFile(name)
-	if err != nil {
-		return nil, nil, err
-	}
-	m, err := format.Decode(b)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", name, err)
-	}
-	return b, m, nil
-}
+// asItIs names a mode in a table of one slab.
+func asItIs(mode string) string { return mode }

@@ -16,15 +16,23 @@ import (
 )
 
 func parityCommand() *cobra.Command {
-	var model, dir string
+	var slabs slabArgs
+	var dir string
 	var targets []string
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "parity --model F",
+		Use:   "parity SLAB",
 		Short: "Run a slab on every target and compare the bits",
-		Args:  cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			slab, _, err := readSlab(model)
+		Long: "Run a slab on every target, in every mode, and compare the logits bit for bit. If one differs, the first layer\n" +
+			"that does is named. A target that is missing is an error; leave it out of --targets.",
+		Example: "  quarterturn parity model.slab\n" +
+			"  quarterturn parity model.slab --targets native,wazero --images photos",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			name, err := slabs.only(args)
+			if err != nil {
+				return err
+			}
+			slab, _, err := readSlab(name)
 			if err != nil {
 				return err
 			}
@@ -48,11 +56,11 @@ func parityCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&model, "model", "", "the slab")
+	slabs.add(f, "the `slab`")
 	f.StringVar(&dir, "images", "", "a folder of images; by default built-in ones of many sizes")
 	f.StringSliceVar(&targets, "targets", parity.Targets, "the targets to compare")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
-	return required(cmd, "model")
+	return cmd
 }
 
 func printParity(r *parity.Report) error {
@@ -65,7 +73,7 @@ func printParity(r *parity.Report) error {
 		fmt.Printf("%-20s %s%s\n", t.Name, t.Digest, mark)
 	}
 	if r.Equal {
-		fmt.Printf("\nall %d targets gave the same bits\n", len(r.Targets))
+		fmt.Printf("\nall %d targets computed the same bits\n", len(r.Targets))
 	}
 	return nil
 }

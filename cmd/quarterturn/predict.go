@@ -13,14 +13,25 @@ import (
 )
 
 func predictCommand() *cobra.Command {
-	var model, modeName string
+	var slabs slabArgs
+	var modeName string
 	var top int
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "predict --model F IMAGE...",
+		Use:   "predict SLAB IMAGE...",
 		Short: "Classify image files, a line each",
-		Args:  cobra.MinimumNArgs(1),
+		Long: "Classify image files, a line each. An image that cannot be read is reported on standard error, the others are\n" +
+			"classified, and the exit status is 1.",
+		Example: "  quarterturn predict model.slab cat.png dog.jpg\n" +
+			"  quarterturn predict model.slab --mode aggregated --top 3 --json *.png",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			model, args, err := slabs.one(args)
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return usagef("give at least one image, after the slab")
+			}
 			mode, err := sla.ParseMode(modeName)
 			if err != nil {
 				return usageError{err}
@@ -49,7 +60,7 @@ func predictCommand() *cobra.Command {
 					if len(args) == 1 {
 						return err
 					}
-					note("%v", err) // and go on with the others
+					warn("%v", err) // and go on with the others
 					failed++
 					continue
 				}
@@ -64,11 +75,11 @@ func predictCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&model, "model", "", "the slab")
+	slabs.add(f, "the `slab`")
 	f.StringVar(&modeName, "mode", "auto", "auto, baseline, single, aggregated, distilled or adaptive")
 	f.IntVar(&top, "top", 5, "how many classes to name")
 	f.BoolVar(&asJSON, "json", false, "print a JSON object a line")
-	return required(cmd, "model")
+	return cmd
 }
 
 func printPrediction(name string, p *host.Prediction, asJSON bool) error {

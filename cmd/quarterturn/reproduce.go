@@ -16,7 +16,7 @@ func reproduceCommand() *cobra.Command {
 	var out string
 	var folders experiments.Folders
 	long := "Train what a table of docs/results.md lists, evaluate it, and print the table. Every run is a folder under\n" +
-		"--out; what is there is not done again, and after a stop the same command goes on.\n\nExperiments:\n"
+		"--out; finished runs are not repeated, and after a stop the same command resumes.\n\nExperiments:\n"
 	for _, e := range experiments.All(experiments.Folders{}) {
 		long += fmt.Sprintf("  %-15s %s\n", e.Name, e.About)
 	}
@@ -24,7 +24,9 @@ func reproduceCommand() *cobra.Command {
 		Use:   "reproduce NAME --out DIR",
 		Short: "Run an experiment of docs/results.md and print its table",
 		Long:  long,
-		Args:  cobra.ExactArgs(1),
+		Example: "  quarterturn reproduce fashion-mini --out runs\n" +
+			"  quarterturn reproduce cifar10 --cifar10 data/cifar-10-batches-bin --out runs",
+		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			all := experiments.All(folders)
 			i := slices.IndexFunc(all, func(e experiments.Experiment) bool { return e.Name == args[0] })

@@ -14,18 +14,27 @@ import (
 )
 
 func scoreCommand() *cobra.Command {
-	var model, modeName, shardName, out string
+	var slabs slabArgs
+	var modeName, shardName, out string
 	var top int
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "score --model F --out FILE.jsonl [--shard I/N] PATH...",
-		Short: "Classify every image of folders and tar files, a line each",
+		Use:   "score SLAB --out FILE.jsonl [--shard I/N] PATH...",
+		Short: "Classify many images in a batch: all of folders and tar files, a line each",
+		Example: "  quarterturn score model.slab --out all.jsonl photos more.tar\n" +
+			"  quarterturn score model.slab --out part2.jsonl --shard 2/8 photos",
 		Long: "Classify every image of folders and tar files (not compressed) into a file of JSON lines, sorted by the images'\n" +
-			"names. A stopped run goes on when the same command is given again. An image that cannot be read gets a line that\n" +
+			"names. A stopped run resumes when the same command is given again. An image that cannot be read gets a line that\n" +
 			"says so. With --shard 2/8 only the second of eight parts is done, chosen by the names; the parts put together and\n" +
 			"sorted (LC_ALL=C sort) are byte for byte what one run writes.",
-		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			model, args, err := slabs.one(args)
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return usagef("give at least one folder, tar file or image, after the slab")
+			}
 			mode, err := sla.ParseMode(modeName)
 			if err != nil {
 				return usageError{err}
@@ -57,7 +66,7 @@ func scoreCommand() *cobra.Command {
 			})
 			bar.clear()
 			if ctx.Err() != nil {
-				return errors.New("stopped; the same command goes on")
+				return errors.New("stopped; the same command resumes")
 			}
 			if err != nil {
 				return err
@@ -71,11 +80,11 @@ func scoreCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&model, "model", "", "the slab")
+	slabs.add(f, "the `slab`")
 	f.StringVar(&out, "out", "", "the file to write")
 	f.StringVar(&shardName, "shard", "1/1", "which part of how many")
 	f.StringVar(&modeName, "mode", "auto", "auto, baseline, single, aggregated, distilled or adaptive")
 	f.IntVar(&top, "top", 5, "how many classes to name")
 	f.BoolVar(&asJSON, "json", false, "print what was done as JSON")
-	return required(cmd, "model", "out")
+	return required(cmd, "out")
 }

@@ -34,7 +34,6 @@ type serveOptions struct {
 	addr      string
 	cert, key string
 	pprof     bool
-	verbose   bool
 	workers   int
 	queue     int
 	timeout   time.Duration
@@ -42,16 +41,23 @@ type serveOptions struct {
 
 func serveCommand() *cobra.Command {
 	var s serveOptions
+	var chosen slabArgs
 	cmd := &cobra.Command{
-		Use:   "serve [--model F]",
+		Use:   "serve [SLAB...]",
 		Short: "Serve a page that classifies in the browser, and classify over HTTP",
 		Long: "Serve a page that classifies pictures in the browser, with slabs of yours, of which a visitor chooses one, or\n" +
 			"else with one that comes with the program and knows the ten classes of CIFAR-10.\n\n" +
 			"The first slab also classifies here: POST an image to /v1/classify, with ?mode=.. and ?top=.. as you like; GET\n" +
 			"/v1/model, /v1/openapi.json, /healthz and /metrics (Prometheus). SIGHUP reads the first slab again and drops no\n" +
 			"request; SIGTERM and Ctrl-C let those under way end.",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Example: "  quarterturn serve\n" +
+			"  quarterturn serve run/model.slab --addr 0.0.0.0:8080\n" +
+			"  curl --data-binary @picture.png 'http://127.0.0.1:8080/v1/classify?mode=aggregated&top=3'",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			var err error
+			if s.models, err = chosen.all(args); err != nil {
+				return err
+			}
 			if (s.cert == "") != (s.key == "") {
 				return usageError{errors.New("--tls-cert and --tls-key go together")}
 			}
@@ -74,7 +80,7 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringArrayVar(&s.models, "model", nil, "a slab, several times for several; without it, the one that comes with the program")
+	chosen.add(f, "a `slab`, several times for several; without it, the one that comes with the program")
 	f.StringVar(&s.addr, "addr", defaultAddress, "address to listen on")
 	f.StringVar(&s.cert, "tls-cert", "", "serve https with this certificate")
 	f.StringVar(&s.key, "tls-key", "", "and this key")
@@ -82,7 +88,6 @@ func serveCommand() *cobra.Command {
 	f.IntVar(&s.queue, "queue", 64, "requests that may wait; more are answered with 429")
 	f.DurationVar(&s.timeout, "timeout", 10*time.Second, "time for an answer; then 504")
 	f.BoolVar(&s.pprof, "pprof", false, "profiles at /debug/pprof/")
-	f.BoolVar(&s.verbose, "verbose", false, "log every request to classify")
 	return cmd
 }
 
@@ -102,8 +107,10 @@ func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [
 		return err
 	}
 	level := slog.LevelInfo
-	if s.verbose {
+	if verbose {
 		level = slog.LevelDebug
+	} else if quiet {
+		level = slog.LevelWarn
 	}
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
 	classifier, err := s.open(ctx, slabs[0])

@@ -20,11 +20,16 @@ func trainCommand() *cobra.Command {
 	var asJSON bool
 	var device *deviceFlags
 	cmd := &cobra.Command{
-		Use:   "train --data D --out RUN | --resume RUN",
-		Short: "Train a net and write RUN/model.slab, or go on with a run that stopped",
-		Long: "Train a net. RUN is a new folder for model.slab, config.json, metrics.jsonl,\ncurves.svg and the checkpoint.\n" +
-			"A run that was stopped, by Ctrl-C or otherwise, goes on with --resume RUN as if nothing had happened.\n\n" +
-			"Data sets: " + trainer.DataHelp,
+		Use:   "train (--data D --out RUN | --resume RUN)",
+		Short: "Train a net and write RUN/model.slab, or resume a run that stopped",
+		Long: "Train a net. RUN is a new folder for model.slab, config.json, metrics.jsonl, curves.svg and the checkpoint.\n" +
+			"A run that was stopped, by Ctrl-C or otherwise, resumes with --resume RUN as if it had never stopped.\n\n" +
+			"Data sets:\n" + dataSets(),
+		Example: "  quarterturn train --data fashion-mini --out run\n" +
+			"  quarterturn train --data folder:photos --size 64 --net resnet20 --epochs 40 --out run\n" +
+			"  quarterturn train --data cifar10:data --method baseline --out baseline\n" +
+			"  quarterturn train --data cifar10:data --imbalance 100 --loss ldam --drw --out tail\n" +
+			"  quarterturn train --resume run",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if resume == "" && (source.Data == "" || out == "") {
@@ -34,8 +39,8 @@ func trainCommand() *cobra.Command {
 				if resume == "" {
 					return trainer.Start(out, source, c, d)
 				}
-				if other := changed(cmd.Flags(), "resume", "json", "device", "tf32"); other != "" {
-					return nil, usagef("--resume goes on with the settings of the run; leave out --%s", other)
+				if other := changed(cmd.Flags(), "resume", "json", "device", "tf32", "quiet", "verbose"); other != "" {
+					return nil, usagef("--resume keeps the settings of the run; leave out --%s", other)
 				}
 				return trainer.Resume(resume, d)
 			})
@@ -43,46 +48,67 @@ func trainCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	runFlags(f, &source, &out, &c)
-	f.StringVar(&resume, "resume", "", "go on with the run in this folder")
-	f.StringVar(&c.Method, "method", c.Method, "baseline, da, mt, sla or sla+sd")
-	f.BoolVar(&c.SumViews, "sum-views", false, "sum the joint loss over the transformations instead of taking the mean")
-	f.BoolVar(&c.StageHeads, "stage-heads", false, "joint heads behind every stage, for training alone")
-	f.IntVar(&c.Epochs, "epochs", c.Epochs, "passes over the training images")
-	f.IntVar(&c.Batch, "batch", c.Batch, "images a step")
-	f.StringVar(&c.Mix, "mix", "", "mix images and labels in pairs: mixup or cutmix")
-	f.Float64Var(&c.MixAlpha, "mix-alpha", c.MixAlpha, "alpha of the mixture's Beta distribution")
-	f.Float64Var(&c.Smoothing, "label-smoothing", 0, "share of a label spread over all classes")
-	f.StringVar(&c.Loss, "loss", "", "ce (default), or for classes of unequal numbers of images cb-rw, cb-focal or ldam")
-	f.BoolVar(&c.Deferred, "drw", false, "weigh rare classes more, in the last fifth of the run")
-	f.Float64Var(&c.Temperature, "temperature", c.Temperature, "temperature of the self-distillation")
-	f.Float64Var(&c.Beta, "beta", c.Beta, "weight of the distilled head's cross-entropy")
-	f.Float64Var(&c.Imbalance, "imbalance", 0, "make the classes a long tail: the first has so many times the images of the last; 0: as they are")
-	device = addDeviceFlags(f)
-	f.BoolVar(&asJSON, "json", false, "print the test metrics as JSON")
+	group(f, "Run", func(f *pflag.FlagSet) {
+		f.StringVar(&resume, "resume", "", "resume the run in this folder")
+		device = addDeviceFlags(f)
+		f.BoolVar(&asJSON, "json", false, "print the test metrics as JSON")
+	})
+	group(f, "Data", func(f *pflag.FlagSet) {
+		f.Float64Var(&c.Imbalance, "imbalance", 0, "make the classes a long tail: the first has this many times the images of the last; 0: as they are")
+		f.StringVar(&c.Mix, "mix", "", "mix images and labels in pairs: mixup or cutmix")
+		f.Float64Var(&c.MixAlpha, "mix-alpha", c.MixAlpha, "alpha of the mixture's Beta distribution")
+	})
+	group(f, "Method", func(f *pflag.FlagSet) {
+		f.StringVar(&c.Method, "method", c.Method, "baseline: one view, class labels; da: data augmentation, every view with the class label; "+
+			"mt: multi-task, and a head that predicts the view; sla: joint labels of class and view; sla+sd: and a head that is taught what the views agree on")
+		f.BoolVar(&c.SumViews, "sum-views", false, "sum the joint loss over the views instead of averaging it")
+		f.BoolVar(&c.StageHeads, "stage-heads", false, "joint heads behind every stage, for training only")
+		f.Float64Var(&c.Temperature, "temperature", c.Temperature, "temperature of the self-distillation")
+		f.Float64Var(&c.Beta, "beta", c.Beta, "weight of the distilled head's cross-entropy")
+	})
+	group(f, "Loss", func(f *pflag.FlagSet) {
+		f.StringVar(&c.Loss, "loss", "", "ce (default), or for classes of unequal size cb-rw, cb-focal or ldam")
+		f.BoolVar(&c.Deferred, "drw", false, "deferred re-weighting: weight rare classes more, in the last fifth of the run")
+		f.Float64Var(&c.Smoothing, "label-smoothing", 0, "share of a label that is spread over all classes")
+	})
+	group(f, "Optimisation", func(f *pflag.FlagSet) {
+		f.IntVar(&c.Epochs, "epochs", c.Epochs, "passes over the training images")
+		f.IntVar(&c.Batch, "batch", c.Batch, "images in a batch")
+	})
 	return cmd
 }
 
 // runFlags are the flags of training in batches and in episodes.
 func runFlags(f *pflag.FlagSet, source *trainer.Source, out *string, c *trainer.Config) {
-	f.StringVar(&source.Data, "data", "", "data set, see above")
-	f.StringVar(&source.Name, "name", "", "what the slab calls the data set; empty: its kind, or its folder's name")
-	f.IntVar(&source.Size, "size", 0, "side to which the images of a folder are resized; 0: 32")
-	f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
-	f.StringVar(out, "out", "", "folder of the run")
-	f.StringVar(&c.Transform, "transform", c.Transform, "transformations: rotation, rotation2, color, color3, or a product such as rotation2xcolor3")
-	f.StringVar(&c.Net, "net", c.Net, "resnet8, resnet14, resnet20, resnet32 ..., with a width as in resnet8w32, with 1x1 shortcuts as in resnet8p; resnet18; conv4 and resnet12, the nets of few-shot learning, with a width as in conv4w32")
-	f.StringVar(&c.Serve, "serve", c.Serve, "mode that the slab recommends and that decides which epoch is kept; auto: the cheapest within 0.2 points of the best")
-	f.Float64Var(&c.Rate, "lr", c.Rate, "peak learning rate")
-	f.StringVar(&c.Schedule, "schedule", c.Schedule, "course of the learning rate: one-cycle, cosine or step")
-	f.Float64Var(&c.Momentum, "momentum", c.Momentum, "momentum")
-	f.BoolVar(&c.Nesterov, "nesterov", false, "Nesterov's momentum")
-	f.Float64Var(&c.Decay, "weight-decay", c.Decay, "weight decay")
-	f.BoolVar(&c.DecayWeights, "decay-weights-only", false, "no weight decay on normalisation and biases")
-	f.Float64Var(&c.Clip, "clip", 0, "scale gradients down to this norm; 0: never")
-	f.Float64Var(&c.Average, "ema", 0, "keep running averages of the weights, with this decay a step (as 0.999), and serve those; 0: none")
-	f.StringVar(&c.Augment, "augment", c.Augment, "none, or a list of "+trainer.AugmentHelp)
-	f.IntVar(&c.Seed, "seed", c.Seed, "seed of everything random")
-	f.IntVar(&c.TrainPerClass, "train-per-class", 0, "use so many training images of each class; 0: all")
+	group(f, "Run", func(f *pflag.FlagSet) {
+		f.StringVar(out, "out", "", "folder of the run")
+		f.IntVar(&c.Seed, "seed", c.Seed, "random seed")
+	})
+	group(f, "Data", func(f *pflag.FlagSet) {
+		f.StringVar(&source.Data, "data", "", "data set, see above")
+		f.StringVar(&source.Name, "name", "", "what the slab calls the data set; empty: its kind, or its folder's name")
+		f.IntVar(&source.Size, "size", 0, "side in pixels that the images of a folder are resized to; 0: 32")
+		f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
+		f.IntVar(&c.TrainPerClass, "train-per-class", 0, "use at most this many training images of each class; 0: all")
+		f.StringVar(&c.Augment, "augment", c.Augment, "none, or a list of "+trainer.AugmentHelp)
+	})
+	group(f, "Method", func(f *pflag.FlagSet) {
+		f.StringVar(&c.Transform, "transform", c.Transform, "views: rotation, rotation2, color, color3, or a product such as rotation2xcolor3")
+		f.StringVar(&c.Serve, "serve", c.Serve, "mode that the slab recommends and that decides which epoch is kept; auto: the cheapest within 0.2 points of the best")
+	})
+	group(f, "Net", func(f *pflag.FlagSet) {
+		f.StringVar(&c.Net, "net", c.Net, "resnet8, resnet14, resnet20, resnet32 ..., with a width as in resnet8w32, with 1x1 shortcuts as in resnet8p; resnet18; conv4 and resnet12, the nets of few-shot learning, with a width as in conv4w32")
+	})
+	group(f, "Optimisation", func(f *pflag.FlagSet) {
+		f.Float64Var(&c.Rate, "lr", c.Rate, "peak learning rate")
+		f.StringVar(&c.Schedule, "schedule", c.Schedule, "learning rate schedule: one-cycle, cosine or step")
+		f.Float64Var(&c.Momentum, "momentum", c.Momentum, "momentum")
+		f.BoolVar(&c.Nesterov, "nesterov", false, "Nesterov momentum")
+		f.Float64Var(&c.Decay, "weight-decay", c.Decay, "weight decay")
+		f.BoolVar(&c.DecayWeights, "decay-weights-only", false, "no weight decay on normalisation and biases")
+		f.Float64Var(&c.Clip, "clip", 0, "clip the norm of all gradients together to this; 0: never")
+		f.Float64Var(&c.Average, "ema", 0, "exponential moving average of the weights, with this decay per step (such as 0.999), which the slab gets; 0: none")
+	})
 }
 
 // changed names a flag that was given and is not one of those allowed.
@@ -100,14 +126,14 @@ func changed(flags *pflag.FlagSet, allowed ...string) (name string) {
 
 func train(ctx context.Context, f *trainer.Folder, asJSON bool) error {
 	if f.Step() > 0 {
-		note("going on with %s at step %d of %d", f.Dir, f.Step(), f.Steps())
+		note("resuming %s at step %d of %d", f.Dir, f.Step(), f.Steps())
 	}
 	announce(f.Data, f.Config)
 	r := &reporter{}
 	model, results, err := f.Run(ctx, r.event, r.tested)
 	r.bar.clear()
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("stopped at step %d of %d; go on with: quarterturn train --resume %s", f.Step(), f.Steps(), f.Dir)
+		return fmt.Errorf("stopped at step %d of %d; resume with: quarterturn train --resume %s", f.Step(), f.Steps(), f.Dir)
 	}
 	if err != nil {
 		return err
@@ -116,15 +142,15 @@ func train(ctx context.Context, f *trainer.Folder, asJSON bool) error {
 	if asJSON {
 		return printJSON(evalResult(results))
 	}
-	modeTable(results, func(mode string) string { return mode })
+	text := modeTable(results, asItIs)
 	if f.Config.Imbalance > 1 {
-		note("  by the number of training images, a third of the classes each:")
+		text += "  by the number of training images, a third of the classes each:\n"
 		for i := range results {
 			many, medium, few := results[i].Accuracies(f.Counts())
-			note("  %-28s many %.2f%%, medium %.2f%%, few %.2f%%", results[i].Mode, 100*many, 100*medium, 100*few)
+			text += fmt.Sprintf("  %-28s many %.2f%%, medium %.2f%%, few %.2f%%\n", results[i].Mode, 100*many, 100*medium, 100*few)
 		}
 	}
-	return nil
+	return printText(text)
 }
 
 func announce(d *trainer.Dataset, c trainer.Config) {
