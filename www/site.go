@@ -1,25 +1,33 @@
-// Package www embeds the npm package and the demo page, and serves the page.
+// Package www embeds the npm package and the page, and serves the page or writes it
+// as a folder for a static host.
 package www
 
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"io/fs"
+	"maps"
 	"net/http"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
-	"sync"
+	"time"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/wasm/module"
 )
 
-// Files holds the JavaScript package, the page, and the runners of the parity
-// check and of the benchmark.
+// Files holds, in the folders of the repository, the npm package (quarterturn/), the
+// page (page/) and the runners of the parity check (parity/) and of the benchmark in
+// Node (bench/). The module itself is in package wasm/module.
 //
-//go:embed *.js *.html *.css *.svg parity bench/node.js
+//go:embed quarterturn page parity bench/node.js
 var Files embed.FS
 
 // Model is the slab that is served when none is named; models/README.md says what
@@ -34,7 +42,7 @@ type Sample struct {
 	Label string
 }
 
-// ContentType gives the media type of a file by its name. Go's own table
+// ContentType returns the media type of a file by its name. Go's own table
 // depends on the machine.
 func ContentType(name string) string {
 	switch path.Ext(name) {
@@ -56,21 +64,13 @@ func ContentType(name string) string {
 	return "application/octet-stream"
 }
 
-var gzipped = sync.OnceValue(func() []byte {
-	var b bytes.Buffer
-	w, _ := gzip.NewWriterLevel(&b, gzip.BestCompression) // the level is a valid one
-	w.Write(module.WASM)                                  // a bytes.Buffer takes everything
-	w.Close()
-	return b.Bytes()
-})
-
 // A Shown model is one that the page offers.
 type Shown struct {
 	Slab    []byte
 	Samples []Sample
 }
 
-// What /models.json says of a model.
+// What models.json says of a model.
 type listed struct {
 	Src     string          `json:"src"`
 	Name    string          `json:"name"`
@@ -89,11 +89,26 @@ type listedSample struct {
 	Label string `json:"label"`
 }
 
-// Handler serves the page for some models, the first of which it shows at first:
-// the files of this package, the module, /models.json, and the slabs and samples
-// it lists. The first slab is /model.slab.
-func Handler(models []Shown) (http.Handler, error) {
-	files := map[string][]byte{"quarterturn.wasm": module.WASM}
+// Site returns the files of the page for some models, by their paths: the page at the
+// root, the npm package and its module in quarterturn/, models.json, and the slabs and
+// samples it lists. All addresses in them are relative, so any host serves them, at any
+// path. The page shows the first model, model.slab, at first. It fails with the errors
+// of format.Decode if a slab is not one.
+func Site(models []Shown) (map[string][]byte, error) {
+	files := map[string][]byte{"quarterturn/quarterturn.wasm": module.WASM}
+	for _, folder := range []string{"page", "quarterturn"} {
+		err := fs.WalkDir(Files, folder, func(name string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			b, err := Files.ReadFile(name)
+			files[strings.TrimPrefix(name, "page/")] = b
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
 	list := []listed{}
 	for i, shown := range models {
 		m, err := format.Decode(shown.Slab)
@@ -121,6 +136,56 @@ func Handler(models []Shown) (http.Handler, error) {
 	if files["models.json"], err = json.Marshal(list); err != nil {
 		return nil, err
 	}
+	files["offline.js"], err = worker(files)
+	return files, err
+}
+
+// worker returns the service worker of a site: the script of the page, behind a
+// constant with the site's files and a name that changes with any of them.
+func worker(files map[string][]byte) ([]byte, error) {
+	h := sha256.New()
+	build := struct {
+		ID    string   `json:"id"`
+		Files []string `json:"files"`
+	}{}
+	for _, name := range slices.Sorted(maps.Keys(files)) {
+		sum := sha256.Sum256(files[name])
+		fmt.Fprintf(h, "%x %s\n", sum, name)
+		switch path.Ext(name) {
+		case ".ts", ".md": // of the package, not of the page
+			continue
+		}
+		if name != "offline.js" && name != "quarterturn/package.json" {
+			build.Files = append(build.Files, name)
+		}
+	}
+	build.ID = hex.EncodeToString(h.Sum(nil)[:8])
+	text, err := json.Marshal(build)
+	return slices.Concat([]byte("const BUILD = "), text, []byte(";\n"), files["offline.js"]), err
+}
+
+// A served file, with what its headers say.
+type served struct {
+	plain, gzip []byte
+	tag         string
+}
+
+// Handler serves the files of Site: index.html at /.
+func Handler(models []Shown) (http.Handler, error) {
+	site, err := Site(models)
+	if err != nil {
+		return nil, err
+	}
+	files := map[string]served{}
+	for name, b := range site {
+		sum := sha256.Sum256(b)
+		f := served{plain: b, tag: hex.EncodeToString(sum[:12])}
+		switch path.Ext(name) {
+		case ".wasm", ".js", ".css", ".html", ".json":
+			f.gzip = compress(b)
+		}
+		files[name] = f
+	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
@@ -131,31 +196,39 @@ func Handler(models []Shown) (http.Handler, error) {
 		if name == "" {
 			name = "index.html"
 		}
-		b, ok := files[name]
+		f, ok := files[name]
 		if !ok {
-			if b, err := Files.ReadFile(name); err == nil {
-				write(w, r, name, b)
-				return
-			}
 			http.NotFound(w, r)
 			return
 		}
-		if name == "quarterturn.wasm" && strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") {
-			w.Header().Set("Content-Encoding", "gzip")
-			b = gzipped()
+		h := w.Header()
+		h.Set("Content-Type", ContentType(name))
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("Cache-Control", "no-cache") // ask again, and be told that nothing changed
+		b, tag := f.plain, f.tag
+		if f.gzip != nil {
+			h.Set("Vary", "Accept-Encoding")
+			if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") && r.Header.Get("Range") == "" {
+				h.Set("Content-Encoding", "gzip")
+				h.Set("Content-Length", strconv.Itoa(len(f.gzip)))
+				b, tag = f.gzip, f.tag+"-gzip"
+			}
 		}
-		write(w, r, name, b)
+		h.Set("Etag", `"`+tag+`"`)
+		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(b))
 	}), nil
 }
 
-func write(w http.ResponseWriter, r *http.Request, name string, b []byte) {
-	h := w.Header()
-	h.Set("Content-Type", ContentType(name))
-	h.Set("Content-Length", strconv.Itoa(len(b)))
-	h.Set("Content-Security-Policy", "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Cache-Control", "no-cache")
-	if r.Method == http.MethodGet {
-		w.Write(b) // a client that is gone cannot be told
-	}
+// The policy of the page: its own files, pictures that are dropped or taught, and the
+// module, which has to be compiled.
+const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; object-src 'none'; " +
+	"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+
+func compress(b []byte) []byte {
+	var out bytes.Buffer
+	w, _ := gzip.NewWriterLevel(&out, gzip.BestCompression) // the level is a valid one
+	w.Write(b)                                              // a bytes.Buffer takes everything
+	w.Close()
+	return out.Bytes()
 }

@@ -1,13 +1,21 @@
 package www
 
 import (
+	"bytes"
+	"compress/gzip"
+	"encoding/json"
 	"fmt"
+	"io"
+	"net/http/httptest"
 	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/wasm/module"
 )
 
 // The slab that comes with the program gives the bits it was sealed with, and its
@@ -36,5 +44,99 @@ func TestModelAndItsCard(t *testing.T) {
 		if !strings.Contains(string(card), w) {
 			t.Errorf("the card does not say %q", w)
 		}
+	}
+}
+
+// The npm package numbers the modes and names the module's exports as package wasm does.
+func TestPackageKnowsTheModule(t *testing.T) {
+	guest, err := Files.ReadFile("quarterturn/guest.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := regexp.MustCompile(`export const modes = \[(.*)\];`).FindStringSubmatch(string(guest))
+	if list == nil {
+		t.Fatal("guest.js lists no modes")
+	}
+	for i, name := range strings.Split(strings.ReplaceAll(list[1], "'", ""), ", ") {
+		if mode := sla.Mode(i); mode.String() != name {
+			t.Errorf("mode %d is %s there, %s here", i, name, mode)
+		}
+	}
+	exports := regexp.MustCompile(`'(qt_\w+)'`).FindAllStringSubmatch(string(guest), -1)
+	if len(exports) < 10 {
+		t.Fatalf("guest.js calls %v", exports)
+	}
+	for _, e := range exports {
+		if !bytes.Contains(module.WASM, []byte(e[1])) {
+			t.Errorf("the module has no %s", e[1])
+		}
+	}
+}
+
+// The page serves under any path, and its service worker keeps all of it.
+func TestSite(t *testing.T) {
+	files, err := Site([]Shown{{Slab: Model, Samples: []Sample{{PNG: []byte("png"), Label: "cat"}}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var build struct{ Files []string }
+	line, _, _ := strings.Cut(strings.TrimPrefix(string(files["offline.js"]), "const BUILD = "), ";\n")
+	if err := json.Unmarshal([]byte(line), &build); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range []string{"index.html", "page.js", "quarterturn/quarterturn.js", "quarterturn/quarterturn.wasm", "models.json", "model.slab", "samples/1-1.png"} {
+		if _, ok := files[name]; !ok || !slices.Contains(build.Files, name) {
+			t.Errorf("%s is missing", name)
+		}
+	}
+	for _, name := range build.Files {
+		if _, ok := files[name]; !ok {
+			t.Errorf("the service worker asks for %s, which is not there", name)
+		}
+	}
+	other, err := Site([]Shown{{Slab: Model}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if bytes.Equal(files["offline.js"], other["offline.js"]) {
+		t.Error("two builds have the same service worker")
+	}
+}
+
+func TestHandler(t *testing.T) {
+	h, err := Handler([]Shown{{Slab: Model}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	get := func(method, path, encoding, tag string) *httptest.ResponseRecorder {
+		r := httptest.NewRequest(method, path, nil)
+		r.Header.Set("Accept-Encoding", encoding)
+		r.Header.Set("If-None-Match", tag)
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		return w
+	}
+	w := get("GET", "/quarterturn/quarterturn.wasm", "", "")
+	if w.Code != 200 || !bytes.Equal(w.Body.Bytes(), module.WASM) || w.Header().Get("Content-Type") != "application/wasm" {
+		t.Errorf("%d %v", w.Code, w.Header())
+	}
+	w = get("GET", "/quarterturn/quarterturn.wasm", "gzip", "")
+	r, err := gzip.NewReader(w.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := io.ReadAll(r); err != nil || !bytes.Equal(b, module.WASM) {
+		t.Errorf("%v, %d bytes", err, len(b))
+	}
+	if again := get("GET", "/quarterturn/quarterturn.wasm", "gzip", w.Header().Get("Etag")); again.Code != 304 {
+		t.Errorf("asked again: %d", again.Code)
+	}
+	for path, want := range map[string]int{"/": 200, "/page.css": 200, "/../go.mod": 404, "/page/page.css": 404, "/quarterturn/": 404} {
+		if w := get("GET", path, "", ""); w.Code != want {
+			t.Errorf("%s: %d", path, w.Code)
+		}
+	}
+	if w := get("POST", "/", "", ""); w.Code != 405 {
+		t.Errorf("POST: %d", w.Code)
 	}
 }

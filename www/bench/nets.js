@@ -4,7 +4,7 @@ import { execFileSync } from 'node:child_process';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { Guest } from '../guest.js';
+import { Guest } from '../quarterturn/guest.js';
 
 export const root = fileURLToPath(new URL('../..', import.meta.url));
 const quarterturn = (...args) => execFileSync('go', ['run', './cmd/quarterturn', ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });

@@ -4,12 +4,12 @@
 
 import { readFileSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { Guest } from './guest.js';
+import { Guest } from '../quarterturn/guest.js';
 
-const file = (name) => readFileSync(new URL(name, import.meta.url));
+const file = (name) => readFileSync(new URL(`../${name}`, import.meta.url));
 const [width, height] = process.argv.slice(2).map(Number);
 const image = { data: file('image.rgba'), width, height };
-const bytes = file('quarterturn.wasm');
+const bytes = file('quarterturn/quarterturn.wasm');
 const slab = file('model.slab');
 const begin = performance.now();
 const module = new WebAssembly.Module(bytes);

@@ -5,7 +5,7 @@ import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
-import { Guest } from '../guest.js';
+import { Guest } from '../quarterturn/guest.js';
 import { start } from './engines.js';
 
 const [name, dir] = process.argv.slice(2);

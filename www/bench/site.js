@@ -4,7 +4,7 @@
 //   npm run page              makes it and serves it here
 //   npm run page -- OUTDIR    makes it
 
-import { copyFileSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { copyFileSync, cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { basename, extname, join, normalize } from 'node:path';
@@ -32,8 +32,9 @@ async function make(dir) {
   const here = (name) => fileURLToPath(new URL(name, import.meta.url));
   for (const name of ['page.js', 'worker.js', 'engines.js']) copy(here(name), name);
   copy(here('page.html'), 'index.html');
-  for (const name of ['guest.js', 'errors.js', 'wasi.js', 'page.css']) copy(here(`../${name}`), name);
-  copy(join(root, 'wasm/module/quarterturn.wasm'), 'quarterturn.wasm');
+  copy(here('../page/page.css'), 'page.css');
+  cpSync(here('../quarterturn'), join(dir, 'quarterturn'), { recursive: true });
+  copy(join(root, 'wasm/module/quarterturn.wasm'), 'quarterturn/quarterturn.wasm');
   for (const peer of PEERS) {
     const scalar = peer.startsWith('onnxruntime-web-scalar') ? 'scalar/' : '';
     copy(here(`node_modules/${peer}`), `peers/${scalar}${basename(peer)}`);

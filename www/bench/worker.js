@@ -9,8 +9,8 @@ const bytes = async (url) => {
 };
 const load = {
   async guest() {
-    const { Guest } = await import('./guest.js');
-    return Guest.start(await WebAssembly.compile(await bytes('quarterturn.wasm')));
+    const { Guest } = await import('./quarterturn/guest.js');
+    return Guest.start(await WebAssembly.compile(await bytes('quarterturn/quarterturn.wasm')));
   },
   tfjs() {
     self.importScripts(`${peers}tf-core.min.js`, `${peers}tf-backend-wasm.min.js`);

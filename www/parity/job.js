@@ -28,13 +28,17 @@ export function runJob(guest, slab, job) {
     const classes = Math.min(10, images.length);
     const sums = [];
     images.slice(0, 2 * classes).forEach((image, i) => {
-      const directions = guest.features(image);
+      guest.image(image);
+      const directions = guest.features();
       if (i < classes) sums.push(directions);
       else directions.forEach((v, k) => { sums[i - classes][k] += v; });
     });
     const gallery = new Float32Array(classes * sums[0].length);
     sums.forEach((sum, i) => gallery.set(sum, i * sum.length));
-    for (const image of images) parts.push(guest.match(image, gallery).logits);
+    for (const image of images) {
+      guest.image(image);
+      parts.push(guest.match(gallery).logits);
+    }
   }
   const out = new Uint8Array(parts.reduce((n, p) => n + p.byteLength, 0));
   let to = 0;

@@ -1,14 +1,14 @@
 // Runs job.bin in Node with the module for the GOOS named on the command line.
 
 import { readFileSync, writeSync } from 'node:fs';
-import { Guest } from './guest.js';
+import { Guest } from '../quarterturn/guest.js';
 import { runJob } from './job.js';
 
-const file = (name) => readFileSync(new URL(name, import.meta.url));
+const file = (name) => readFileSync(new URL(`../${name}`, import.meta.url));
 
 async function start(goos) {
-  if (goos === 'wasip1') return Guest.start(new WebAssembly.Module(file('quarterturn.wasm')));
-  await import('./wasm_exec.js'); // defines Go
+  if (goos === 'wasip1') return Guest.start(new WebAssembly.Module(file('quarterturn/quarterturn.wasm')));
+  await import('../wasm_exec.js'); // defines Go
   const go = new globalThis.Go();
   const { instance } = await WebAssembly.instantiate(file('quarterturn-js.wasm'), go.importObject);
   go.run(instance); // never settles: the program stays

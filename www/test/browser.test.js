@@ -1,15 +1,15 @@
 // The package in Chromium, without the page.
 
 import assert from 'node:assert/strict';
-import { readFileSync } from 'node:fs';
+import { readFileSync, readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
 import { browserOptions } from './chromium.js';
 import { host, info, sha256, slab, wasm } from './helper.js';
-import { load } from '../quarterturn.js';
+import { load } from '../quarterturn/node.js';
 import { png } from './png.js';
 
-const own = new Set(['quarterturn.js', 'worker.js', 'guest.js', 'wasi.js', 'errors.js', 'fetch.js', 'pixels.js']);
+const own = new Set(readdirSync(new URL('../quarterturn/', import.meta.url)));
 const image = { data: Uint8Array.from({ length: 4 * 40 * 31 }, (_, i) => (i % 4 === 3 ? 255 : (i * 2654435761) >>> 24)), width: 40, height: 31 };
 let server;
 let browser;
@@ -22,7 +22,7 @@ before(async () => {
     if (name === 'quarterturn.wasm') return wasm;
     if (name === 'model.slab') return slab;
     if (name === 'image.png') return png(image);
-    return own.has(name) && readFileSync(new URL(`../${name}`, import.meta.url));
+    return own.has(name) && readFileSync(new URL(`../quarterturn/${name}`, import.meta.url));
   });
   browser = await chromium.launch(browserOptions);
   page = await browser.newPage();
@@ -137,7 +137,7 @@ test('two at once do not mix, and closing one leaves the other', async () => {
     a.close();
     const error = await waiting;
     await b.classify(image);
-    b[Symbol.dispose]();
+    b.close();
     return { same, error };
   });
   assert.equal(same, true);
@@ -174,6 +174,5 @@ test('10,000 pictures and 100 times open and close take no more memory', async (
     return { before, after };
   });
   assert.equal(after, before);
-  for (let i = 0; i < 100 && page.workers().length > 0; i++) await page.waitForTimeout(50);
-  assert.equal(page.workers().length, 0);
+  while (page.workers().length > 0) await page.workers()[0]?.waitForEvent('close', { timeout: 10000 });
 });

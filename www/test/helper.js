@@ -2,29 +2,31 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
 
-const root = fileURLToPath(new URL('../..', import.meta.url));
+const fixture = process.env.QUARTERTURN_FIXTURE;
+if (!fixture) throw new Error('run the tests by `npm test -- FILE`, which makes what they share');
 
+/** A folder of this test file's own. */
 export const dir = mkdtempSync(join(tmpdir(), 'quarterturn-test-'));
 process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
 
-const command = join(dir, 'quarterturn');
-execFileSync('go', ['build', '-o', command, './cmd/quarterturn'], { cwd: root, stdio: 'inherit' });
+const command = join(fixture, 'quarterturn');
 
-/** Runs the command and gives its standard output. */
+/** Runs the command; returns its standard output. */
 export const quarterturn = (...args) => execFileSync(command, args, { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
 
-quarterturn('train', '--data', 'fashion-mini', '--out', join(dir, 'run'), '--net', 'resnet8w8',
-  '--epochs', '1', '--batch', '16', '--train-per-class', '20');
-export const slabFile = join(dir, 'run', 'model.slab');
+/** The package as npm would install it. */
+export const installed = join(fixture, 'dist/quarterturn');
+export const tarball = join(fixture, 'dist', readdirSync(join(fixture, 'dist')).find((f) => f.endsWith('.tgz')));
+export const slabFile = join(fixture, 'run', 'model.slab');
 export const slab = new Uint8Array(readFileSync(slabFile));
-export const wasm = new Uint8Array(readFileSync(join(root, 'wasm/module/quarterturn.wasm')));
+export const wasm = new Uint8Array(readFileSync(join(installed, 'quarterturn.wasm')));
 export const info = JSON.parse(quarterturn('inspect', slabFile, '--json'));
 
 /** What native Go says about an image file, by mode. */
@@ -36,7 +38,7 @@ export function native(image) {
 
 export const sha256 = (array) => createHash('sha256').update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength)).digest('hex');
 
-/** Starts `quarterturn serve` for two models; gives its address and a way to stop it. */
+/** Starts `quarterturn serve` for two models; returns its address and a way to stop it. */
 export async function serve() {
   const colour = fileURLToPath(new URL('../models/cifar10.slab', import.meta.url));
   const server = spawn(command, ['serve', '--model', slabFile, '--model', colour, '--addr', '127.0.0.1:0'], { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -49,8 +51,8 @@ export async function serve() {
 
 const types = { '.html': 'text/html', '.js': 'text/javascript', '.css': 'text/css', '.json': 'application/json', '.wasm': 'application/wasm', '.svg': 'image/svg+xml' };
 
-/** Serves files under /some/where/, as a static host does that allows little: get(name, query) gives the bytes. */
-export async function host(get) {
+/** Serves files under /some/where/, as a static host does that allows little: get(name, query) returns the bytes. */
+export async function host(get, policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'") {
   const server = createServer(async (request, response) => {
     const { pathname, search } = new URL(request.url, 'http://localhost');
     const path = decodeURIComponent(pathname);
@@ -63,7 +65,8 @@ export async function host(get) {
     response.writeHead(200, {
       'content-type': types[extname(name)] ?? 'application/octet-stream',
       'content-length': body.length,
-      'content-security-policy': "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'",
+      'access-control-allow-origin': '*',
+      ...(policy && { 'content-security-policy': policy }),
     }).end(body);
   });
   await new Promise((listening) => server.listen(0, '127.0.0.1', listening));

@@ -39,20 +39,21 @@ func startNode(ctx context.Context, slab []byte, img *image.NRGBA) (runner, erro
 	if n.dir, err = os.MkdirTemp("", "quarterturn-bench-"); err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{"quarterturn.wasm": module.WASM, "model.slab": slab, "image.rgba": img.Pix, "package.json": []byte(`{"type":"module"}`)}
-	for _, name := range []string{"errors.js", "guest.js", "wasi.js", "bench/node.js"} {
-		b, err := www.Files.ReadFile(name)
-		if err != nil {
-			return nil, err
-		}
-		files[filepath.Base(name)] = b
-	}
-	for name, b := range files {
-		if err := os.WriteFile(filepath.Join(n.dir, name), b, 0o600); err != nil {
-			return nil, errors.Join(err, os.RemoveAll(n.dir))
+	err = os.CopyFS(n.dir, www.Files)
+	for name, b := range map[string][]byte{
+		"quarterturn/quarterturn.wasm": module.WASM,
+		"model.slab":                   slab,
+		"image.rgba":                   img.Pix,
+		"package.json":                 []byte(`{"type":"module"}`),
+	} {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(n.dir, name), b, 0o600)
 		}
 	}
-	n.cmd = exec.CommandContext(ctx, program, filepath.Join(n.dir, "node.js"), strconv.Itoa(img.Rect.Dx()), strconv.Itoa(img.Rect.Dy()))
+	if err != nil {
+		return nil, errors.Join(err, os.RemoveAll(n.dir))
+	}
+	n.cmd = exec.CommandContext(ctx, program, filepath.Join(n.dir, "bench", "node.js"), strconv.Itoa(img.Rect.Dx()), strconv.Itoa(img.Rect.Dy()))
 	n.cmd.Stderr = &n.stderr
 	if n.in, err = n.cmd.StdinPipe(); err == nil {
 		var out io.Reader

@@ -21,25 +21,32 @@ import (
 	"github.com/quarterturn/quarterturn/www"
 )
 
-// files gives what a JavaScript target needs, by name.
-func files(j *job) (map[string][]byte, error) {
-	m := map[string][]byte{
-		"quarterturn.wasm":    module.WASM,
-		"quarterturn-js.wasm": gojs.WASM,
-		"wasm_exec.js":        gojs.Exec,
-		"model.slab":          j.slab,
-		"package.json":        []byte(`{"type":"module"}`),
+// folder makes a temporary folder with what a JavaScript target needs: the files of
+// package www, the modules, the slab and the job. The caller removes it.
+func folder(j *job) (string, error) {
+	dir, err := os.MkdirTemp("", "quarterturn-parity-")
+	if err != nil {
+		return "", err
 	}
-	for _, name := range []string{"errors.js", "guest.js", "wasi.js", "parity/job.js", "parity/node.js", "parity/page.html", "parity/page.js"} {
-		b, err := www.Files.ReadFile(name)
-		if err != nil {
-			return nil, err
+	err = os.CopyFS(dir, www.Files)
+	work, jobErr := encodeJob(j)
+	err = errors.Join(err, jobErr)
+	for name, b := range map[string][]byte{
+		"quarterturn/quarterturn.wasm": module.WASM,
+		"quarterturn-js.wasm":          gojs.WASM,
+		"wasm_exec.js":                 gojs.Exec,
+		"model.slab":                   j.slab,
+		"job.bin":                      work,
+		"package.json":                 []byte(`{"type":"module"}`),
+	} {
+		if err == nil {
+			err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
 		}
-		m[strings.TrimPrefix(name, "parity/")] = b
 	}
-	var err error
-	m["job.bin"], err = encodeJob(j)
-	return m, err
+	if err != nil {
+		return "", errors.Join(err, os.RemoveAll(dir))
+	}
+	return dir, nil
 }
 
 // encodeJob writes a job as www/parity/job.js reads it: the length of a JSON
@@ -98,21 +105,12 @@ func node(goos string) target {
 		if err != nil {
 			return nil, errors.New("node is not installed; install it, or leave this target out of --targets")
 		}
-		dir, err := os.MkdirTemp("", "quarterturn-parity-")
+		dir, err := folder(j)
 		if err != nil {
 			return nil, err
 		}
 		defer os.RemoveAll(dir)
-		all, err := files(j)
-		if err != nil {
-			return nil, err
-		}
-		for name, b := range all {
-			if err := os.WriteFile(filepath.Join(dir, name), b, 0o600); err != nil {
-				return nil, err
-			}
-		}
-		cmd := exec.CommandContext(ctx, program, filepath.Join(dir, "node.js"), goos)
+		cmd := exec.CommandContext(ctx, program, filepath.Join(dir, "parity", "node.js"), goos)
 		var stdout, stderr bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &stdout, &stderr
 		if err := cmd.Run(); err != nil {
@@ -143,24 +141,21 @@ func chromium(ctx context.Context, j *job) (*outcome, error) {
 	if program == "" {
 		return nil, errors.New("chromium is not installed; install it, or leave this target out of --targets")
 	}
-	all, err := files(j)
+	dir, err := folder(j)
 	if err != nil {
 		return nil, err
 	}
+	defer os.RemoveAll(dir)
 	type reply struct {
 		b   []byte
 		err error
 	}
 	replies := make(chan reply, 1)
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /{name}", func(w http.ResponseWriter, r *http.Request) {
-		b, ok := all[r.PathValue("name")]
-		if !ok {
-			http.NotFound(w, r)
-			return
-		}
-		w.Header().Set("Content-Type", www.ContentType(r.PathValue("name")))
-		w.Write(b) // a browser that is gone gets no answer; the timeout below tells
+	static := http.FileServer(http.Dir(dir))
+	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
+		w.Header().Set("Content-Type", www.ContentType(r.URL.Path))
+		static.ServeHTTP(w, r)
 	})
 	mux.HandleFunc("POST /{kind}", func(_ http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)
@@ -192,7 +187,7 @@ func chromium(ctx context.Context, j *job) (*outcome, error) {
 	if os.Geteuid() == 0 {
 		args = append(args, "--no-sandbox") // Chromium refuses to run as root otherwise
 	}
-	cmd := exec.CommandContext(ctx, program, append(args, "http://"+listener.Addr().String()+"/page.html")...)
+	cmd := exec.CommandContext(ctx, program, append(args, "http://"+listener.Addr().String()+"/parity/page.html")...)
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
 	cmd.WaitDelay = time.Second

@@ -1,7 +1,7 @@
 // The page: one picture in, every mode's answer out, side by side.
 
 import { setUpCamera, setUpDrawing, setUpFiles } from './inputs.js';
-import { load } from './quarterturn.js';
+import { load } from './quarterturn/quarterturn.js';
 import { costOf, fillTerms, make, milliseconds, modeCard, modelCard, paint, passesOf, percent, sumTable, viewCard } from './render.js';
 
 const $ = (id) => document.getElementById(id);
@@ -53,7 +53,7 @@ async function show(input, what) {
   $('modes').replaceChildren(...results.map((r) => modeCard(info, r, digests[r.mode])));
   const aggregated = results.find((r) => r.mode === 'aggregated');
   if (aggregated) {
-    $('views').replaceChildren(...aggregated.views.map((logits, j) => viewCard(info, logits, j, pixels)));
+    $('views').replaceChildren(...info.transforms.map((_, j) => viewCard(info, aggregated.views, j, pixels)));
     $('sum').replaceChildren(sumTable(info, aggregated));
   }
   showTimes();
@@ -183,6 +183,20 @@ async function verify() {
   fillTerms($('verified'), { 'Computed here': here, 'When it was made': there, Result: here === there ? 'passed: the same bits' : 'failed: other bits' });
 }
 
+/** Keeps the page for when there is no network, and changes to a newer build of it, whole, while nobody uses this one. */
+async function keep() {
+  if (!navigator.serviceWorker) return;
+  const first = !navigator.serviceWorker.controller;
+  const registration = await navigator.serviceWorker.register('offline.js').catch(() => undefined); // without it, the page needs the network
+  const offer = (worker) => worker?.state === 'installed' && !first && !document.body.dataset.digests && worker.postMessage('switch');
+  offer(registration?.waiting);
+  registration?.addEventListener('updatefound', () => {
+    const worker = registration.installing;
+    worker.addEventListener('statechange', () => offer(worker));
+  });
+  navigator.serviceWorker.addEventListener('controllerchange', () => !first && location.reload());
+}
+
 await attempt(async () => {
   const response = await fetch('models.json');
   if (!response.ok) throw new Error(`the list of models cannot be fetched: status ${response.status}`);
@@ -198,6 +212,5 @@ await attempt(async () => {
   setUpDrawing(classify);
   setUpCamera(classify, attempt);
   await inTurn(() => open(models[0], models));
-  // Once visited, the page works without a network.
-  await navigator.serviceWorker?.register('offline.js');
+  await keep();
 });

@@ -5,21 +5,23 @@ import { WASI } from './wasi.js';
 
 const ABI = 1;
 const BAND = 1 << 18; // bytes of an image handed over at once
+const ALL = -1; // as many multiply-adds as a call can be bounded to: 2^32 - 1
 
 /**
  * The inference modes, in the module's numbering, `auto` first.
- * @type {readonly ('auto' | import('./types.js').Mode)[]}
+ * @type {readonly ('auto' | import('./quarterturn.d.ts').Mode)[]}
  */
 export const modes = ['auto', 'baseline', 'single', 'aggregated', 'distilled', 'adaptive'];
 
-/** One instance of the module. After an error with code `crashed` it is of no use. */
+/** One instance of the module. After an error with code `crashed` or `memory` it is of no use. */
 export class Guest {
   #exports;
   #memory;
   #crashOutput;
   #block = 0;
+  #crash;
 
-  /** @param exports the exports of a started instance, and where its last words go. */
+  /** @param exports the exports of a started instance; crashOutput returns what it wrote when it crashed */
   constructor(exports, crashOutput = () => '') {
     this.#exports = exports;
     this.#memory = exports.memory ?? exports.mem; // GOOS=wasip1, GOOS=js
@@ -35,13 +37,21 @@ export class Guest {
    */
   static async start(module) {
     const wasi = new WASI();
-    const instance = await WebAssembly.instantiate(module, { wasi_snapshot_preview1: wasi.imports });
-    wasi.memory = instance.exports.memory;
-    /** @type {any} */ (instance.exports)._initialize();
-    return new Guest(instance.exports, () => wasi.output);
+    let exports;
+    try {
+      ({ exports } = await WebAssembly.instantiate(module, { wasi_snapshot_preview1: wasi.imports }));
+    } catch (cause) {
+      throw new QuarterturnError('module', `what was given as wasm is not Quarterturn's module, or does not start: ${cause.message}`, { cause });
+    }
+    if (!exports.qt_abi || !exports._initialize) throw new QuarterturnError('module', "what was given as wasm is a WebAssembly module, but not Quarterturn's");
+    wasi.memory = /** @type {any} */ (exports.memory);
+    /** @type {any} */ (exports)._initialize();
+    return new Guest(exports, () => wasi.output);
   }
 
+  /** Reads a slab; returns its description, Info. */
   open(slab) {
+    if (slab.length === 0) throw new QuarterturnError('not-slab', 'the model is empty: 0 bytes');
     const pointer = this.#alloc(slab.length);
     new Uint8Array(this.#memory.buffer, pointer, slab.length).set(slab);
     try {
@@ -53,7 +63,7 @@ export class Guest {
     return JSON.parse(new TextDecoder().decode(this.#output()));
   }
 
-  /** Runs the self-test; gives its digest, 32 bytes. */
+  /** Runs the self-test; returns its digest, 32 bytes. */
   verify() {
     this.#do('qt_verify');
     return this.#output();
@@ -80,58 +90,47 @@ export class Guest {
     return new Float32Array(this.#output().buffer);
   }
 
-  /** Classifies an image. */
+  /** Classifies an image: handing it over, and all of its passes. */
   classify(image, mode) {
     this.image(image);
     return this.run(mode);
   }
 
-  /** Classifies the image that was handed over. */
-  run(mode) {
-    return this.#result('qt_run', modeNumber(mode));
+  /**
+   * Classifies the image that was handed over, or goes on with it: for about so many
+   * multiply-adds, by default until it is done.
+   * @returns the result: mode, passes, logits, probabilities (N each), views (passes, N);
+   *   undefined if there is more to do
+   */
+  run(mode, macs = ALL) {
+    return result(this.#step('qt_run', modeNumber(mode), macs));
   }
 
-  /** The directions of an image's views: float32 (M, F). */
-  features(image) {
-    this.image(image);
-    return new Float32Array(this.#finish('qt_features').buffer);
+  /** The directions of the views of the image that was handed over: float32 (M, F), or undefined as of run. */
+  features(macs = ALL) {
+    const out = this.#step('qt_features', macs);
+    return out && new Float32Array(out.buffer);
   }
 
-  /** Classifies an image by a gallery, float32 (classes, M, F). */
-  match(image, gallery) {
-    this.image(image);
+  /** Classifies the image that was handed over by a gallery, float32 (classes, M, F): a result as of run. */
+  match(gallery, macs = ALL) {
     const pointer = this.#alloc(gallery.byteLength);
     new Float32Array(this.#memory.buffer, pointer, gallery.length).set(gallery);
     try {
-      return this.#result('qt_match', pointer, gallery.byteLength);
+      return result(this.#step('qt_match', pointer, gallery.byteLength, macs));
     } finally {
       this.#call('qt_free', pointer);
     }
   }
 
-  /** Calls until there is an output: a call is bounded by multiply-adds, which few models exceed. */
-  #finish(name, ...args) {
-    for (;;) {
-      this.#do(name, ...args, -1);
+  /** The output of a call in steps, bounded by multiply-adds; undefined if there is none yet. */
+  #step(name, ...args) {
+    do {
+      this.#do(name, ...args);
       const out = this.#output();
       if (out.length > 0) return out;
-    }
-  }
-
-  #result(name, ...args) {
-    const out = this.#finish(name, ...args);
-    const [number, passes, classes, views] = new Uint32Array(out.buffer, 0, 4);
-    const floats = (from, n) => new Float32Array(out.buffer.slice(16 + 4 * from, 16 + 4 * (from + n)));
-    const result = {
-      mode: [...modes, 'matched'][number],
-      passes,
-      logits: floats(0, classes),
-      probabilities: floats(classes, classes),
-    };
-    if (views > 0) {
-      result.views = Array.from({ length: views }, (_, j) => floats((2 + j) * classes, classes));
-    }
-    return result;
+    } while (args.at(-1) === ALL); // which few models exceed
+    return undefined;
   }
 
   /** A fingerprint of what every layer makes of the image: BigUint64Array. */
@@ -142,23 +141,27 @@ export class Guest {
 
   #alloc(size) {
     const pointer = this.#call('qt_alloc', size);
-    if (pointer === 0) throw new QuarterturnError('unsupported', `${size} bytes are too many, or none`);
+    if (pointer === 0) throw new QuarterturnError('unsupported', `${size} bytes are too many for the module`);
     return pointer;
   }
 
   #call(name, ...args) {
+    if (this.#crash) throw this.#crash;
     try {
       return this.#exports[name](...args) >>> 0;
     } catch (cause) {
-      const said = this.#crashOutput().trim().split('\n')[0];
-      throw new QuarterturnError('crashed', `the module crashed in ${name}: ${said || cause.message}`, { cause });
+      const said = this.#crashOutput();
+      this.#crash = said.includes('out of memory')
+        ? new QuarterturnError('memory', 'the model needs more memory than it may have; see maxMemory', { cause })
+        : new QuarterturnError('crashed', `the module crashed in ${name}: ${said.trim().split('\n')[0] || cause.message}`, { cause });
+      throw this.#crash;
     }
   }
 
   #do(name, ...args) {
     const code = this.#call(name, ...args);
     if (code !== 0) {
-      throw new QuarterturnError(/** @type {import('./types.js').ErrorCode} */ (codes[code] ?? 'module'), new TextDecoder().decode(this.#output()));
+      throw new QuarterturnError(/** @type {import('./quarterturn.d.ts').ErrorCode} */ (codes[code] ?? 'module'), new TextDecoder().decode(this.#output()));
     }
   }
 
@@ -167,6 +170,20 @@ export class Guest {
     const pointer = this.#call('qt_output');
     return new Uint8Array(this.#memory.buffer, pointer, this.#call('qt_output_len')).slice();
   }
+}
+
+/** Reads a result of the module: uint32 mode, passes, N, views; then float32 logits, probabilities, views. */
+function result(out) {
+  if (!out) return undefined;
+  const [number, passes, classes, views] = new Uint32Array(out.buffer, 0, 4);
+  const floats = (from, n) => new Float32Array(out.buffer.slice(16 + 4 * from, 16 + 4 * (from + n)));
+  return {
+    mode: [...modes, 'matched'][number],
+    passes,
+    logits: floats(0, classes),
+    probabilities: floats(classes, classes),
+    ...(views > 0 && { views: floats(2 * classes, views * classes) }),
+  };
 }
 
 function modeNumber(mode) {

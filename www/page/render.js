@@ -45,8 +45,12 @@ const turnNames = ['as it is', 'a quarter turn', 'a half turn', 'three quarter t
 /** What a view is called. */
 export const viewName = ({ turns, channels }) => turnNames[turns] + (channels.some((c, i) => c !== i) ? `, colours ${channels.join('')}` : '');
 
+/** The logits of view j. */
+const viewOf = ({ labels: { length: n } }, views, j) => views.subarray(j * n, (j + 1) * n);
+
 /** One view, with its vote. */
-export function viewCard(info, logits, j, pixels) {
+export function viewCard(info, views, j, pixels) {
+  const logits = viewOf(info, views, j);
   const transform = info.transforms[j];
   const best = logits.indexOf(Math.max(...logits));
   const sum = logits.reduce((s, v) => s + Math.exp(v - logits[best]), 0);
@@ -63,7 +67,7 @@ export function sumTable(info, { views, logits, top }) {
   const head = make('tr', {}, make('th', { scope: 'col', textContent: 'logit of' }),
     ...info.transforms.map((t) => make('th', { scope: 'col', textContent: viewName(t) })), make('th', { scope: 'col', textContent: 'mean' }));
   const rows = top.slice(0, 3).map(({ label, index }) => make('tr', {}, make('th', { scope: 'row', textContent: label }),
-    ...views.map((v) => make('td', { textContent: number(v[index]), className: v[index] === Math.max(...v) ? 'best' : '' })),
+    ...info.transforms.map((_, j) => viewOf(info, views, j)).map((v) => make('td', { textContent: number(v[index]), className: v[index] === Math.max(...v) ? 'best' : '' })),
     make('td', { textContent: number(logits[index]), className: logits[index] === Math.max(...logits) ? 'best' : '' })));
   return make('table', {}, make('thead', {}, head), make('tbody', {}, ...rows));
 }

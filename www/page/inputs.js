@@ -1,6 +1,6 @@
 // The ways a picture comes to the page. Each gives it to take(input, what).
 
-import { pixelsOf } from './pixels.js';
+import { pixelsOf } from './quarterturn/pixels.js';
 
 const $ = (id) => document.getElementById(id);
 

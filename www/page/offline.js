@@ -1,0 +1,41 @@
+// The page's service worker: once visited, the page works without a network.
+//
+// One cache holds one build: it is filled whole when the worker is installed, or the
+// worker is not installed, and it is the only place where a page of that build reads
+// from. A newer build waits until the page asks for it (page.js) or its last tab is
+// closed, so that files of two builds never meet. What is not a file of the build goes
+// to the network, as if there were no worker.
+//
+// Package www puts `const BUILD = { id, files }` before this file.
+
+/* global BUILD */
+const PREFIX = `quarterturn ${self.registration.scope} `;
+const CACHE = PREFIX + BUILD.id;
+const address = (name) => new URL(name === 'index.html' ? './' : name, self.registration.scope).href;
+const own = new Set(BUILD.files.map(address));
+
+self.addEventListener('install', (event) => event.waitUntil((async () => {
+  const cache = await caches.open(CACHE);
+  try {
+    await cache.addAll([...own].map((url) => new Request(url, { cache: 'no-cache' })));
+  } catch (error) {
+    await caches.delete(CACHE);
+    throw error;
+  }
+})()));
+
+self.addEventListener('activate', (event) => event.waitUntil((async () => {
+  for (const name of await caches.keys()) if (name.startsWith(PREFIX) && name !== CACHE) await caches.delete(name);
+  await self.clients.claim();
+})()));
+
+self.addEventListener('message', ({ data }) => data === 'switch' && self.skipWaiting());
+
+self.addEventListener('fetch', (event) => {
+  const { request } = event;
+  const url = new URL(request.url);
+  if (request.mode === 'navigate') url.search = ''; // the page is the same, whatever a link to it carries
+  url.hash = '';
+  if (request.method !== 'GET' || !own.has(url.href)) return;
+  event.respondWith((async () => await (await caches.open(CACHE)).match(url.href) ?? fetch(request))());
+});

@@ -1,0 +1,53 @@
+// A loaded model. What each method takes and returns is in quarterturn.d.ts.
+
+import { Gallery } from './gallery.js';
+import { pixelsOf } from './pixels.js';
+import { checkTopK, prediction } from './prediction.js';
+
+export class Classifier {
+  #engine;
+  #slab;
+
+  constructor(engine, slab, info, timings) {
+    this.#engine = engine;
+    this.#slab = slab;
+    this.info = info;
+    this.timings = timings;
+  }
+
+  async classify(input, options = {}) {
+    const { mode = 'auto', topK = 5, signal } = options;
+    checkTopK(topK);
+    if (Array.isArray(input)) {
+      const all = [];
+      for (const one of input) all.push(await this.classify(one, options));
+      return all;
+    }
+    const image = await pixelsOf(input);
+    return prediction(this.info.labels, topK, () => this.#engine.call('classify', [image, mode], signal));
+  }
+
+  gallery() {
+    return new Gallery((...args) => this.#engine.call(...args), this.#slab, this.info);
+  }
+
+  input() {
+    return this.#engine.call('input', []);
+  }
+
+  async verify() {
+    return Array.from(await this.#engine.call('verify', []), (b) => b.toString(16).padStart(2, '0')).join('');
+  }
+
+  async close() {
+    this.#engine.close();
+  }
+}
+
+// Where the platform knows `using`, a classifier can be used so.
+if (Symbol.dispose) {
+  Object.defineProperty(Classifier.prototype, Symbol.dispose, { value() { this.close(); } });
+}
+if (Symbol.asyncDispose) {
+  Object.defineProperty(Classifier.prototype, Symbol.asyncDispose, { value() { return this.close(); } });
+}

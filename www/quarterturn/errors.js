@@ -1,0 +1,36 @@
+/** What went wrong: `code` for programs, `message` for people. */
+export class QuarterturnError extends Error {
+  /**
+   * @param {import('./quarterturn.d.ts').ErrorCode} code
+   * @param {string} message
+   * @param {{ cause?: unknown }} [options]
+   */
+  constructor(code, message, options) {
+    super(message, options);
+    this.name = 'QuarterturnError';
+    /** @readonly */
+    this.code = code;
+  }
+}
+
+/**
+ * The module's result codes, in their order: those of package wasm/abi, which a test holds
+ * them to.
+ * @type {readonly ('ok' | import('./quarterturn.d.ts').ErrorCode)[]}
+ */
+export const codes = ['ok', 'not-slab', 'version', 'corrupt', 'unsupported', 'mode', 'image', 'selftest', 'no-slab', 'block'];
+
+/** The error of a signal that was aborted; named as the platform names it. */
+export function abortError({ reason }) {
+  const error = new QuarterturnError('aborted', reason?.message || 'it was given up', { cause: reason });
+  error.name = reason?.name === 'TimeoutError' ? 'TimeoutError' : 'AbortError';
+  return error;
+}
+
+/**
+ * Throws abortError if the signal is aborted.
+ * @param {AbortSignal | undefined} signal
+ */
+export function throwIfAborted(signal) {
+  if (signal?.aborted) throw abortError(signal);
+}

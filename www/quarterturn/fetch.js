@@ -1,0 +1,59 @@
+// Bytes from wherever a caller has them.
+
+import { QuarterturnError, throwIfAborted } from './errors.js';
+
+/**
+ * Returns the bytes of a URL, a path (where `read` reads files), a Response, a Blob, an
+ * ArrayBuffer or a typed array.
+ * @param {import('./quarterturn.d.ts').Source} source
+ * @param {'model' | 'wasm'} what how errors and progress call it
+ * @param {{ onProgress?: (progress: import('./quarterturn.d.ts').Progress) => void, signal?: AbortSignal }} options
+ * @param {(path: string | URL) => Promise<Uint8Array>} [read] reads a file
+ * @returns {Promise<Uint8Array>}
+ */
+export async function bytesOf(source, what, { onProgress, signal }, read) {
+  throwIfAborted(signal);
+  if (source instanceof ArrayBuffer) return new Uint8Array(source);
+  if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
+  try {
+    if (typeof Blob !== 'undefined' && source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
+    if (typeof Response !== 'undefined' && source instanceof Response) return await download(source, source.url, what, onProgress);
+    if (typeof source !== 'string' && !(source instanceof URL)) {
+      throw new QuarterturnError('fetch', `the ${what} is to be an address, a Response, a Blob or bytes, not ${source === null ? 'null' : typeof source}`);
+    }
+    const url = String(source);
+    if (read && !/^(https?|data|blob):/.test(url)) return new Uint8Array(await read(url.startsWith('file:') ? new URL(url) : url));
+    return await download(await fetch(url, { signal }), url, what, onProgress);
+  } catch (cause) {
+    throwIfAborted(signal);
+    if (cause instanceof QuarterturnError) throw cause;
+    throw new QuarterturnError('fetch', `cannot read the ${what}${typeof source === 'string' || source instanceof URL ? ` from ${source}` : ''}: ${cause.message}`, { cause });
+  }
+}
+
+async function download(response, url, what, onProgress) {
+  const type = response.headers.get('content-type') ?? '';
+  if (!response.ok || type.startsWith('text/html')) {
+    const got = type.startsWith('text/html') ? 'HTML' : 'no data';
+    const vite = url.includes('/.vite/deps/') ? ": add optimizeDeps: { exclude: ['quarterturn'] } to vite.config.js" : '';
+    throw new QuarterturnError('fetch', `got ${got} instead of the ${what} from ${url}, status ${response.status}${vite}`);
+  }
+  // A compressed response is longer than it says, so its total is not known.
+  const total = response.headers.get('content-encoding') ? 0 : Number(response.headers.get('content-length') ?? 0);
+  const parts = [];
+  let loaded = 0;
+  for (const reader = response.body.getReader(); ; ) {
+    const { done, value } = await reader.read();
+    if (done) break;
+    parts.push(value);
+    loaded += value.length;
+    onProgress?.({ what, loaded, total });
+  }
+  const bytes = new Uint8Array(loaded);
+  let at = 0;
+  for (const part of parts) {
+    bytes.set(part, at);
+    at += part.length;
+  }
+  return bytes;
+}

@@ -1,0 +1,155 @@
+// Telling apart what a user shows. What each method takes and returns is in quarterturn.d.ts.
+
+import { QuarterturnError } from './errors.js';
+import { pixelsOf } from './pixels.js';
+import { checkTopK, prediction } from './prediction.js';
+import { taughtSlab } from './slab.js';
+
+const SCALE = 10; // of a match's cosines; sla.MatchScale
+const SURE = 0.7; // a calibrated probability below is called not sure
+
+export class Gallery {
+  #call;
+  #slab;
+  #info;
+  /** @type {{ label: string, pictures: Float32Array[] }[]} directions (M, F) of each picture */
+  #classes = [];
+  /** @type {{ scale: number, least: number } | undefined} dropped when the pictures change */
+  #calibration;
+
+  constructor(call, slab, info) {
+    this.#call = call;
+    this.#slab = slab;
+    this.#info = info;
+  }
+
+  async enrol(label, input, { signal } = {}) {
+    checkLabel(label);
+    const directions = await this.#call('features', [await pixelsOf(input)], signal);
+    const known = this.#find(label);
+    if (known) known.pictures.push(directions);
+    else this.#classes.push({ label, pictures: [directions] });
+    this.#calibration = undefined;
+  }
+
+  forget(label, picture) {
+    const known = this.#find(label);
+    if (known && picture !== undefined) known.pictures.splice(picture, 1);
+    this.#classes = this.#classes.filter((c) => c !== known || (picture !== undefined && c.pictures.length > 0));
+    this.#calibration = undefined;
+  }
+
+  rename(label, name) {
+    checkLabel(name);
+    if (name !== label && this.#find(name)) throw new QuarterturnError('option', `there is a label ${name} already`);
+    const known = this.#find(label);
+    if (known) known.label = name;
+  }
+
+  get examples() {
+    return this.#classes.map(({ label, pictures }) => ({ label, pictures: pictures.length }));
+  }
+
+  async classify(input, options = {}) {
+    const { topK = 5, signal } = options;
+    checkTopK(topK);
+    if (this.#classes.length === 0) throw new QuarterturnError('mode', 'nothing is enrolled yet');
+    const labels = this.#classes.map((c) => c.label);
+    const { scale, least } = this.#calibrated();
+    const image = await pixelsOf(input);
+    const p = await prediction(labels, topK, () => this.#call('match', [image, this.#rows()], signal));
+    const best = Math.max(...p.logits);
+    const probability = 1 / p.logits.reduce((sum, v) => sum + Math.exp((scale / SCALE) * (v - best)), 0);
+    return { ...p, probability, doubt: best / SCALE < least ? 'unlike' : probability < SURE ? 'between' : undefined };
+  }
+
+  async slab({ name = 'taught' } = {}) {
+    if (this.#classes.length === 0) throw new QuarterturnError('mode', 'nothing is enrolled yet');
+    const { length: width } = this.#classes[0].pictures[0];
+    const rows = this.#rows();
+    const size = width / this.#info.transforms.length;
+    for (let at = 0; at < rows.length; at += size) rows.set(unit(rows.subarray(at, at + size)), at);
+    const pictures = this.#classes.reduce((n, c) => n + c.pictures.length, 0);
+    return taughtSlab(this.#slab, this.#info, { name, labels: this.#classes.map((c) => c.label), rows, scale: this.#calibrated().scale, pictures },
+      (slab, image) => this.#call('logits', [slab, image]));
+  }
+
+  #find(label) {
+    return this.#classes.find((c) => c.label === label);
+  }
+
+  /** The sums of each label's directions, in the order in which the pictures came: (N, M, F). */
+  #rows() {
+    const width = this.#classes[0].pictures[0].length;
+    const rows = new Float32Array(this.#classes.length * width);
+    this.#classes.forEach(({ pictures }, i) => rows.set(sum(pictures), i * width));
+    return rows;
+  }
+
+  #calibrated() {
+    this.#calibration ??= calibrate(this.#classes, this.#info.transforms.length);
+    return this.#calibration;
+  }
+}
+
+function checkLabel(label) {
+  if (typeof label !== 'string' || label === '') throw new QuarterturnError('option', 'a label is to be a string, and not empty');
+}
+
+function sum(vectors) {
+  const out = vectors[0].slice();
+  for (const v of vectors.slice(1)) for (let i = 0; i < out.length; i++) out[i] += v[i];
+  return out;
+}
+
+/** A vector over its length, in the module's order of float32 sums (docs/format.md). */
+function unit(v) {
+  let squares = 0;
+  for (const x of v) squares = Math.fround(squares + Math.fround(x * x));
+  const length = Math.max(Math.fround(1e-12), Math.fround(Math.sqrt(squares)));
+  return v.map((x) => x / length);
+}
+
+/**
+ * What the pictures say of themselves, each left out in turn: the factor of the cosines with
+ * which the probabilities of their labels are best (temperature scaling, Guo et al. 2017, with a
+ * prior around SCALE, since the pictures are few), and how unlike its label a picture can be:
+ * three standard deviations below their mean.
+ * @param {{ pictures: Float32Array[] }[]} classes
+ * @param {number} views
+ */
+export function calibrate(classes, views) {
+  const sums = classes.map((c) => sum(c.pictures));
+  const cases = [];
+  classes.forEach(({ pictures }, own) => {
+    if (pictures.length < 2) return;
+    for (const picture of pictures) {
+      cases.push({ own, cosines: sums.map((s, i) => cosine(picture, i === own ? s.map((v, k) => v - picture[k]) : s, views)) });
+    }
+  });
+  const loss = (scale) => cases.reduce((total, { own, cosines }) =>
+    total + Math.log(cosines.reduce((z, c) => z + Math.exp(scale * (c - cosines[own])), 0)), Math.log(scale / SCALE) ** 2);
+  let scale = SCALE;
+  for (let s = 1; s < 200; s *= 1.05) if (loss(s) < loss(scale)) scale = s;
+  if (cases.length < 4) return { scale, least: -1 };
+  const likeness = cases.map(({ own, cosines }) => cosines[own]);
+  const mean = likeness.reduce((a, b) => a + b) / likeness.length;
+  const deviation = Math.sqrt(likeness.reduce((a, b) => a + (b - mean) ** 2, 0) / likeness.length);
+  return { scale, least: mean - 3 * Math.max(deviation, 0.03) };
+}
+
+/** The mean over the views of the cosines of the parts of two vectors (M, F), the first of length 1 each. */
+function cosine(a, b, views) {
+  const size = a.length / views;
+  let total = 0;
+  for (let j = 0; j < views; j++) {
+    let dot = 0;
+    let squares = 0;
+    for (let i = j * size; i < (j + 1) * size; i++) {
+      dot += a[i] * b[i];
+      squares += b[i] * b[i];
+    }
+    total += dot / Math.max(1e-12, Math.sqrt(squares));
+  }
+  return total / views;
+}

@@ -1,0 +1,63 @@
+// Loading: a slab and the module, from anywhere, to a Classifier.
+
+import { Classifier } from './classifier.js';
+import { Engine, local } from './engine.js';
+import { QuarterturnError, throwIfAborted } from './errors.js';
+import { bytesOf } from './fetch.js';
+import { bounded } from './memory.js';
+
+/**
+ * What differs from one platform to the next.
+ * @typedef {object} Platform
+ * @property {URL} wasm the module
+ * @property {import('./engine.js').Spawn} [spawn] starts a thread, where there are threads
+ * @property {(path: string | URL) => Promise<Uint8Array>} [read] reads a file, where there are files
+ */
+
+/**
+ * Makes the function load of a platform.
+ * @param {Platform} platform
+ * @returns {typeof import('./quarterturn.d.ts').load}
+ */
+export const loader = (platform) => async function load(model, options = {}) {
+  const { wasm = platform.wasm, worker = true, maxWork = 2 ** 36, signal } = options;
+  const started = performance.now();
+  const code = bytesOrModule(wasm, options, platform.read);
+  code.catch(() => {}); // if both fail, the model's failure is told
+  const slab = await bytesOf(model, 'model', options, platform.read);
+  const bytes = await code;
+  throwIfAborted(signal);
+  const downloaded = performance.now();
+  const { maxMemory = 64 * 2 ** 20 + 8 * slab.length } = options;
+  const module = bytes instanceof WebAssembly.Module ? bytes : await compile(bytes, maxMemory);
+  throwIfAborted(signal);
+  const compiled = performance.now();
+  const engine = new Engine(worker && platform.spawn ? platform.spawn : local, module, slab);
+  try {
+    const info = await engine.open(signal);
+    const work = info.macs * info.transforms.length;
+    if (work > maxWork) {
+      throw new QuarterturnError('unsupported', `an image takes ${work} multiply-adds, more than the ${maxWork} of maxWork`);
+    }
+    return new Classifier(engine, slab, info, { download: downloaded - started, compile: compiled - downloaded, open: performance.now() - compiled });
+  } catch (error) {
+    engine.close();
+    throw error;
+  }
+};
+
+async function bytesOrModule(wasm, options, read) {
+  return wasm instanceof WebAssembly.Module ? wasm : bytesOf(wasm, 'wasm', options, read);
+}
+
+async function compile(bytes, maxMemory) {
+  try {
+    return await WebAssembly.compile(bounded(bytes, maxMemory));
+  } catch (cause) {
+    if (cause instanceof QuarterturnError) throw cause;
+    if (/unsafe-eval|CSP|Content.Security.Policy/i.test(cause.message)) {
+      throw new QuarterturnError('csp', "the page's Content-Security-Policy forbids WebAssembly: allow 'wasm-unsafe-eval' in script-src", { cause });
+    }
+    throw new QuarterturnError('module', `what was given as wasm is not a WebAssembly module: ${cause.message}`, { cause });
+  }
+}

@@ -1,0 +1,98 @@
+// From whatever a program has to straight RGBA pixels: one rule for all inputs.
+//
+// Pixels are taken as they are stored, without a conversion of colours where the platform
+// lets one ask for that (files, images); canvases, videos and ImageBitmaps hold what was
+// converted when they were made.
+
+import { QuarterturnError } from './errors.js';
+
+const kinds = 'ImageData, {data, width, height}, an ImageBitmap, a VideoFrame, a Blob or File, an image, a canvas or a video';
+const inNode = "; Node decodes no images: use a library, for example sharp: const { data, info } = await sharp(file).rotate().raw().toBuffer({ resolveWithObject: true }), then classify({ data, ...info })";
+const raw = { premultiplyAlpha: /** @type {const} */ ('none'), colorSpaceConversion: /** @type {const} */ ('none') };
+
+/**
+ * Returns {data, width, height} of anything that shows an image; data is RGBA with straight
+ * alpha, 4 bytes a pixel, row by row.
+ * @param {import('./quarterturn.d.ts').Input} input
+ * @returns {Promise<{ data: Uint8Array, width: number, height: number }>}
+ */
+export async function pixelsOf(input) {
+  const is = (name) => typeof globalThis[name] === 'function' && input instanceof globalThis[name];
+  try {
+    if (is('ImageData')) return ofImageData(input);
+    if (is('Blob')) return await ofBitmap(await decode(input));
+    if (is('HTMLImageElement')) return await ofBitmap(await loaded(input));
+    if (is('VideoFrame')) return draw(input, input.displayWidth, input.displayHeight);
+    if (is('HTMLVideoElement')) return draw(input, input.videoWidth, input.videoHeight);
+    if (input?.data && input.width > 0 && input.height > 0) return plain(input);
+    if (is('ImageBitmap') || is('HTMLCanvasElement') || is('OffscreenCanvas')) return draw(input, input.width, input.height);
+  } catch (cause) {
+    if (cause instanceof QuarterturnError) throw cause;
+    const foreign = cause.name === 'SecurityError' ? 'the picture is from another origin, and the page may not read it: serve it with CORS headers, and set crossOrigin on the <img> or <video>' : cause.message;
+    throw new QuarterturnError('image', foreign, { cause });
+  }
+  const platform = typeof OffscreenCanvas === 'undefined' && typeof process === 'object' ? inNode : '';
+  throw new QuarterturnError('image', `cannot take pixels from this; give ${kinds}, once it has loaded${platform}`);
+}
+
+/** Pixels as other programs hand them over: 1, 3 or 4 bytes each. */
+function plain({ data, width, height, channels = 4 }) {
+  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
+    throw new QuarterturnError('image', `the data of an image is to be a Uint8Array or Uint8ClampedArray, not ${data?.constructor?.name ?? typeof data}`);
+  }
+  if (![1, 3, 4].includes(channels)) throw new QuarterturnError('image', `an image has 1, 3 or 4 channels (grey, RGB, RGBA), not ${channels}`);
+  if (data.length !== channels * width * height) {
+    throw new QuarterturnError('image', `an image of ${width}x${height} needs ${channels * width * height} bytes in ${channels} channels, got ${data.length}`);
+  }
+  const bytes = new Uint8Array(data.buffer, data.byteOffset, data.length);
+  if (channels === 4) return { data: bytes, width, height };
+  const rgba = new Uint8Array(4 * width * height).fill(255);
+  for (let i = 0; i < width * height; i++) {
+    for (let c = 0; c < 3; c++) rgba[4 * i + c] = bytes[channels * i + (channels === 3 ? c : 0)];
+  }
+  return { data: rgba, width, height };
+}
+
+/** The bytes of an ImageData; of other colour spaces and number formats, as sRGB in bytes. */
+function ofImageData(image) {
+  const { data, width, height, colorSpace } = image;
+  if (data instanceof Uint8ClampedArray && (colorSpace ?? 'srgb') === 'srgb') return plain({ data, width, height });
+  const context = canvas(width, height);
+  context.putImageData(image, 0, 0);
+  return plain(context.getImageData(0, 0, width, height));
+}
+
+async function decode(blob) {
+  if (typeof createImageBitmap === 'undefined') throw new QuarterturnError('image', `files cannot be decoded here${inNode}`);
+  try {
+    return await createImageBitmap(blob, raw);
+  } catch (cause) {
+    throw new QuarterturnError('image', `${blob.name ?? 'the file'} is not an image this browser can read`, { cause });
+  }
+}
+
+function loaded(image) {
+  if (!(image.naturalWidth > 0)) throw new QuarterturnError('image', 'the <img> has not loaded a picture, or has no size of its own');
+  return createImageBitmap(image, raw);
+}
+
+function ofBitmap(bitmap) {
+  try {
+    return draw(bitmap, bitmap.width, bitmap.height);
+  } finally {
+    bitmap.close();
+  }
+}
+
+function draw(source, width, height) {
+  if (!(width > 0 && height > 0)) throw new QuarterturnError('image', 'there is no picture yet: it has no size');
+  const context = canvas(width, height);
+  context.drawImage(source, 0, 0, width, height);
+  return plain(context.getImageData(0, 0, width, height));
+}
+
+function canvas(width, height) {
+  const context = new OffscreenCanvas(width, height).getContext('2d', { willReadFrequently: true });
+  if (!context) throw new QuarterturnError('image', `a picture of ${width}x${height} is too large for this browser`);
+  return context;
+}

@@ -1,0 +1,35 @@
+// Quarterturn in a browser: load a slab, classify pictures. The contract is quarterturn.d.ts.
+//
+//   import { load } from 'quarterturn';
+//   const c = await load('model.slab');
+//   const p = await c.classify(input, { mode: 'auto', topK: 5 });
+
+import { loader } from './load.js';
+
+export { QuarterturnError } from './errors.js';
+export { modes } from './guest.js';
+
+// Bundlers know these two lines, and put the files where the addresses say.
+const worker = new URL('./worker.js', import.meta.url);
+const wasm = new URL('./quarterturn.wasm', import.meta.url);
+
+/** @type {import('./engine.js').Spawn} */
+function spawn(take, fail) {
+  const elsewhere = worker.protocol.startsWith('http') && worker.origin !== location.origin;
+  // A worker must be of the page's origin: from elsewhere it is a line of the page's own that imports it.
+  const address = elsewhere ? URL.createObjectURL(new Blob([`import ${JSON.stringify(worker.href)};`], { type: 'text/javascript' })) : worker;
+  const thread = new Worker(address, { type: 'module' });
+  let answered = false;
+  thread.onmessage = ({ data }) => {
+    if (elsewhere && !answered) URL.revokeObjectURL(address);
+    answered = true;
+    take(data);
+  };
+  thread.onerror = (event) => {
+    const policy = elsewhere ? "the page's Content-Security-Policy needs worker-src blob: for a worker from another origin, and its host CORS headers" : "its address is to serve JavaScript, and the page's Content-Security-Policy to allow it (worker-src)";
+    fail(answered ? `the worker failed: ${event.message}` : `the worker ${worker} could not be started: ${event.message ?? policy}`);
+  };
+  return { post: (message) => thread.postMessage(message), close: () => thread.terminate() };
+}
+
+export const load = loader({ wasm, spawn: typeof Worker === 'undefined' ? undefined : spawn });
