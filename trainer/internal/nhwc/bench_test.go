@@ -69,3 +69,54 @@ func BenchmarkConv(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkChain times the groups of the net fast64, forward and backward, on one core in
+// turn with its peak: the operations of direct convolutions, so more than the peak is
+// possible.
+//
+//	go test -run '^$' -bench Chain ./trainer/internal/nhwc
+func BenchmarkChain(b *testing.B) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	set := available()[0]
+	for _, group := range []struct {
+		side     int
+		channels []int
+		input    bool // its gradient is wanted
+	}{{32, []int{32, 64, 64}, false}, {16, []int{64, 128, 128}, true}, {8, []int{128, 128, 128}, true}} {
+		c := newChainCase(64, group.side, group.side, group.channels, []bool{true, false})
+		chain := NewChain(c.links, &Buffers{})
+		y, dx := make([]float32, len(c.dy)), make([]float32, len(c.x))
+		if !group.input {
+			dx = nil
+		}
+		var forward, backward float64
+		for i, l := range c.links {
+			flop := 2 * 9 * float64(l.In*l.Out*l.Images*l.Conv.Height*l.Conv.Width)
+			forward += flop
+			if backward += flop; i > 0 || group.input {
+				backward += flop
+			}
+		}
+		b.Run(fmt.Sprintf("%d_%v", group.side, group.channels), func(b *testing.B) {
+			var times [3][]float64
+			for b.Loop() {
+				const turns = 50000
+				t0 := time.Now()
+				chain.Forward(y, c.x, c.params, group.input)
+				t1 := time.Now()
+				chain.Backward(dx, c.x, c.dy)
+				t2 := time.Now()
+				if set.peak != nil {
+					set.peak(turns)
+				}
+				times[0] = append(times[0], forward/t1.Sub(t0).Seconds()/1e9)
+				times[1] = append(times[1], backward/t2.Sub(t1).Seconds()/1e9)
+				times[2] = append(times[2], turns*float64(set.peakFLOP)/time.Since(t2).Seconds()/1e9)
+			}
+			for i, unit := range []string{"forward-GFLOP/s", "backward-GFLOP/s", "peak-GFLOP/s"} {
+				slices.Sort(times[i])
+				b.ReportMetric(times[i][len(times[i])/2], unit)
+			}
+		})
+	}
+}

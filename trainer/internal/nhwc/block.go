@@ -13,24 +13,30 @@ type Unit struct {
 	Conv
 	Norm
 	DWeight []float32 // of the last batch
-	raw     []float32 // (Images, H+2, W+2, Out), without a meaning in the border
+	raw     []float32 // (Images, H+2, W+2, Out) with the size of Norm, without a meaning in the border
 	params  Params
 }
 
 func newUnit(c Conv) *Unit {
-	return &Unit{Conv: c, Norm: *newNorm(c.Images, c.OutHeight(), c.OutWidth(), c.Out),
+	return newUnitOf(c, c.OutHeight(), c.OutWidth())
+}
+
+// newUnitOf is newUnit where the normalised images have another size.
+func newUnitOf(c Conv, height, width int) *Unit {
+	return &Unit{Conv: c, Norm: *newNorm(c.Images, height, width, c.Out),
 		DWeight: make([]float32, c.Kernel*c.Kernel*c.In*c.Out)}
 }
 
 // prepare makes the memory that grows with the batch, before the first of them.
 func (u *Unit) prepare() {
 	if u.raw == nil {
-		u.raw, u.partials = make([]float32, u.Images*u.outSize()), make([]float32, u.Images*2*u.width*u.channels)
+		u.raw, u.partials = make([]float32, u.Images*u.Norm.size()), make([]float32, u.Images*2*u.width*u.channels)
 	}
 }
 
-// output is the convolution's output for image n.
-func (u *Unit) output(n int) []float32 { return one(u.raw, n, u.outSize()) }
+// output is what is normalised of image n: the convolution's output, or what pooling
+// leaves of it.
+func (u *Unit) output(n int) []float32 { return one(u.raw, n, u.Norm.size()) }
 
 // one gives image n of a batch of images of so many floats.
 func one(batch []float32, n, size int) []float32 { return batch[n*size : (n+1)*size] }

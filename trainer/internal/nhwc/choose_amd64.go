@@ -89,6 +89,18 @@ func maskSums(m, sum, product, x, dy, y []float32) {
 	}
 }
 
+func maskNormSums(m, sum, product, x, dy, scale, shift []float32) {
+	n := uintptr(len(x))
+	switch elementwise(len(x)) {
+	case 512:
+		maskNormSumsAVX512(&m[0], &sum[0], &product[0], &x[0], &dy[0], &scale[0], &shift[0], n)
+	case 2:
+		maskNormSumsAVX2(&m[0], &sum[0], &product[0], &x[0], &dy[0], &scale[0], &shift[0], n)
+	default:
+		maskNormSumsGo(m, sum, product, x, dy, scale, shift)
+	}
+}
+
 func gradApply(dx, x, dy, k1, k2, k3 []float32) {
 	n := uintptr(len(x))
 	switch elementwise(len(x)) {

@@ -16,6 +16,10 @@ func gradSums(sum, product, x, dy []float32) { gradSumsGo(sum, product, x, dy) }
 
 func maskSums(m, sum, product, x, dy, y []float32) { maskSumsGo(m, sum, product, x, dy, y) }
 
+func maskNormSums(m, sum, product, x, dy, scale, shift []float32) {
+	maskNormSumsGo(m, sum, product, x, dy, scale, shift)
+}
+
 func gradApply(dx, x, dy, k1, k2, k3 []float32) { gradApplyGo(dx, x, dy, k1, k2, k3) }
 
 func add(y, x []float32) { addGo(y, x) }

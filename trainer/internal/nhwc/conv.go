@@ -13,6 +13,11 @@ type kernels struct {
 	forward [vectorMax + 1][]forwardKernel
 	weights [vectorMax + 1][]weightsKernel
 
+	// Of Winograd's algorithm, see winograd.go, and of 2x2 pooling, see pool2.go.
+	winogradInput, winogradOutput, winogradGrad, winogradGradInput, winogradWeights, winogradGradWeights transformKernel
+	maxPool                                                                                              maxPoolKernel
+	maxPoolGrad                                                                                          maxPoolGradKernel
+
 	// For benchmarks: nothing but multiply-adds, peakFLOP operations a turn.
 	peak     func(turns uintptr)
 	peakFLOP int

@@ -197,3 +197,24 @@ func TestVectorSetsGiveTheSameBits(t *testing.T) {
 		}
 	}
 }
+
+func TestFrozenAgainstFloat64(t *testing.T) {
+	engines(t, func(t *testing.T) {
+		c := Conv{Images: 3, Height: 6, Width: 5, In: 3, Out: 32, Kernel: 3, Stride: 1}
+		rng := rand.New(rand.NewPCG(1, 2))
+		x, w, bias := padded(rng, c.Images, c.Height, c.Width, c.In), normal(rng, 9*c.In*c.Out), normal(rng, c.Out)
+		y := make([]float32, c.Images*c.outSize())
+		want := make([]float64, len(y))
+		c.each(func(ix, iw, iy int) { want[iy] += float64(x[ix]) * float64(w[iw]) })
+		l := NewFrozen(c)
+		for n := range c.Images {
+			l.norm.rows(func(from, to int) {
+				for i := n*c.outSize() + from; i < n*c.outSize()+to; i++ {
+					want[i] = max(0, want[i]+float64(bias[i%c.Out]))
+				}
+			})
+		}
+		l.Forward(y, x, w, bias)
+		check(t, "output", y, want)
+	})
+}

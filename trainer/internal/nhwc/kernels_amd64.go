@@ -114,10 +114,37 @@ func gradSumsAVX2(sum, product, x, dy *float32, n uintptr)
 func maskSumsAVX2(m, sum, product, x, dy, y *float32, n uintptr)
 
 //go:noescape
+func maskNormSumsAVX2(m, sum, product, x, dy, scale, shift *float32, n uintptr)
+
+//go:noescape
 func gradApplyAVX2(dx, x, dy, k1, k2, k3 *float32, n uintptr)
 
 //go:noescape
 func addAVX2(y, x *float32, n uintptr)
+
+//go:noescape
+func maxPoolAVX2(y *float32, column, row *byte, x *float32, xRow, channels, pixels uintptr)
+
+//go:noescape
+func maxPoolGradAVX2(dx *float32, dxRow uintptr, column, row *byte, dy *float32, channels, pixels uintptr)
+
+//go:noescape
+func winogradInputAVX2(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
+
+//go:noescape
+func winogradOutputAVX2(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
+
+//go:noescape
+func winogradGradAVX2(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
+
+//go:noescape
+func winogradGradInputAVX2(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
+
+//go:noescape
+func winogradWeightsAVX2(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
+
+//go:noescape
+func winogradGradWeightsAVX2(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
 
 var kernelsAVX2 = kernels{lanes: 8, peak: peakAVX2, peakFLOP: 768,
 	forward: [vectorMax + 1][]forwardKernel{
@@ -128,6 +155,13 @@ var kernelsAVX2 = kernels{lanes: 8, peak: peakAVX2, peakFLOP: 768,
 		1: {1: weightsAVX2_1x1, 2: weightsAVX2_2x1, 3: weightsAVX2_3x1, 4: weightsAVX2_4x1, 5: weightsAVX2_5x1, 6: weightsAVX2_6x1, 7: weightsAVX2_7x1, 8: weightsAVX2_8x1, 9: weightsAVX2_9x1, 10: weightsAVX2_10x1, 11: weightsAVX2_11x1, 12: weightsAVX2_12x1},
 		2: {1: weightsAVX2_1x2, 2: weightsAVX2_2x2, 3: weightsAVX2_3x2, 4: weightsAVX2_4x2, 5: weightsAVX2_5x2, 6: weightsAVX2_6x2},
 	},
+	winogradInput:       winogradInputAVX2,
+	winogradOutput:      winogradOutputAVX2,
+	winogradGrad:        winogradGradAVX2,
+	winogradGradInput:   winogradGradInputAVX2,
+	winogradWeights:     winogradWeightsAVX2,
+	winogradGradWeights: winogradGradWeightsAVX2,
+	maxPool:             maxPoolAVX2, maxPoolGrad: maxPoolGradAVX2,
 }
 
 //go:noescape
@@ -308,10 +342,37 @@ func gradSumsAVX512(sum, product, x, dy *float32, n uintptr)
 func maskSumsAVX512(m, sum, product, x, dy, y *float32, n uintptr)
 
 //go:noescape
+func maskNormSumsAVX512(m, sum, product, x, dy, scale, shift *float32, n uintptr)
+
+//go:noescape
 func gradApplyAVX512(dx, x, dy, k1, k2, k3 *float32, n uintptr)
 
 //go:noescape
 func addAVX512(y, x *float32, n uintptr)
+
+//go:noescape
+func maxPoolAVX512(y *float32, column, row *byte, x *float32, xRow, channels, pixels uintptr)
+
+//go:noescape
+func maxPoolGradAVX512(dx *float32, dxRow uintptr, column, row *byte, dy *float32, channels, pixels uintptr)
+
+//go:noescape
+func winogradInputAVX512(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
+
+//go:noescape
+func winogradOutputAVX512(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
+
+//go:noescape
+func winogradGradAVX512(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
+
+//go:noescape
+func winogradGradInputAVX512(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
+
+//go:noescape
+func winogradWeightsAVX512(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
+
+//go:noescape
+func winogradGradWeightsAVX512(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
 
 var kernelsAVX512 = kernels{lanes: 16, peak: peakAVX512, peakFLOP: 1536,
 	forward: [vectorMax + 1][]forwardKernel{
@@ -322,6 +383,13 @@ var kernelsAVX512 = kernels{lanes: 16, peak: peakAVX512, peakFLOP: 1536,
 		1: {1: weightsAVX512_1x1, 2: weightsAVX512_2x1, 3: weightsAVX512_3x1, 4: weightsAVX512_4x1, 5: weightsAVX512_5x1, 6: weightsAVX512_6x1, 7: weightsAVX512_7x1, 8: weightsAVX512_8x1, 9: weightsAVX512_9x1, 10: weightsAVX512_10x1, 11: weightsAVX512_11x1, 12: weightsAVX512_12x1, 13: weightsAVX512_13x1, 14: weightsAVX512_14x1, 15: weightsAVX512_15x1, 16: weightsAVX512_16x1},
 		2: {1: weightsAVX512_1x2, 2: weightsAVX512_2x2, 3: weightsAVX512_3x2, 4: weightsAVX512_4x2, 5: weightsAVX512_5x2, 6: weightsAVX512_6x2, 7: weightsAVX512_7x2, 8: weightsAVX512_8x2, 9: weightsAVX512_9x2, 10: weightsAVX512_10x2, 11: weightsAVX512_11x2, 12: weightsAVX512_12x2},
 	},
+	winogradInput:       winogradInputAVX512,
+	winogradOutput:      winogradOutputAVX512,
+	winogradGrad:        winogradGradAVX512,
+	winogradGradInput:   winogradGradInputAVX512,
+	winogradWeights:     winogradWeightsAVX512,
+	winogradGradWeights: winogradGradWeightsAVX512,
+	maxPool:             maxPoolAVX512, maxPoolGrad: maxPoolGradAVX512,
 }
 
 //go:noescape

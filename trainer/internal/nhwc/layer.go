@@ -66,3 +66,26 @@ func (l *Layer) Backward(dx, dresidual, x, y, dy []float32) {
 	})
 	l.weights(l.DWeight)
 }
+
+// A Frozen layer is relu(conv(x) + bias), of which nothing is learned.
+type Frozen struct {
+	Conv
+	norm *Norm
+}
+
+// NewFrozen makes a frozen layer.
+func NewFrozen(c Conv) *Frozen {
+	return &Frozen{Conv: c, norm: newNorm(c.Images, c.OutHeight(), c.OutWidth(), c.Out)}
+}
+
+// Forward writes to the inner part of y, (Images, H+2, W+2, Out), what the layer makes of x,
+// given its weight (Kernel, Kernel, In, Out) and bias (Out).
+func (f *Frozen) Forward(y, x, weight, bias []float32) {
+	f.norm.tile(f.norm.scale, func(int) float32 { return 1 })
+	f.norm.tile(f.norm.shift, func(c int) float32 { return bias[c] })
+	Parallel(f.Images, func(_, n int) {
+		to := one(y, n, f.outSize())
+		f.forward(to, one(x, n, f.inSize()), weight)
+		f.norm.apply(to, to, nil, true)
+	})
+}

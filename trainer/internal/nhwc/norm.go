@@ -74,7 +74,13 @@ func (n *Norm) tile(t []float32, value func(c int) float32) {
 	}
 }
 
-func (n *Norm) count() float64 { return float64(n.images * n.height * n.width) }
+// Count is how many numbers a channel's statistics are of.
+func (n *Norm) Count() int { return n.images * n.height * n.width }
+
+func (n *Norm) count() float64 { return float64(n.Count()) }
+
+// size is the number of floats of a padded image.
+func (n *Norm) size() int { return Padded(n.height, n.width, n.channels) }
 
 // observe takes the sums of one image for the batch's statistics.
 func (n *Norm) observe(image int, x []float32) {
@@ -118,6 +124,15 @@ func (n *Norm) observeMasked(image int, m, x, dy, y []float32) {
 	sum, product := n.partial(image)
 	n.rows(func(from, to int) {
 		maskSums(m[from:to], sum, product, x[from:to], dy[from:to], y[from:to])
+	})
+}
+
+// observeReLU is observeMasked for the y that apply makes of x with ReLU, which need not
+// be there.
+func (n *Norm) observeReLU(image int, m, x, dy []float32) {
+	sum, product := n.partial(image)
+	n.rows(func(from, to int) {
+		maskNormSums(m[from:to], sum, product, x[from:to], dy[from:to], n.scale, n.shift)
 	})
 }
 

@@ -42,6 +42,18 @@ func maskSumsGo(m, sum, product, x, dy, y []float32) {
 	}
 }
 
+// maskNormSums is maskSums for the y that affine makes of x with ReLU.
+func maskNormSumsGo(m, sum, product, x, dy, scale, shift []float32) {
+	for i, g := range dy {
+		if x[i]*scale[i]+shift[i] <= 0 {
+			g = 0
+		}
+		m[i] = g
+		sum[i] += g
+		product[i] += g * x[i]
+	}
+}
+
 // gradApply writes dx = k1*dy + k2 + k3*x.
 func gradApplyGo(dx, x, dy, k1, k2, k3 []float32) {
 	for i, g := range dy {

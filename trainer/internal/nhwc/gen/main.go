@@ -263,6 +263,17 @@ func (s isa) norms() {
 		s.do("VMOVUPS V0, %s", r["m"])
 		gradient(r)
 	})
+	// The same, where y is what affineReLU makes of x.
+	s.elementwise("maskNormSums", []string{"m", "sum", "product", "x", "dy", "scale", "shift"}, func(r map[string]string) {
+		s.do("VMOVUPS %s, V3; VMOVUPS %s, V1; VFMADD132PS %s, V1, V3", r["x"], r["shift"], r["scale"])
+		if s.lanes == 16 {
+			s.do("VCMPPS $1, V3, V15, K1; VMOVUPS.Z %s, K1, V0", r["dy"])
+		} else {
+			s.do("VMOVUPS %s, V0; VCMPPS $1, V3, V15, V1; VANDPS V1, V0, V0", r["dy"])
+		}
+		s.do("VMOVUPS V0, %s", r["m"])
+		gradient(r)
+	})
 	s.elementwise("gradApply", []string{"dx", "x", "dy", "k1", "k2", "k3"}, func(r map[string]string) {
 		s.do("VMOVUPS %s, V2; VMOVUPS %s, V3; VFMADD132PS %s, V2, V3", r["k2"], r["x"], r["k3"])
 		s.do("VMOVUPS %s, V0; VFMADD231PS %s, V0, V3; VMOVUPS V3, %s", r["dy"], r["k1"], r["dx"])
@@ -315,6 +326,10 @@ func (s isa) table() {
 		})
 		fmt.Fprintf(&decl, "\t},\n")
 	}
+	for _, t := range transforms {
+		fmt.Fprintf(&decl, "\t%s: %s%s,\n", t.name, t.name, s.name)
+	}
+	fmt.Fprintf(&decl, "\tmaxPool: maxPool%s, maxPoolGrad: maxPoolGrad%s,\n", s.name, s.name)
 	fmt.Fprintf(&decl, "}\n\n")
 }
 
@@ -327,9 +342,15 @@ func main() {
 		each(s.weightsTile, s.weights)
 		s.peak()
 		s.norms()
+		s.pool()
+		for _, t := range transforms {
+			s.transform(t)
+		}
 		s.table()
 	}
 	addPixels()
+	constants()
+	poolConstants()
 	declared, err := format.Source(decl.Bytes())
 	if err != nil {
 		log.Fatal(err)
