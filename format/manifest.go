@@ -44,7 +44,7 @@ type Input struct {
 const (
 	OpConv     = "conv"     // y = act(W*x + b + residual), zero-padded by Kernel/2
 	OpShortcut = "shortcut" // every Stride-th pixel, new channels filled with zero
-	OpMax      = "max"      // the largest of a 3x3 window, channel by channel
+	OpMax      = "max"      // the largest of a window, channel by channel
 	OpMean     = "mean"     // global average pooling; the last layer
 )
 
@@ -56,7 +56,7 @@ type Layer struct {
 	Input    int    `msgpack:"input" json:"input"`       // the value it reads
 	Residual int    `msgpack:"residual" json:"residual"` // a value added before the activation; 0: none
 	Out      int    `msgpack:"out" json:"out"`           // output channels; 0 for OpMean
-	Kernel   int    `msgpack:"kernel" json:"kernel"`     // 1, 3, 5 or 7; 3 for OpMax; else 0
+	Kernel   int    `msgpack:"kernel" json:"kernel"`     // 1, 3, 5 or 7; 2 or 3 for OpMax; else 0
 	Stride   int    `msgpack:"stride" json:"stride"`     // 1 or 2; 0 for OpMean
 	ReLU     bool   `msgpack:"relu" json:"relu"`
 }
@@ -211,6 +211,9 @@ func (m *Manifest) Shapes() []Shape {
 func (l *Layer) outShape(in Shape) Shape {
 	if l.Op == OpMean {
 		return Shape{in.Channels, 1, 1}
+	}
+	if l.Op == OpMax && l.Kernel == 2 {
+		return Shape{l.Out, in.Height / 2, in.Width / 2}
 	}
 	return Shape{l.Out, (in.Height + l.Stride - 1) / l.Stride, (in.Width + l.Stride - 1) / l.Stride}
 }

@@ -249,7 +249,14 @@ func TestBadSlabs(t *testing.T) {
 		{"even kernel", encode(func(m *format.Model) { m.Layers[0].Kernel = 2 }), format.ErrUnsupported, "layers[0].kernel"},
 		{"max pooling of another kernel", encode(func(m *format.Model) {
 			m.Layers[2] = format.Layer{Name: "skip", Op: format.OpMax, Input: 1, Out: 4, Kernel: 5, Stride: 2}
-		}), format.ErrUnsupported, "layers[2]"},
+		}), format.ErrUnsupported, "layers[2].kernel"},
+		{"overlapping 2x2 pooling", encode(func(m *format.Model) {
+			m.Layers[2] = format.Layer{Name: "skip", Op: format.OpMax, Input: 1, Out: 4, Kernel: 2, Stride: 1}
+		}), format.ErrUnsupported, "kernel 2 has stride 2"},
+		{"2x2 pooling of a row", encode(func(m *format.Model) {
+			m.Transforms, m.Input.Height = m.Transforms[:1], 1
+			m.Layers[2] = format.Layer{Name: "skip", Op: format.OpMax, Input: 1, Out: 4, Kernel: 2, Stride: 2}
+		}), format.ErrUnsupported, "at least 2x2 pixels"},
 		{"no stride", encode(func(m *format.Model) { m.Layers[0].Stride = 0 }), format.ErrUnsupported, "layers[0].stride"},
 		{"heads out of order", encode(func(m *format.Model) { m.Heads[0], m.Heads[1] = m.Heads[1], m.Heads[0] }), format.ErrUnsupported, "heads[1]"},
 		{"unknown head", encode(func(m *format.Model) { m.Heads[0].Kind = "third" }), format.ErrUnsupported, "heads[0]"},

@@ -132,7 +132,9 @@ func (v *validator) layers(m *Manifest) {
 			v.want(l.Out >= in.Channels, "out", "a shortcut cannot drop channels")
 			v.want(l.Kernel == 0 && l.Residual == 0 && !l.ReLU, "", "a shortcut has neither kernel, residual nor ReLU")
 		case OpMax:
-			v.want(l.Out == in.Channels && l.Kernel == 3 && l.Residual == 0 && !l.ReLU, "", "max keeps the channels, has kernel 3, and neither residual nor ReLU")
+			v.want(l.Kernel == 2 || l.Kernel == 3, "kernel", "want 2 or 3 for max")
+			v.want(l.Out == in.Channels && l.Residual == 0 && !l.ReLU, "", "max keeps the channels, and has neither residual nor ReLU")
+			v.want(l.Kernel == 3 || l.Stride == 2 && in.Height > 1 && in.Width > 1, "", "max with kernel 2 has stride 2 and an input of at least 2x2 pixels")
 		case OpMean:
 			v.want(l.Out == 0 && l.Kernel == 0 && l.Stride == 0 && l.Residual == 0 && !l.ReLU, "", "mean takes nothing but its input")
 		default:

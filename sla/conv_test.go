@@ -133,7 +133,7 @@ func TestMaxPooling(t *testing.T) {
 			x := formattest.LCG(6, in.shape.Elements())
 			load(in, x)
 			out := newValue(format.Shape{Channels: size[0], Height: (size[1] + stride - 1) / stride, Width: (size[2] + stride - 1) / stride}, 2, padded(size[0]))
-			largest(out, in, stride)
+			maxPool3(out, in, stride)
 			for i, got := range dense(out) {
 				c, y, oy := i/(out.shape.Height*out.shape.Width), i/out.shape.Width%out.shape.Height*stride, i%out.shape.Width*stride
 				want := float32(-2)
@@ -188,5 +188,27 @@ func BenchmarkLayers(b *testing.B) {
 			b.ReportMetric(ns*float64(x.count)/1e3, "us/net")
 			b.ReportMetric(2*float64(products)/ns, "GFLOP/s")
 		})
+	}
+}
+
+func TestMaxPoolingOf2x2(t *testing.T) {
+	for _, size := range [][3]int{{2, 5, 6}, {1, 2, 2}, {3, 4, 7}, {16, 9, 8}} {
+		in := newValue(format.Shape{Channels: size[0], Height: size[1], Width: size[2]}, 1, padded(size[0]))
+		x := formattest.LCG(6, in.shape.Elements())
+		load(in, x)
+		out := newValue(format.Shape{Channels: size[0], Height: size[1] / 2, Width: size[2] / 2}, 2, padded(size[0]))
+		maxPool2(out, in)
+		for i, got := range dense(out) {
+			c, y, ox := i/(out.shape.Height*out.shape.Width), i/out.shape.Width%out.shape.Height, i%out.shape.Width
+			want := float32(-2)
+			for k, v := range x[c*size[1]*size[2] : (c+1)*size[1]*size[2]] {
+				if k/size[2]/2 == y && k%size[2]/2 == ox {
+					want = max(want, v)
+				}
+			}
+			if got != want {
+				t.Fatalf("%v: output %d is %v, want %v", size, i, got, want)
+			}
+		}
 	}
 }

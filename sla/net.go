@@ -42,7 +42,11 @@ func (n *network) step(i int) (out *value, macs int) {
 	case format.OpShortcut:
 		shortcut(out, in, l.Stride)
 	case format.OpMax:
-		largest(out, in, l.Stride)
+		if l.Kernel == 2 {
+			maxPool2(out, in)
+		} else {
+			maxPool3(out, in, l.Stride)
+		}
 	case format.OpMean:
 		mean(out, in)
 	}
@@ -60,8 +64,31 @@ func shortcut(out, in *value, stride int) {
 	}
 }
 
-// largest is max pooling over the part of a 3x3 window that lies in the image.
-func largest(out, in *value, stride int) {
+// maxPool2 is max pooling over 2x2 windows, two pixels apart.
+func maxPool2(out, in *value) {
+	for y := range out.shape.Height {
+		for x := range out.shape.Width {
+			top := out.pixel(y, x)
+			a, b := in.pixel(2*y, 2*x)[:len(top)], in.pixel(2*y, 2*x+1)[:len(top)]
+			c, d := in.pixel(2*y+1, 2*x)[:len(top)], in.pixel(2*y+1, 2*x+1)[:len(top)]
+			for k, v := range a {
+				if b[k] > v {
+					v = b[k]
+				}
+				if c[k] > v {
+					v = c[k]
+				}
+				if d[k] > v {
+					v = d[k]
+				}
+				top[k] = v
+			}
+		}
+	}
+}
+
+// maxPool3 is max pooling over the part of a 3x3 window that lies in the image.
+func maxPool3(out, in *value, stride int) {
 	for y := range out.shape.Height {
 		for x := range out.shape.Width {
 			top := out.pixel(y, x)

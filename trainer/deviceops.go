@@ -21,7 +21,7 @@ type convDevice struct {
 
 func (o *convOp) place(d *device) {
 	o.op.place(d)
-	o.convDevice = &convDevice{layer: gpu.NewLayer(d.Device, o.Conv, o.ReLU)}
+	o.convDevice = &convDevice{layer: gpu.NewLayer(d.Device, o.Conv, false, o.ReLU)}
 }
 
 // allocate makes the memory of gradients.
@@ -67,12 +67,12 @@ func maps(p *nhwc.Pool) (in, out gpu.Map) {
 
 func (o *poolOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
 	in, out := maps(o.Pool)
-	gpu.Launch(o.dev.Device, &o.call, "pool", gpu.Each(out.Elements()), gpu.Pool{X: at[0], To: to, In: in, Out: out})
+	gpu.Launch(o.dev.Device, &o.call, "pool", gpu.Each(out.Elements()), gpu.Pool{X: at[0], To: to, In: in, Out: out, Size: 3})
 }
 
 func (o *poolGradOp) kernels(at []gpu.Ptr, to gpu.Ptr) {
 	in, out := maps(o.Pool)
-	gpu.Launch(o.dev.Device, &o.call, "pool_grad", gpu.Each(in.Elements()), gpu.Pool{X: at[0], Y: at[1], DY: at[2], To: to, In: in, Out: out})
+	gpu.Launch(o.dev.Device, &o.call, "pool_grad", gpu.Each(in.Elements()), gpu.Pool{X: at[0], Y: at[1], DY: at[2], To: to, In: in, Out: out, Size: 3})
 }
 
 func (o *meanOp) images() gpu.Map { return gpu.NewMap(o.rows, o.height, o.width, o.channels) }

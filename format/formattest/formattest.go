@@ -77,7 +77,8 @@ func Odd() *format.Model {
 			conv("narrow and apart", 11, 0, 1, 3, 2, true), // 2x2
 			conv("1x1", 12, 0, 24, 1, 1, false),
 			conv("7x7 of a few", 13, 13, 24, 7, 1, true),
-			{Name: "mean", Op: format.OpMean, Input: 14},
+			{Name: "max of four", Op: format.OpMax, Input: 14, Out: 24, Kernel: 2, Stride: 2}, // 1x1
+			{Name: "mean", Op: format.OpMean, Input: 15},
 		},
 		Heads:       []format.Head{{Kind: format.HeadClass}, {Kind: format.HeadJoint}, {Kind: format.HeadDistilled}},
 		Exits:       []format.Exit{{Margin: 20, Temperature: 1.5, Share: .25}, {Temperature: .75, Share: .75}},

@@ -3,6 +3,7 @@ package onnx
 import (
 	"encoding/binary"
 	"math"
+	"slices"
 
 	"github.com/quarterturn/quarterturn/format"
 )
@@ -159,7 +160,7 @@ func Encode(m *format.Model) []byte {
 // takes the next tensor of the slab.
 func (g *graph) layer(l *format.Layer, values []string, in format.Shape, next func() string) string {
 	x := values[l.Input : l.Input+1]
-	pads := attribute{name: "pads", values: []int{l.Kernel / 2, l.Kernel / 2, l.Kernel / 2, l.Kernel / 2}}
+	pads := attribute{name: "pads", values: slices.Repeat([]int{(l.Kernel - 1) / 2}, 4)}
 	strides := attribute{name: "strides", values: []int{l.Stride, l.Stride}}
 	kernel := attribute{name: "kernel_shape", values: []int{l.Kernel, l.Kernel}}
 	switch l.Op {

@@ -151,7 +151,7 @@ func evaluate(t *testing.T, n node, values map[string]tensor, weights map[string
 func TestGraphGivesTheSlabsLogits(t *testing.T) {
 	for _, channels := range []int{1, 3} {
 		m := formattest.Tiny(channels)
-		m.Layers = append(m.Layers[:5:5], format.Layer{Name: "pool", Op: format.OpMax, Input: 5, Out: 5, Kernel: 3, Stride: 2}, m.Layers[5])
+		m.Layers = append(m.Layers[:5:5], format.Layer{Name: "pool", Op: format.OpMax, Input: 5, Out: 5, Kernel: map[int]int{1: 2, 3: 3}[channels], Stride: 2}, m.Layers[5])
 		m.Layers[6].Input = 6
 		if err := m.Validate(); err != nil {
 			t.Fatal(err)

@@ -53,7 +53,7 @@ type normReady struct {
 	Partial, Gamma, Beta                                  Ptr
 	Mean, Std, Scale, Shift, RunningMean, RunningVariance Ptr
 	Blocks, Channels                                      int32
-	Count, Epsilon                                        float32
+	Count, Epsilon, Momentum                              float32
 }
 
 type normApply struct {
@@ -74,10 +74,12 @@ type normGrad struct {
 	Map                 Map
 }
 
-// Pool is that of pool (X, To) and of pool_grad (X, Y, DY, To).
+// Pool is that of pool (X, To) and of pool_grad (X, Y, DY, To): 3x3 windows around every
+// other pixel, of numbers that are not negative, or 2x2 windows.
 type Pool struct {
 	X, Y, DY, To Ptr
 	In, Out      Map
+	Size         int32 // 3 or 2
 }
 
 // Shortcut is that of shortcut and shortcut_grad.

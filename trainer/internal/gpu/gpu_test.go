@@ -96,7 +96,7 @@ func layers(t *testing.T, tf32 bool) {
 			}
 			cpu.Backward(dx, dresidual, x, y, dy)
 
-			l := gpu.NewLayer(d, c.Conv, c.relu)
+			l := gpu.NewLayer(d, c.Conv, false, c.relu)
 			if l.Size() != len(y) {
 				t.Fatalf("size %d, want %d", l.Size(), len(y))
 			}
@@ -132,6 +132,44 @@ func layers(t *testing.T, tf32 bool) {
 				t.Fatal(err)
 			}
 		})
+	}
+}
+
+// Layers with pooling, against links of package nhwc.
+func TestPoolingLayers(t *testing.T) {
+	d := gputest.Open(t)
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, c := range []nhwc.Conv{
+		{Images: 3, Height: 7, Width: 6, In: 16, Out: 32, Kernel: 3, Stride: 1},
+		{Images: 2, Height: 4, Width: 5, In: 8, Out: 8, Kernel: 3, Stride: 1},
+	} {
+		random := func(n int) []float32 { return images(rng, 1, 1, n, 1, 0) }
+		x, dy := images(rng, c.Images, c.Height, c.Width, c.In, 1), images(rng, c.Images, c.Height/2, c.Width/2, c.Out, 1)
+		params := nhwc.Params{Weight: random(9 * c.In * c.Out), Gamma: random(c.Out), Beta: random(c.Out)}
+		link := nhwc.NewLink(c, true)
+		chain := nhwc.NewChain([]*nhwc.Link{link}, &nhwc.Buffers{})
+		y, dx := make([]float32, len(dy)), make([]float32, len(x))
+		chain.Forward(y, x, []nhwc.Params{params}, true)
+		chain.Backward(dx, x, dy)
+
+		l := gpu.NewLayer(d, c, true, true)
+		if l.Size() != len(y) {
+			t.Fatalf("size %d, want %d", l.Size(), len(y))
+		}
+		p := gpu.Params{Weight: gpu.Put(d, params.Weight), Gamma: gpu.Put(d, params.Gamma), Beta: gpu.Put(d, params.Beta),
+			RunningMean: d.Floats(c.Out), RunningVariance: d.Floats(c.Out)}
+		g := gpu.Grads{Weight: d.Floats(len(params.Weight)), Gamma: d.Floats(c.Out), Beta: d.Floats(c.Out)}
+		xs, ys, dys, dxs := gpu.Put(d, x), d.Floats(len(y)), gpu.Put(d, dy), d.Floats(len(x))
+		l.Forward(ys, xs, 0, p)
+		l.Backward(dxs, 0, xs, ys, dys, p, g)
+		near(t, d, "y", ys, y)
+		near(t, d, "dx", dxs, dx)
+		near(t, d, "dw", g.Weight, link.DWeight)
+		near(t, d, "dgamma", g.Gamma, link.DGamma)
+		near(t, d, "dbeta", g.Beta, link.DBeta)
+		if err := d.Err(); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

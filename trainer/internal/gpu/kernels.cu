@@ -75,7 +75,7 @@ struct NormReady {
 	const float *partial, *gamma, *beta;
 	float *mean, *std, *scale, *shift, *running_mean, *running_var;
 	int blocks, channels;
-	float count, epsilon;
+	float count, epsilon, momentum;
 };
 
 KERNEL(norm_ready, NormReady) {
@@ -94,8 +94,8 @@ KERNEL(norm_ready, NormReady) {
 	a.std[c] = std;
 	a.scale[c] = a.gamma[c] * std;
 	a.shift[c] = a.beta[c] - (float)mean * a.gamma[c] * std;
-	a.running_mean[c] += 0.1f * ((float)mean - a.running_mean[c]);
-	a.running_var[c] += 0.1f * ((float)var * a.count / (a.count - 1) - a.running_var[c]);
+	a.running_mean[c] += a.momentum * ((float)mean - a.running_mean[c]);
+	a.running_var[c] += a.momentum * ((float)var * a.count / (a.count - 1) - a.running_var[c]);
 }
 
 struct NormApply {
@@ -157,11 +157,19 @@ struct Pool {
 	const float *x, *y, *dy;
 	float *to;
 	Map in, out;
+	int size;
 };
 
-// window gives where the 3x3 window of element i of the output begins.
+// window gives where the window of an element of the output begins: 2x2 windows do not
+// reach into the border.
 __device__ int window(const Pool &a, int n, int y, int x, int c) {
-	return ((n * (a.in.height + 2) + 2 * y) * (a.in.width + 2) + 2 * x) * a.in.channels + c;
+	int inner = 3 - a.size;
+	return ((n * (a.in.height + 2) + 2 * y + inner) * (a.in.width + 2) + 2 * x + inner) * a.in.channels + c;
+}
+
+// inWindow gives where element k of a window is, from its first.
+__device__ int inWindow(const Pool &a, int k) {
+	return (k / a.size * (a.in.width + 2) + k % a.size) * a.in.channels;
 }
 
 KERNEL(pool, Pool) {
@@ -170,7 +178,7 @@ KERNEL(pool, Pool) {
 	int c, i = inner(a.out, thread(), &c), e = thread() / a.out.channels;
 	int from = window(a, e / a.out.width / a.out.height, e / a.out.width % a.out.height, e % a.out.width, c);
 	float top = a.x[from];
-	for (int k = 1; k < 9; k++) top = fmaxf(top, a.x[from + (k / 3 * (a.in.width + 2) + k % 3) * a.in.channels]);
+	for (int k = 1; k < a.size * a.size; k++) top = fmaxf(top, a.x[from + inWindow(a, k)]);
 	a.to[i] = top;
 }
 
@@ -182,12 +190,13 @@ KERNEL(pool_grad, Pool) {
 	int c, i = inner(a.in, thread(), &c), e = thread() / a.in.channels;
 	int px = e % a.in.width, py = e / a.in.width % a.in.height, n = e / a.in.width / a.in.height;
 	float d = 0;
-	for (int y = py / 2; y <= (py + 1) / 2; y++) {
-		for (int x = px / 2; x <= (px + 1) / 2; x++) {
+	int reach = a.size - 2; // into the next window
+	for (int y = py / 2; y <= (py + reach) / 2; y++) {
+		for (int x = px / 2; x <= (px + reach) / 2; x++) {
 			if (y >= a.out.height || x >= a.out.width) continue;
 			int from = window(a, n, y, x, c), to = ((n * (a.out.height + 2) + y + 1) * (a.out.width + 2) + x + 1) * a.out.channels + c;
-			for (int k = 0; k < 9; k++) {
-				int at = from + (k / 3 * (a.in.width + 2) + k % 3) * a.in.channels;
+			for (int k = 0; k < a.size * a.size; k++) {
+				int at = from + inWindow(a, k);
 				if (a.x[at] == a.y[to]) {
 					if (at == i) d += a.dy[to];
 					break;

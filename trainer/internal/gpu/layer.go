@@ -3,13 +3,17 @@ package gpu
 import "github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 
 // A Layer is nhwc.Layer on a device: convolution, batch normalisation, perhaps a residual,
-// perhaps ReLU.
+// perhaps ReLU. Or it is nhwc.Link, where perhaps 2x2 max pooling follows the convolution.
 type Layer struct {
 	conv nhwc.Conv
 	relu bool
-	out  Map
+	full Map // of the convolution's output
+	out  Map // of what is normalised: the same but for pooling
 	d    *Device
 
+	Momentum float32 // of the running statistics: the share of the last batch
+
+	whole, dWhole                       Ptr // the convolution's output and its gradient
 	raw, dRaw                           Ptr // like the output
 	sums                                Ptr // partial sums of normalisation
 	mean, std, scale, shift, k1, k2, k3 Ptr // (Out)
@@ -17,7 +21,7 @@ type Layer struct {
 	parts                               []part
 	blocks, per, slices, perSlice       int
 
-	convolve, sum, ready, apply, sumGrad, readyGrad, grad, weights, reduce Call
+	convolve, pool, sum, ready, apply, sumGrad, readyGrad, grad, poolGrad, weights, reduce Call
 }
 
 // A part of the input gradient.
@@ -28,9 +32,17 @@ type part struct {
 }
 
 // NewLayer makes a layer; its output and what else it needs is allocated.
-func NewLayer(d *Device, c nhwc.Conv, relu bool) *Layer {
-	l := &Layer{conv: c, relu: relu, d: d, out: NewMap(c.Images, c.OutHeight(), c.OutWidth(), c.Out)}
+func NewLayer(d *Device, c nhwc.Conv, pool, relu bool) *Layer {
+	l := &Layer{conv: c, relu: relu, d: d, Momentum: nhwc.Momentum, full: NewMap(c.Images, c.OutHeight(), c.OutWidth(), c.Out)}
+	l.out = l.full
+	if pool {
+		l.out.Height, l.out.Width = l.full.Height/2, l.full.Width/2
+	}
 	l.raw, l.dRaw = d.Floats(l.Size()), d.scratch("gradient", l.out, l.Size())
+	l.whole, l.dWhole = l.raw, l.dRaw
+	if pool {
+		l.whole, l.dWhole = d.Floats(l.full.size()), d.scratch("gradient", l.full, l.full.size())
+	}
 	for _, p := range []*Ptr{&l.mean, &l.std, &l.scale, &l.shift, &l.k1, &l.k2, &l.k3} {
 		*p = d.Floats(c.Out)
 	}
@@ -40,6 +52,7 @@ func NewLayer(d *Device, c nhwc.Conv, relu bool) *Layer {
 	l.sums = d.Floats(l.blocks * 2 * c.Out)
 	rows := c.Kernel * c.Kernel * c.In
 	// Enough blocks to fill a large device, each with some work to do.
+	pixels = l.full.Pixels()
 	l.slices = max(1, min(1024/((rows+63)/64*((c.Out+63)/64)), pixels/128))
 	l.perSlice = (pixels + l.slices - 1) / l.slices
 	l.partial = d.Floats(l.slices * rows * c.Out)
@@ -47,9 +60,14 @@ func NewLayer(d *Device, c nhwc.Conv, relu bool) *Layer {
 }
 
 // Size is the number of floats of the output.
-func (l *Layer) Size() int {
-	return l.conv.Images * nhwc.Padded(l.conv.OutHeight(), l.conv.OutWidth(), l.conv.Out)
-}
+func (l *Layer) Size() int { return l.out.size() }
+
+// size is the number of floats with the border.
+func (m Map) size() int { return int(m.Images) * int(m.image()) }
+
+// line and image are the distances of lines and images.
+func (m Map) line() int32  { return (m.Width + 2) * m.Channels }
+func (m Map) image() int32 { return (m.Height + 2) * m.line() }
 
 // Params are the addresses of what a layer learns.
 type Params struct{ Weight, Gamma, Beta, RunningMean, RunningVariance Ptr }
@@ -95,22 +113,25 @@ func (l *Layer) launchConvolve(call *Call, a convolve) {
 func (l *Layer) Forward(y, x, residual Ptr, p Params) {
 	c := &l.conv
 	image, line, pixel, start, tap := l.input()
-	l.launchConvolve(&l.convolve, convolve{X: x, W: p.Weight, Y: l.raw,
-		Pixels: int32(l.out.Pixels()), Height: l.out.Height, Width: l.out.Width,
+	l.launchConvolve(&l.convolve, convolve{X: x, W: p.Weight, Y: l.whole,
+		Pixels: int32(l.full.Pixels()), Height: l.full.Height, Width: l.full.Width,
 		XImage: int32(image), XLine: int32(line), XPixel: int32(pixel), XStart: int32(start),
 		XTap: int32(tap), Taps: int32(c.Kernel), Length: int32(c.Kernel * c.In),
-		YImage: l.image(), YLine: l.line(), YPixel: int32(c.Out), YStart: l.line() + int32(c.Out), OutCh: int32(c.Out)})
+		YImage: l.full.image(), YLine: l.full.line(), YPixel: int32(c.Out), YStart: l.full.line() + int32(c.Out), OutCh: int32(c.Out)})
+	if l.pools() {
+		Launch(l.d, &l.pool, "pool", Each(l.out.Elements()), Pool{X: l.whole, To: l.raw, In: l.full, Out: l.out, Size: 2})
+	}
 	Launch(l.d, &l.sum, "norm_sums", l.sumGrid(), normSums{X: l.raw, Partial: l.sums, Map: l.out, Per: int32(l.per)})
 	Launch(l.d, &l.ready, "norm_ready", Each(c.Out), normReady{Partial: l.sums, Gamma: p.Gamma, Beta: p.Beta,
 		Mean: l.mean, Std: l.std, Scale: l.scale, Shift: l.shift, RunningMean: p.RunningMean, RunningVariance: p.RunningVariance,
-		Blocks: int32(l.blocks), Channels: int32(c.Out), Count: float32(l.out.Pixels()), Epsilon: nhwc.Epsilon})
+		Blocks: int32(l.blocks), Channels: int32(c.Out), Count: float32(l.out.Pixels()), Epsilon: nhwc.Epsilon, Momentum: l.Momentum})
 	Launch(l.d, &l.apply, "norm_apply", Each(l.out.Elements()), normApply{X: l.raw, Scale: l.scale, Shift: l.shift, Residual: residual, Y: y,
 		Map: l.out, ReLU: flag(l.relu)})
 }
 
+func (l *Layer) pools() bool { return l.full != l.out }
+
 func (l *Layer) sumGrid() Grid { return Grid{l.blocks, (l.conv.Out + 31) / 32, 1, 256} }
-func (l *Layer) line() int32   { return (l.out.Width + 2) * l.out.Channels }
-func (l *Layer) image() int32  { return (l.out.Height + 2) * l.line() }
 
 func flag(b bool) int32 {
 	if b {
@@ -134,6 +155,9 @@ func (l *Layer) Backward(dx, dresidual, x, y, dy Ptr, p Params, g Grads) {
 	Launch(l.d, &l.readyGrad, "norm_ready_grad", Each(c.Out), normReadyGrad{Partial: l.sums, Gamma: p.Gamma, Mean: l.mean, Std: l.std,
 		DGamma: g.Gamma, DBeta: g.Beta, K1: l.k1, K2: l.k2, K3: l.k3, Blocks: int32(l.blocks), Channels: int32(c.Out), Count: float32(l.out.Pixels())})
 	Launch(l.d, &l.grad, "norm_grad", Each(l.out.Elements()), normGrad{X: l.raw, M: m, K1: l.k1, K2: l.k2, K3: l.k3, D: l.dRaw, Map: l.out})
+	if l.pools() {
+		Launch(l.d, &l.poolGrad, "pool_grad", Each(l.full.Elements()), Pool{X: l.whole, Y: l.raw, DY: l.dRaw, To: l.dWhole, In: l.full, Out: l.out, Size: 2})
+	}
 	l.gradWeights(x, g.Weight)
 	if dx != 0 {
 		l.gradInput(dx, p.Weight)
@@ -145,11 +169,11 @@ func (l *Layer) gradWeights(x, dw Ptr) {
 	rows := c.Kernel * c.Kernel * c.In
 	image, line, pixel, start, tap := l.input()
 	suffix, n := tile(c.Out)
-	Launch(l.d, &l.weights, "weights"+suffix+l.d.tensorCores(), Grid{(rows + 63) / 64, (c.Out + n - 1) / n, l.slices, 256}, weights{X: x, DY: l.dRaw, Partial: l.partial,
-		Pixels: int32(l.out.Pixels()), Height: l.out.Height, Width: l.out.Width,
+	Launch(l.d, &l.weights, "weights"+suffix+l.d.tensorCores(), Grid{(rows + 63) / 64, (c.Out + n - 1) / n, l.slices, 256}, weights{X: x, DY: l.dWhole, Partial: l.partial,
+		Pixels: int32(l.full.Pixels()), Height: l.full.Height, Width: l.full.Width,
 		XImage: int32(image), XLine: int32(line), XPixel: int32(pixel), XStart: int32(start),
 		XTap: int32(tap), Taps: int32(c.Kernel), Length: int32(c.Kernel * c.In),
-		YImage: l.image(), YLine: l.line(), YPixel: int32(c.Out), YStart: l.line() + int32(c.Out), OutCh: int32(c.Out), Per: int32(l.perSlice)})
+		YImage: l.full.image(), YLine: l.full.line(), YPixel: int32(c.Out), YStart: l.full.line() + int32(c.Out), OutCh: int32(c.Out), Per: int32(l.perSlice)})
 	Launch(l.d, &l.reduce, "reduce", Each(rows*c.Out), reduce{l.partial, dw, int32(rows * c.Out), int32(l.slices)})
 }
 
@@ -174,10 +198,10 @@ func (l *Layer) gradInput(dx, w Ptr) {
 	for i := range l.parts {
 		p := &l.parts[i]
 		Launch(l.d, &p.turn, "turn", Each(len(p.Taps)*c.In*c.Out), turn{w, p.turned, p.taps, int32(len(p.Taps)), int32(c.In), int32(c.Out)})
-		l.launchConvolve(&p.convolve, convolve{X: l.dRaw, W: p.turned, Y: dx,
+		l.launchConvolve(&p.convolve, convolve{X: l.dWhole, W: p.turned, Y: dx,
 			Pixels: int32(c.Images * p.Height * p.Width), Height: int32(p.Height), Width: int32(p.Width),
-			XImage: l.image(), XLine: l.line(), XPixel: int32(c.Out), XStart: int32(p.Row)*l.line() + int32(p.Column*c.Out),
-			XTap: l.line(), Taps: int32(p.Rows), Length: int32(p.Columns * c.Out),
+			XImage: l.full.image(), XLine: l.full.line(), XPixel: int32(c.Out), XStart: int32(p.Row)*l.full.line() + int32(p.Column*c.Out),
+			XTap: l.full.line(), Taps: int32(p.Rows), Length: int32(p.Columns * c.Out),
 			YImage: int32((c.Height + 2) * row), YLine: int32(p.Step * row), YPixel: int32(p.Step * c.In), YStart: int32((p.Y+1)*row + (p.X+1)*c.In), OutCh: int32(c.In)})
 	}
 }

@@ -5,6 +5,10 @@ import "math"
 // Epsilon is what batch normalisation adds to the variance.
 const Epsilon = 1e-5
 
+// Momentum is the share of the last batch in running statistics, where nothing else is
+// wanted, as in PyTorch.
+const Momentum = 0.1
+
 // A Norm is batch normalisation of a batch of padded NHWC images over images,
 // rows and columns: gamma * (x - mean) / sqrt(var + Epsilon) + beta. Its work on
 // one image at a time is left to whoever has that image in the cache.

@@ -263,4 +263,3 @@ func TestPool2Ties(t *testing.T) {
 		}
 	})
 }
-
