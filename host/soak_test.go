@@ -27,6 +27,9 @@ func (*gauge) Answered(Answer)  {}
 // Many requests, one in twenty of them bad in some way: every good one gets the
 // right digest, every bad one its error, and nothing is left over at the end.
 func TestServiceSoak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	seen := &gauge{}
 	classifier := open(t, tinySlab(t, 3))
 	c := newClient(t, Handler(classifier, WithMetrics(seen), WithMaxBody(1<<20), WithMaxPixels(1<<20)))

@@ -229,6 +229,9 @@ func TestInspectAndVerify(t *testing.T) {
 
 // A long tail, its loss, and the mode adaptive, from training to a prediction.
 func TestLongTailAndCalibrate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains a net")
+	}
 	at := folder(t)
 	out := filepath.Join(t.TempDir(), "run")
 	if stdout, stderr, code := runCommand(t, "train", "--data", "fashion-mini", "--out", out, "--net", "resnet8w8",
@@ -254,6 +257,9 @@ func TestLongTailAndCalibrate(t *testing.T) {
 // Without a worker a GPU is an error, or the processor if that will do. A worker that says
 // why it ends is quoted.
 func TestNoGPU(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains a net")
+	}
 	bin := t.TempDir()
 	t.Setenv("PATH", bin)
 	train := func(device string) (stderr string, code int) {
@@ -278,6 +284,9 @@ func TestNoGPU(t *testing.T) {
 // A net trained in episodes scores in episodes of classes that it was not trained on, and
 // its slab is one that every target reads.
 func TestFewShotTrain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains a net")
+	}
 	out := filepath.Join(t.TempDir(), "run")
 	stdout, stderr, code := runCommand(t, "fewshot", "train", "--data", "fashion-mini", "--out", out, "--net", "conv4w8", "--head", "ridge",
 		"--epochs", "2", "--episodes", "5", "--way", "3", "--shot", "2", "--queries", "3", "--json")

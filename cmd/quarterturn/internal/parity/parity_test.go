@@ -21,12 +21,16 @@ func slabOf(t *testing.T, m *format.Model) []byte {
 }
 
 func TestAllTargetsAgree(t *testing.T) {
+	targets := Targets
+	if testing.Short() {
+		targets = []string{"native", "wazero"}
+	}
 	for _, m := range []*format.Model{formattest.Tiny(1), formattest.Tiny(3), formattest.Odd()} {
-		r, err := Check(t.Context(), slabOf(t, m), Synthetic(40), Targets, nil)
+		r, err := Check(t.Context(), slabOf(t, m), Synthetic(40), targets, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if !r.Equal || r.Images != 40 || len(r.Targets) != len(Targets) || len(r.Modes) != len(m.Modes())+1 || r.Difference != "" {
+		if !r.Equal || r.Images != 40 || len(r.Targets) != len(targets) || len(r.Modes) != len(m.Modes())+1 || r.Difference != "" {
 			t.Errorf("%+v", r)
 		}
 		for _, d := range r.Targets {
@@ -40,6 +44,10 @@ func TestAllTargetsAgree(t *testing.T) {
 // With one layer's weights changed, the first layer that differs is that one,
 // whatever the two targets are.
 func TestLocateNamesTheFirstLayer(t *testing.T) {
+	targets := []string{"wazero", "node-wasip1", "node-js", "chromium"}
+	if testing.Short() {
+		targets = targets[:1]
+	}
 	good := formattest.Tiny(3)
 	bad := formattest.Tiny(3)
 	for i, tensor := range bad.TensorShapes() {
@@ -57,7 +65,7 @@ func TestLocateNamesTheFirstLayer(t *testing.T) {
 		t.Fatal(err)
 	}
 	j.modes = append(j.modes, 2, 3)
-	for _, name := range []string{"wazero", "node-wasip1", "node-js", "chromium"} {
+	for _, name := range targets {
 		honest, err := find("native")
 		if err != nil {
 			t.Fatal(err)
