@@ -1,0 +1,20 @@
+// Package imagefile reads image files into pixels: PNG, JPEG, GIF and WebP, told apart by
+// their content. Training, evaluation, prediction, scoring, Beam and the HTTP service all
+// read files here, so a file means the same pixels to each of them.
+//
+// The pixels are those that browsers show and that Pillow computes with
+// ImageOps.exif_transpose:
+//
+//   - The EXIF orientation of JPEG and PNG files is applied; that of WebP files is not, as
+//     in browsers.
+//   - JPEG is decoded to the bits of libjpeg-turbo (accurate integer inverse transform,
+//     smooth upsampling of chroma), lossy WebP to those of libwebp.
+//   - Alpha is straight: colours are not multiplied by it, not even on the way. Samples of
+//     16 bits keep their upper eight.
+//   - Colour profiles and gamma are ignored: samples are taken as they are stored.
+//   - Of a GIF the first frame is read, at its place on the screen, which is transparent
+//     elsewhere. Of an animated PNG the still image is read. Animated WebP is refused.
+//
+// Files are bounded before they are decoded: their bytes, their pixels and, for
+// progressive JPEG, pixels times scans. See Limits.
+package imagefile

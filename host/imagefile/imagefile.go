@@ -1,0 +1,150 @@
+package imagefile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Limits bound what is read; a field that is zero stands for its default.
+type Limits struct {
+	MaxBytes  int64 // of a file; default 512 MiB
+	MaxPixels int   // width times height; default 100 million
+}
+
+// Formats names what Decode reads, for messages.
+const Formats = "PNG, JPEG, GIF or WebP"
+
+// maxScans bounds the scans of a JPEG file that has the most pixels, counted once for each
+// colour component they refine; smaller pictures may have more of them. Encoders
+// write progressive files of about 10 scans, which count 16.
+const maxScans = 64
+
+func (l Limits) withDefaults() Limits {
+	if l.MaxBytes == 0 {
+		l.MaxBytes = 512 << 20
+	}
+	if l.MaxPixels == 0 {
+		l.MaxPixels = 100_000_000
+	}
+	return l
+}
+
+// Known reports whether a file's name ends as those of images that Decode reads do.
+func Known(name string) bool {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".png", ".apng", ".jpg", ".jpeg", ".jpe", ".jfif", ".gif", ".webp":
+		return true
+	}
+	return false
+}
+
+// Foreign reports whether a file's name ends as those of images do that Decode does not
+// read, such as photo.heic.
+func Foreign(name string) bool {
+	switch strings.ToLower(filepath.Ext(name)) {
+	case ".heic", ".heif", ".avif", ".svg", ".tif", ".tiff", ".bmp", ".dib", ".ico", ".jxl", ".jp2", ".j2k", ".jpx",
+		".psd", ".pbm", ".pgm", ".ppm", ".pnm", ".tga", ".exr", ".hdr", ".qoi", ".dng", ".cr2", ".cr3", ".nef", ".arw", ".raf", ".orf":
+		return true
+	}
+	return false
+}
+
+// ReadFile decodes an image file; its errors name it. Only regular files are read: a
+// pipe might never end.
+func ReadFile(ctx context.Context, name string, l Limits) (*Picture, error) {
+	info, err := os.Stat(name)
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, fmt.Errorf("%s is not a regular file", name)
+	}
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	p, err := Read(ctx, f, l)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return p, nil
+}
+
+// Read decodes an image from a reader, which is read to its end.
+func Read(ctx context.Context, r io.Reader, l Limits) (*Picture, error) {
+	l = l.withDefaults()
+	data, err := io.ReadAll(io.LimitReader(&cancelled{ctx, r}, l.MaxBytes+1))
+	if err != nil {
+		return nil, err
+	}
+	return Decode(ctx, data, l)
+}
+
+// Decode decodes the bytes of an image file. Errors are of type *Error, or the context's.
+func Decode(ctx context.Context, data []byte, l Limits) (*Picture, error) {
+	l = l.withDefaults()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	if int64(len(data)) > l.MaxBytes {
+		return nil, &Error{Kind: ErrTooLarge, Detail: fmt.Sprintf("the image file has more than %d bytes", l.MaxBytes)}
+	}
+	format, decode, err := sniff(data)
+	if err != nil {
+		return nil, err
+	}
+	p, err := decode(ctx, data, l)
+	if err == nil {
+		p.Format = format
+		return p, nil
+	}
+	var e *Error
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.As(err, &e):
+		return nil, e
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, &Error{Kind: ErrBroken, Format: format, Detail: "it ends too early", Err: err}
+	}
+	return nil, &Error{Kind: ErrBroken, Format: format, Err: err}
+}
+
+// checkSize refuses a picture of too many pixels, or of none.
+func (l Limits) checkSize(format string, width, height int) error {
+	switch {
+	case width < 1 || height < 1:
+		return broken(format, fmt.Sprintf("its size is %dx%d", width, height))
+	case width > l.MaxPixels/height: // so width*height > MaxPixels, without overflow
+		return &Error{Kind: ErrTooLarge, Format: format,
+			Detail: fmt.Sprintf("the image has %dx%d pixels, more than the limit of %d", width, height, l.MaxPixels)}
+	}
+	return nil
+}
+
+// standard decodes with a decoder in the standard library's manner, which the context
+// stops whenever it asks for more bytes.
+func standard(ctx context.Context, data []byte, decode func(io.Reader) (image.Image, error)) (image.Image, error) {
+	return decode(&cancelled{ctx, bytes.NewReader(data)})
+}
+
+// cancelled is a reader that fails once a context is done.
+type cancelled struct {
+	ctx context.Context
+	r   io.Reader
+}
+
+func (c *cancelled) Read(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.r.Read(p)
+}
