@@ -2,7 +2,8 @@ package host
 
 import (
 	"image"
-	"image/draw"
+
+	"github.com/quarterturn/quarterturn/host/imagefile"
 )
 
 // bandBytes is about how much of an image is converted and handed over at once.
@@ -33,6 +34,7 @@ func (s *bands) at(y int) []byte {
 		from := n.PixOffset(b.Min.X, y)
 		return n.Pix[from : from+4*b.Dx()*rows]
 	}
-	draw.Draw(s.strip, image.Rect(0, 0, b.Dx(), rows), s.img, image.Pt(b.Min.X, y), draw.Src)
-	return s.strip.Pix[:4*b.Dx()*rows]
+	band := s.strip.Pix[:4*b.Dx()*rows]
+	imagefile.Rows(band, s.img, y)
+	return band
 }

@@ -1,16 +1,12 @@
 package host
 
 import (
-	"bytes"
 	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"image"
-	_ "image/gif" // these formats come with the standard library
-	_ "image/jpeg"
-	_ "image/png"
 	"io"
 	"log/slog"
 	"mime"
@@ -20,6 +16,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/sla"
 )
 
@@ -30,8 +27,7 @@ import (
 //	GET  /v1/openapi.json              the description of this interface
 //	GET  /healthz                      200, or 503 once Drain was called
 //
-// PNG, JPEG and the first picture of a GIF are read, and what else is registered with
-// package image. Failures are {"error":{"code":..,"message":..}}.
+// PNG, JPEG, GIF and WebP are read; see package imagefile. Failures are {"error":{"code":..,"message":..}}.
 type Service struct {
 	classifier atomic.Pointer[Classifier]
 	draining   atomic.Bool
@@ -295,7 +291,7 @@ func (s *Service) run(ctx context.Context, body []byte, mode sla.Mode, top int) 
 		return nil, ctx.Err()
 	}
 	defer func() { <-s.work }()
-	img, err := s.decode(body)
+	img, err := s.decode(ctx, body)
 	if err != nil {
 		return nil, err
 	}
@@ -309,27 +305,20 @@ func (s *Service) run(ctx context.Context, body []byte, mode sla.Mode, top int) 
 	}
 }
 
-// decode reads an image, once its size is known to be bearable.
-func (s *Service) decode(body []byte) (image.Image, error) {
-	header, _, err := image.DecodeConfig(bytes.NewReader(body))
-	if errors.Is(err, image.ErrFormat) {
-		if kind := http.DetectContentType(body); strings.HasPrefix(kind, "image/") {
-			return nil, &httpError{http.StatusUnsupportedMediaType, "type", "images of type " + kind + " are not read here"}
-		}
-		return nil, &httpError{http.StatusBadRequest, "image", "the body is not an image"}
+// decode reads an image.
+func (s *Service) decode(ctx context.Context, body []byte) (image.Image, error) {
+	img, err := imagefile.Decode(ctx, body, imagefile.Limits{MaxPixels: s.o.maxPixels})
+	switch {
+	case err == nil:
+		return img, nil
+	case errors.Is(err, imagefile.ErrUnsupported):
+		return nil, &httpError{http.StatusUnsupportedMediaType, "type", err.Error()}
+	case errors.Is(err, imagefile.ErrTooLarge):
+		return nil, &httpError{http.StatusRequestEntityTooLarge, "too-large", err.Error()}
+	case errors.Is(err, imagefile.ErrBroken), errors.Is(err, imagefile.ErrNotImage):
+		return nil, &httpError{http.StatusBadRequest, "image", err.Error()}
 	}
-	if err == nil && header.Width*header.Height > s.o.maxPixels {
-		return nil, &httpError{http.StatusRequestEntityTooLarge, "too-large",
-			fmt.Sprintf("the image has %dx%d pixels, more than %d in all", header.Width, header.Height, s.o.maxPixels)}
-	}
-	var img image.Image
-	if err == nil {
-		img, _, err = image.Decode(bytes.NewReader(body))
-	}
-	if err != nil {
-		return nil, &httpError{http.StatusBadRequest, "image", "the image is broken: " + err.Error()}
-	}
-	return img, nil
+	return nil, err
 }
 
 // fail tells a client what went wrong, and gives the status.

@@ -24,6 +24,7 @@ import (
 	"github.com/getkin/kin-openapi/routers/gorillamux"
 
 	"github.com/quarterturn/quarterturn/format/formattest"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/sla/slatest"
 )
@@ -135,7 +136,7 @@ func TestServiceClassifies(t *testing.T) {
 		"gif":  encoded(t, func(w io.Writer) error { return gif.Encode(w, img, nil) }),
 	}
 	for name, file := range files {
-		decoded, _, err := image.Decode(bytes.NewReader(file))
+		decoded, err := imagefile.Decode(t.Context(), file, imagefile.Limits{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -195,7 +196,8 @@ func TestServiceErrors(t *testing.T) {
 		{"POST", "/v1/classify", "", nil, 400, "image", "empty"},
 		{"POST", "/v1/classify", "", []byte("Dear reader"), 400, "image", "not an image"},
 		{"POST", "/v1/classify", "", good[:60], 400, "image", "broken"},
-		{"POST", "/v1/classify", "image/webp", []byte("RIFF\x10\x00\x00\x00WEBPVP8 rest"), 415, "type", "image/webp"},
+		{"POST", "/v1/classify", "image/webp", []byte("RIFF\x10\x00\x00\x00WEBPVP8 rest"), 400, "image", "WebP image is broken"},
+		{"POST", "/v1/classify", "image/heic", []byte("\x00\x00\x00\x10ftypheic\x00\x00\x00\x00"), 415, "type", "HEIC"},
 		{"POST", "/v1/classify", "text/plain", good, 415, "type", "text/plain"},
 		{"POST", "/v1/classify", "", make([]byte, 5001), 413, "too-large", "5000 bytes"},
 		{"POST", "/v1/classify", "", bomb(t, 60000, 60000), 413, "too-large", "60000x60000"},
@@ -345,7 +347,7 @@ func TestServiceSwapsWithoutDroppingRequests(t *testing.T) {
 	}
 	for i := range slabs {
 		c := openOne(i)
-		decoded, _, _ := image.Decode(bytes.NewReader(img))
+		decoded, _ := imagefile.Decode(t.Context(), img, imagefile.Limits{})
 		p, err := c.Classify(t.Context(), decoded)
 		if err != nil {
 			t.Fatal(err)

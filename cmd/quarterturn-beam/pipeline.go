@@ -16,9 +16,10 @@ import (
 
 	"github.com/quarterturn/quarterturn/cmd/internal/score"
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/host"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/sla"
-	"github.com/quarterturn/quarterturn/trainer"
 )
 
 func init() {
@@ -160,7 +161,7 @@ func (f *write) ProcessElement(ctx context.Context, shard int, next func(*string
 	slices.Sort(lines)
 	name, text := f.Job.name(shard), []byte(strings.Join(lines, ""))
 	if !remote(name) {
-		return trainer.WriteFile(name, text)
+		return atomicfile.Write(name, text)
 	}
 	fs, err := filesystem.New(ctx, name)
 	if err != nil {
@@ -191,7 +192,7 @@ func list(ctx context.Context, pattern string) ([]score.Image, error) {
 	}
 	var images []score.Image
 	for _, name := range names {
-		if trainer.IsImage(name) {
+		if imagefile.Known(name) {
 			images = append(images, score.Image{Name: name, File: name, Size: -1})
 		}
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/trainer"
 )
 
@@ -55,7 +56,7 @@ func calibrateCommand() *cobra.Command {
 			if err != nil {
 				return fmt.Errorf("%s: %w", model, err)
 			}
-			if err := trainer.WriteFile(out, slab); err != nil {
+			if err := atomicfile.Write(out, slab); err != nil {
 				return err
 			}
 			note("wrote %s; on the %d images it was calibrated with:", out, images.Len())

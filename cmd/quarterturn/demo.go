@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/parity"
+	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/trainer"
 )
 
@@ -93,10 +94,10 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 		return err
 	}
 	slabName := filepath.Join(out, trainer.SlabFile)
-	if err := errors.Join(trainer.WriteFile(slabName, slab), trainer.WriteFile(filepath.Join(out, "results.json"), append(text, '\n'))); err != nil {
+	if err := errors.Join(atomicfile.Write(slabName, slab), atomicfile.Write(filepath.Join(out, "results.json"), append(text, '\n'))); err != nil {
 		return err
 	}
-	images, err := parityImages("")
+	images, err := parityImages(ctx, "")
 	if err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/trainer"
 )
 
@@ -103,7 +104,7 @@ func writeConfusion(file string, e trainer.Ensemble, results []trainer.Score, im
 	if err != nil {
 		return err
 	}
-	return trainer.WriteFile(file, svg)
+	return atomicfile.Write(file, svg)
 }
 
 type modeScore struct {

@@ -6,9 +6,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/format/onnx"
 	"github.com/quarterturn/quarterturn/format/safetensors"
-	"github.com/quarterturn/quarterturn/trainer"
 )
 
 // encoders are the formats to export to, by the ending of a file's name.
@@ -44,7 +44,7 @@ func exportCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := trainer.WriteFile(out, b); err != nil {
+			if err := atomicfile.Write(out, b); err != nil {
 				return err
 			}
 			note("wrote %s, %d bytes", out, len(b))

@@ -3,6 +3,7 @@ package main
 import (
 	"github.com/spf13/cobra"
 
+	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/trainer"
 )
 
@@ -28,7 +29,7 @@ func newCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			if err := trainer.WriteFile(out, slab); err != nil {
+			if err := atomicfile.Write(out, slab); err != nil {
 				return err
 			}
 			note("wrote %s, %d bytes", out, len(slab))

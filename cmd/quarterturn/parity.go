@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -12,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/parity"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/trainer"
 )
 
@@ -36,7 +38,7 @@ func parityCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			images, err := parityImages(dir)
+			images, err := parityImages(cmd.Context(), dir)
 			if err != nil {
 				return err
 			}
@@ -80,7 +82,7 @@ func printParity(r *parity.Report) error {
 
 // parityImages reads a folder of images, or gives built-in ones: pictures of
 // the embedded data set, and synthetic ones of many sizes.
-func parityImages(dir string) ([]*image.NRGBA, error) {
+func parityImages(ctx context.Context, dir string) ([]*image.NRGBA, error) {
 	if dir == "" {
 		d, err := trainer.Load("fashion-mini")
 		if err != nil {
@@ -97,14 +99,14 @@ func parityImages(dir string) ([]*image.NRGBA, error) {
 		if err != nil || e.IsDir() {
 			return err
 		}
-		if !trainer.IsImage(name) {
+		if !imagefile.Known(name) {
 			return nil
 		}
-		img, err := trainer.ReadImage(name)
+		img, err := imagefile.ReadFile(ctx, name, imagefile.Limits{})
 		if err != nil {
 			return err
 		}
-		images = append(images, trainer.Straight(img))
+		images = append(images, img.NRGBA())
 		return nil
 	})
 	if err == nil && len(images) == 0 {

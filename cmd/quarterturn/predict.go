@@ -8,8 +8,8 @@ import (
 
 	"github.com/quarterturn/quarterturn/cmd/internal/score"
 	"github.com/quarterturn/quarterturn/host"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/sla"
-	"github.com/quarterturn/quarterturn/trainer"
 )
 
 func predictCommand() *cobra.Command {
@@ -48,7 +48,7 @@ func predictCommand() *cobra.Command {
 			defer c.Close(ctx)
 			failed := 0
 			for _, name := range args {
-				img, err := trainer.ReadImage(name)
+				img, err := imagefile.ReadFile(ctx, name, imagefile.Limits{})
 				var p *host.Prediction
 				if err == nil {
 					p, err = c.Classify(ctx, img, host.Mode(mode), host.TopK(top))

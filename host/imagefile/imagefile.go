@@ -21,9 +21,9 @@ type Limits struct {
 // Formats names what Decode reads, for messages.
 const Formats = "PNG, JPEG, GIF or WebP"
 
-// maxScans bounds the scans of a JPEG file that has the most pixels, counted once for each
-// colour component they refine; smaller pictures may have more of them. Encoders
-// write progressive files of about 10 scans, which count 16.
+// maxScans is about how many scans a JPEG file of the most pixels may have, counted once
+// for each colour component that they refine; smaller pictures may have more of them.
+// Encoders write progressive files of about 10 scans, which count 16.
 const maxScans = 64
 
 func (l Limits) withDefaults() Limits {
@@ -88,44 +88,69 @@ func Read(ctx context.Context, r io.Reader, l Limits) (*Picture, error) {
 	return Decode(ctx, data, l)
 }
 
+// A Config is what the headers of an image file say.
+type Config struct {
+	Format        string // "PNG", "JPEG", "GIF" or "WebP"
+	Width, Height int    // as stored, before orientation
+}
+
+// DecodeConfig reads the headers of an image file. It returns the errors that Decode
+// returns before it decodes: a file that is not an image, of a kind that is not read, or
+// beyond the limits.
+func DecodeConfig(data []byte, l Limits) (Config, error) {
+	l = l.withDefaults()
+	c, _, err := decodeConfig(data, l)
+	return c, err
+}
+
+func decodeConfig(data []byte, l Limits) (Config, *codec, error) {
+	if int64(len(data)) > l.MaxBytes {
+		return Config{}, nil, &Error{Kind: ErrTooLarge, Detail: fmt.Sprintf("the image file has more than %d bytes", l.MaxBytes)}
+	}
+	codec, err := sniff(data)
+	if err != nil {
+		return Config{}, nil, err
+	}
+	c := Config{Format: codec.format}
+	if c.Width, c.Height, err = codec.size(data, l); err == nil {
+		err = l.checkSize(c)
+	}
+	return c, codec, err
+}
+
 // Decode decodes the bytes of an image file. Errors are of type *Error, or the context's.
 func Decode(ctx context.Context, data []byte, l Limits) (*Picture, error) {
-	l = l.withDefaults()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if int64(len(data)) > l.MaxBytes {
-		return nil, &Error{Kind: ErrTooLarge, Detail: fmt.Sprintf("the image file has more than %d bytes", l.MaxBytes)}
-	}
-	format, decode, err := sniff(data)
+	c, codec, err := decodeConfig(data, l.withDefaults())
 	if err != nil {
 		return nil, err
 	}
-	p, err := decode(ctx, data, l)
-	if err == nil {
-		p.Format = format
-		return p, nil
-	}
+	p := &Picture{Format: c.Format, width: c.Width, height: c.Height, orientation: upright}
+	err = codec.decode(ctx, data, p)
 	var e *Error
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
+	case err == nil:
+		return p, nil
 	case errors.As(err, &e):
 		return nil, e
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, &Error{Kind: ErrBroken, Format: format, Detail: "it ends too early", Err: err}
+		return nil, &Error{Kind: ErrBroken, Format: c.Format, Detail: "it ends too early", Err: err}
 	}
-	return nil, &Error{Kind: ErrBroken, Format: format, Err: err}
+	return nil, &Error{Kind: ErrBroken, Format: c.Format, Err: err}
 }
 
 // checkSize refuses a picture of too many pixels, or of none.
-func (l Limits) checkSize(format string, width, height int) error {
+func (l Limits) checkSize(c Config) error {
 	switch {
-	case width < 1 || height < 1:
-		return broken(format, fmt.Sprintf("its size is %dx%d", width, height))
-	case width > l.MaxPixels/height: // so width*height > MaxPixels, without overflow
-		return &Error{Kind: ErrTooLarge, Format: format,
-			Detail: fmt.Sprintf("the image has %dx%d pixels, more than the limit of %d", width, height, l.MaxPixels)}
+	case c.Width < 1 || c.Height < 1:
+		return broken(c.Format, fmt.Sprintf("its size is %dx%d", c.Width, c.Height))
+	case c.Width > l.MaxPixels/c.Height: // so that their product would be more
+		return &Error{Kind: ErrTooLarge, Format: c.Format,
+			Detail: fmt.Sprintf("the image has %dx%d pixels, more than the limit of %d", c.Width, c.Height, l.MaxPixels)}
 	}
 	return nil
 }

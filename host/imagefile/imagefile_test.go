@@ -1,11 +1,19 @@
 package imagefile
 
 import (
+	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	pngpkg "image/png"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -43,4 +51,264 @@ func TestFieldPicturesAreThoseOfPillow(t *testing.T) {
 			t.Errorf("%s: %dx%d, want %dx%d; other pixels", name, n.Rect.Dx(), n.Rect.Dy(), want.Width, want.Height)
 		}
 	}
+}
+
+func fixture(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// A picture's rows, its pixels one by one, and what other image types hold agree.
+func TestRowsOfEveryImageType(t *testing.T) {
+	for name := range pillow(t) {
+		p, err := ReadFile(t.Context(), filepath.Join("testdata", name), Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := p.NRGBA()
+		for y := range n.Rect.Dy() {
+			for x := range n.Rect.Dx() {
+				if p.At(x, y) != n.At(x, y) {
+					t.Fatalf("%s: At(%d, %d) is %v, in the row it is %v", name, x, y, p.At(x, y), n.At(x, y))
+				}
+			}
+		}
+	}
+	// Straight samples stay what they are, whatever the alpha.
+	r := image.Rect(3, 5, 10, 9)
+	want := image.NewNRGBA(r)
+	wide, planes, indices := image.NewNRGBA64(r), image.NewNYCbCrA(r, image.YCbCrSubsampleRatio444), image.NewPaletted(r, nil)
+	for y := r.Min.Y; y < r.Max.Y; y++ {
+		for x := r.Min.X; x < r.Max.X; x++ {
+			v := byte(37*x + 71*y)
+			c := color.NRGBA{v, v, v, byte(x*y + 1)}
+			want.SetNRGBA(x, y, c)
+			wide.SetNRGBA64(x, y, color.NRGBA64{uint16(v)<<8 | 255, uint16(v)<<8 | 1, uint16(v) << 8, uint16(c.A)<<8 | 200})
+			i := (y-r.Min.Y)*r.Dx() + x - r.Min.X
+			planes.Y[i], planes.Cb[i], planes.Cr[i], planes.A[i] = v, 128, 128, c.A
+			indices.Palette = append(indices.Palette, c)
+			indices.Pix[i] = byte(i)
+		}
+	}
+	for _, img := range []image.Image{want, wide, planes, indices, want.SubImage(r)} {
+		got := make([]byte, len(want.Pix))
+		Rows(got[:4*r.Dx()], img, r.Min.Y)
+		Rows(got[4*r.Dx():], img, r.Min.Y+1)
+		if !bytes.Equal(got, want.Pix) {
+			t.Errorf("%T: other samples", img)
+		}
+	}
+	opaque := image.NewRGBA(r)
+	opaque.Set(4, 6, color.RGBA{9, 8, 7, 255})
+	got := make([]byte, 4*r.Dx())
+	Rows(got, opaque, 6)
+	if !bytes.Equal(got[:8], []byte{0, 0, 0, 0, 9, 8, 7, 255}) {
+		t.Errorf("of image.RGBA: %v", got[:8])
+	}
+}
+
+// What is not read is named, with what to do.
+func TestFieldFormatsThatAreNotReadAreNamed(t *testing.T) {
+	box := func(brands string) string {
+		return "\x00\x00\x00" + string(rune(8+len(brands))) + "ftyp" + brands + strings.Repeat("x", 40)
+	}
+	frame := func(marker byte, depth byte) string {
+		return "\xff\xd8\xff" + string([]byte{marker, 0, 11, depth, 0, 8, 0, 8, 1, 1, 0x11, 0})
+	}
+	for _, c := range []struct {
+		data string
+		kind error
+		says []string
+	}{
+		{"", ErrNotImage, []string{"empty"}},
+		{"hello", ErrNotImage, []string{"not an image, of PNG, JPEG, GIF or WebP"}},
+		{box("heic\x00\x00\x00\x00mif1heic"), ErrUnsupported, []string{"HEIC", "JPEG"}},
+		{box("mif1\x00\x00\x00\x00miafheic"), ErrUnsupported, []string{"HEIC"}},
+		{box("mif1\x00\x00\x00\x00mif1avif"), ErrUnsupported, []string{"AVIF", "convert"}},
+		{box("avif\x00\x00\x00\x00"), ErrUnsupported, []string{"AVIF"}},
+		{box("isom\x00\x00\x00\x00"), ErrNotImage, []string{"video"}},
+		{"<?xml version=\"1.0\"?>\n<!-- by hand --><svg xmlns='http://www.w3.org/2000/svg'/>", ErrUnsupported, []string{"SVG", "PNG"}},
+		{"\xef\xbb\xbf <svg></svg>", ErrUnsupported, []string{"SVG"}},
+		{"<!DOCTYPE html><html><svg>", ErrUnsupported, []string{"SVG"}},
+		{"<html><body>404</body></html>", ErrNotImage, []string{"HTML"}},
+		{"II*\x00\x08\x00\x00\x00", ErrUnsupported, []string{"TIFF", "convert"}},
+		{"MM\x00*\x00\x00\x00\x08", ErrUnsupported, []string{"TIFF"}},
+		{"BM" + strings.Repeat("\x01", 60), ErrUnsupported, []string{"BMP"}},
+		{"\xff\x0a12345", ErrUnsupported, []string{"JPEG XL"}},
+		{"8BPS\x00\x01", ErrUnsupported, []string{"Photoshop"}},
+		{"P6\n4 4\n255\n", ErrUnsupported, []string{"PNM"}},
+		{"version https://git-lfs.github.com/spec/v1\n", ErrNotImage, []string{"git lfs pull"}},
+		{string(make([]byte, 5000)), ErrNotImage, []string{"zeros"}},
+		{frame(0xc9, 8), ErrUnsupported, []string{"arithmetic-coded JPEG", "jpegtran"}},
+		{frame(0xca, 8), ErrUnsupported, []string{"arithmetic-coded JPEG"}},
+		{frame(0xc3, 8), ErrUnsupported, []string{"lossless JPEG"}},
+		{frame(0xc1, 12), ErrUnsupported, []string{"JPEG of 12 bits"}},
+		{frame(0xc5, 8), ErrUnsupported, []string{"hierarchical JPEG"}},
+		{"RIFF\x30\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x07\x00\x00\x07\x00\x00ANIM", ErrUnsupported, []string{"animated WebP", "frame"}},
+		{"RIFF\x30\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x07\x00\x00", ErrBroken, []string{"WebP", "no picture"}},
+		{"GIF89a\x01\x00\x01\x00\x00\x00\x00;", ErrBroken, []string{"GIF", "no frame"}},
+		{"\xff\xd8\xff\xd9", ErrBroken, []string{"JPEG"}},
+	} {
+		_, err := Decode(t.Context(), []byte(c.data), Limits{})
+		var e *Error
+		if !errors.Is(err, c.kind) || !errors.As(err, &e) || c.kind == ErrUnsupported && e.Format == "" {
+			t.Errorf("%.30q: %#v", c.data, err)
+			continue
+		}
+		for _, s := range c.says {
+			if !strings.Contains(err.Error(), s) {
+				t.Errorf("%.30q: %q does not say %q", c.data, err, s)
+			}
+		}
+		if _, err2 := DecodeConfig([]byte(c.data), Limits{}); c.kind != ErrBroken && (err2 == nil || err2.Error() != err.Error()) {
+			t.Errorf("%.30q: the headers say %v, the decoder %v", c.data, err2, err)
+		}
+	}
+}
+
+// Every file that is cut short is refused, wherever the cut is; only what follows the
+// picture may be missing.
+func TestFieldFilesThatAreCutShort(t *testing.T) {
+	for _, name := range []string{"420-37x29.jpg", "progressive420.jpg", "restart.jpg", "rgba.png", "interlaced.png", "plain.gif", "part-of-screen.gif", "lossy-37x29.webp", "lossless.webp", "lossy-alpha0.webp"} {
+		data := fixture(t, name)
+		whole, err := Decode(t.Context(), data, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for n := range data {
+			p, err := Decode(t.Context(), data[:n], Limits{})
+			if err == nil && !bytes.Equal(p.NRGBA().Pix, whole.NRGBA().Pix) {
+				t.Errorf("%s: %d of %d bytes are taken for a picture", name, n, len(data))
+			}
+			if err != nil && !errors.Is(err, ErrBroken) && n > 12 {
+				t.Errorf("%s: %d of %d bytes: %v", name, n, len(data), err)
+			}
+		}
+	}
+}
+
+// progressiveBomb writes a progressive grey JPEG with scans that say next to nothing, as
+// many as asked for. It has no data for its pixels to speak of.
+func progressiveBomb(width, height, scans int) []byte {
+	segment := func(marker byte, b ...byte) []byte {
+		return append([]byte{0xff, marker, byte((len(b) + 2) >> 8), byte(len(b) + 2)}, b...)
+	}
+	data := []byte{0xff, 0xd8}
+	data = append(data, segment(0xdb, append([]byte{0}, bytes.Repeat([]byte{1}, 64)...)...)...)
+	data = append(data, segment(0xc2, 8, byte(height>>8), byte(height), byte(width>>8), byte(width), 1, 1, 0x11, 0)...)
+	counts := make([]byte, 16)
+	counts[0] = 1
+	data = append(data, segment(0xc4, append(append([]byte{0x00}, counts...), 0)...)...)    // DC: 0 is a difference of 0
+	data = append(data, segment(0xc4, append(append([]byte{0x10}, counts...), 0xe0)...)...) // AC: 0 ends 2^14 blocks and more
+	data = append(data, segment(0xda, 1, 1, 0, 0, 0, 0)...)
+	blocks := (width + 7) / 8 * ((height + 7) / 8)
+	data = append(data, make([]byte, (blocks+7)/8)...)
+	for range scans - 1 {
+		data = append(data, segment(0xda, 1, 1, 0x10, 1, 63, 0)...)
+		for left := blocks; left > 0; left -= 1 << 15 {
+			data = append(data, 0x7f, 0xfe) // 0, then fourteen ones: a run of 32767
+		}
+	}
+	return append(data, 0xff, 0xd9)
+}
+
+// The work of a progressive file is known before it is done.
+func TestFieldProgressiveBombsAreRefused(t *testing.T) {
+	small := progressiveBomb(64, 64, 500)
+	if _, err := Decode(t.Context(), small, Limits{}); err != nil {
+		t.Errorf("500 scans of a small picture, which take no time: %v", err)
+	}
+	for _, c := range []struct{ w, h, scans int }{{4336, 3864, 7000}, {9000, 9000, 200}, {400, 400, 60000}} {
+		bomb := progressiveBomb(c.w, c.h, c.scans)
+		_, err := Decode(t.Context(), bomb, Limits{MaxPixels: 100_000_000})
+		if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "progressive") {
+			t.Errorf("%+v: %v", c, err)
+		}
+		if _, err := DecodeConfig(bomb, Limits{}); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%+v: the headers: %v", c, err)
+		}
+	}
+}
+
+// Sizes are looked at before memory is taken for them.
+func TestFieldPicturesOfTooManyPixels(t *testing.T) {
+	for _, name := range []string{"420-37x29.jpg", "exif6.jpg", "rgba.png", "plain.gif", "beyond-screen.gif", "lossy-37x29.webp", "lossless.webp"} {
+		data := fixture(t, name)
+		c, err := DecodeConfig(data, Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		n := c.Width * c.Height
+		if _, err := Decode(t.Context(), data, Limits{MaxPixels: n}); err != nil {
+			t.Errorf("%s at the limit: %v", name, err)
+		}
+		if _, err := Decode(t.Context(), data, Limits{MaxPixels: n - 1}); !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), fmt.Sprint(n-1)) {
+			t.Errorf("%s above the limit: %v", name, err)
+		}
+		if _, err := Decode(t.Context(), data, Limits{MaxBytes: int64(len(data)) - 1}); !errors.Is(err, ErrTooLarge) {
+			t.Errorf("%s above the limit of bytes: %v", name, err)
+		}
+	}
+}
+
+// A context that ends stops the decoding.
+func TestFieldDecodingStopsWithItsContext(t *testing.T) {
+	var png bytes.Buffer
+	if err := pngpkg.Encode(&png, image.NewGray(image.Rect(0, 0, 4000, 2500))); err != nil {
+		t.Fatal(err)
+	}
+	for name, data := range map[string][]byte{"progressive": progressiveBomb(4000, 2500, 300), "PNG": png.Bytes()} {
+		// The context is asked many times on the way; it ends at the fifth.
+		ctx := &countdown{Context: t.Context(), left: 5}
+		if _, err := Decode(ctx, data, Limits{}); !errors.Is(err, context.Canceled) || ctx.left != 0 {
+			t.Errorf("%s: %v, with %d to go", name, err, ctx.left)
+		}
+	}
+	if _, err := ReadFile(&countdown{Context: t.Context()}, "testdata/rgba.png", Limits{}); !errors.Is(err, context.Canceled) {
+		t.Errorf("a file: %v", err)
+	}
+}
+
+// A countdown is a context that is done once it was asked so often.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	if c.left == 0 {
+		return context.Canceled
+	}
+	c.left--
+	return nil
+}
+
+func FuzzDecode(f *testing.F) {
+	for name := range pillow(f) {
+		f.Add(fixture(f, name))
+	}
+	f.Add(progressiveBomb(40, 40, 9))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		const most = 1 << 16
+		p, err := Decode(t.Context(), data, Limits{MaxPixels: most})
+		c, headers := DecodeConfig(data, Limits{MaxPixels: most})
+		if headers != nil && (err == nil || err.Error() != headers.Error()) {
+			t.Fatalf("the headers: %v, the picture: %v", headers, err)
+		}
+		if err != nil {
+			var e *Error
+			if !errors.As(err, &e) || err.Error() == "" {
+				t.Fatalf("an error of another kind: %#v", err)
+			}
+			return
+		}
+		n := p.NRGBA()
+		if n.Rect.Dx()*n.Rect.Dy() != c.Width*c.Height || len(n.Pix) > 4*most {
+			t.Fatalf("%v pixels of %dx%d", n.Rect, c.Width, c.Height)
+		}
+	})
 }

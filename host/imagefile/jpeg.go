@@ -61,26 +61,32 @@ type jpegComponent struct {
 	acTable       *huffmanTable
 }
 
-func decodeJPEG(ctx context.Context, data []byte, l Limits) (*Picture, error) {
+// sizeOfJPEG also bounds the scans.
+func sizeOfJPEG(data []byte, l Limits) (width, height int, err error) {
 	h, err := jpegHeader(data)
-	if err != nil {
-		return nil, err
-	}
-	if err := l.checkSize("JPEG", h.width, h.height); err != nil {
-		return nil, err
-	}
-	if h.scans > maxScans*l.MaxPixels/(h.width*h.height) {
-		return nil, &Error{Kind: ErrTooLarge, Format: "JPEG", Detail: fmt.Sprintf(
+	if err == nil && h.scans/maxScans > l.MaxPixels/(h.width*h.height) {
+		err = &Error{Kind: ErrTooLarge, Format: "JPEG", Detail: fmt.Sprintf(
 			"the progressive JPEG image refines %dx%d pixels %d times, far more often than encoders do; write it again with another program",
 			h.width, h.height, h.scans)}
 	}
+	return h.width, h.height, err
+}
+
+func decodeJPEG(ctx context.Context, data []byte, p *Picture) error {
+	h, err := jpegHeader(data)
+	if err != nil {
+		return err
+	}
 	d := &jpegDecoder{ctx: ctx, data: data, at: 2}
 	if err := d.decode(); err != nil {
-		return nil, err
+		return err
 	}
-	p := &Picture{width: d.width, height: d.height, orientation: h.orientation}
+	if d.width != p.width || d.height != p.height {
+		return broken("JPEG", "it has two frames")
+	}
+	p.orientation = h.orientation
 	d.output(p)
-	return p, ctx.Err()
+	return nil
 }
 
 // A jpegInfo is what the markers say before anything is decoded.
@@ -207,7 +213,7 @@ func (d *jpegDecoder) segment(marker byte) ([]byte, error) {
 func (d *jpegDecoder) decode() error {
 	for {
 		marker, err := d.marker()
-		if err != nil && d.complete() {
+		if err != nil && d.complete() && !d.progressive {
 			return nil // the end marker is all that is missing
 		}
 		if err != nil {

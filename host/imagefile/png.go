@@ -8,23 +8,24 @@ import (
 	"image/png"
 )
 
-func decodePNG(ctx context.Context, data []byte, l Limits) (*Picture, error) {
+func sizeOfPNG(data []byte, _ Limits) (width, height int, err error) {
 	const header = 8 + 8 + 13 // signature, then length, name and content of IHDR
 	if len(data) < header || string(data[12:16]) != "IHDR" {
-		return nil, broken("PNG", "it has no header")
+		return 0, 0, broken("PNG", "it has no header")
 	}
-	width, height := binary.BigEndian.Uint32(data[16:]), binary.BigEndian.Uint32(data[20:])
-	if width > 1<<31-1 || height > 1<<31-1 {
-		return nil, broken("PNG", fmt.Sprintf("its size is %dx%d", width, height))
+	w, h := binary.BigEndian.Uint32(data[16:]), binary.BigEndian.Uint32(data[20:])
+	if w > 1<<31-1 || h > 1<<31-1 {
+		return 0, 0, broken("PNG", fmt.Sprintf("its size is %dx%d", w, h))
 	}
-	if err := l.checkSize("PNG", int(width), int(height)); err != nil {
-		return nil, err
-	}
+	return int(w), int(h), nil
+}
+
+func decodePNG(ctx context.Context, data []byte, p *Picture) error {
 	img, err := standard(ctx, data, png.Decode)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p := &Picture{width: int(width), height: int(height), channels: 4, orientation: pngOrientation(data)}
+	p.channels, p.orientation = 4, pngOrientation(data)
 	const grey, greyAlpha = 0, 4 // colour types
 	p.Grey = data[25] == grey || data[25] == greyAlpha
 	switch m := img.(type) {
@@ -43,9 +44,9 @@ func decodePNG(ctx context.Context, data []byte, l Limits) (*Picture, error) {
 	case *image.RGBA64:
 		p.pix = upper(m.Pix)
 	default:
-		return nil, fmt.Errorf("unexpected samples %T", img)
+		return fmt.Errorf("unexpected samples %T", img)
 	}
-	return p, nil
+	return nil
 }
 
 // upper keeps the upper bytes of big-endian 16-bit samples, in place.

@@ -6,32 +6,39 @@ import (
 	"fmt"
 )
 
-type decoder func(ctx context.Context, data []byte, l Limits) (*Picture, error)
+// A codec reads a format.
+type codec struct {
+	format string
+	// size reads the size as stored from the headers.
+	size func(data []byte, l Limits) (width, height int, err error)
+	// decode fills p, whose size is known to be within the limits.
+	decode func(ctx context.Context, data []byte, p *Picture) error
+}
 
 // sniff tells a file's format by its content. For a format that is not read the error says
 // which one it is and what to do.
-func sniff(data []byte) (string, decoder, error) {
+func sniff(data []byte) (*codec, error) {
 	starts := func(s string) bool { return bytes.HasPrefix(data, []byte(s)) }
 	switch {
 	case len(data) == 0:
-		return "", nil, &Error{Kind: ErrNotImage, Detail: "the file is empty"}
+		return nil, &Error{Kind: ErrNotImage, Detail: "the file is empty"}
 	case starts("\x89PNG\r\n\x1a\n"):
-		return "PNG", decodePNG, nil
+		return &codec{"PNG", sizeOfPNG, decodePNG}, nil
 	case starts("\xff\xd8"):
-		return "JPEG", decodeJPEG, nil
+		return &codec{"JPEG", sizeOfJPEG, decodeJPEG}, nil
 	case starts("GIF87a"), starts("GIF89a"):
-		return "GIF", decodeGIF, nil
+		return &codec{"GIF", sizeOfGIF, decodeGIF}, nil
 	case starts("RIFF") && len(data) >= 12 && string(data[8:12]) == "WEBP":
-		return "WebP", decodeWebP, nil
+		return &codec{"WebP", sizeOfWebP, decodeWebP}, nil
 	}
 	if format, advice := foreign(data); format != "" {
-		return format, nil, &Error{Kind: ErrUnsupported, Format: format,
+		return nil, &Error{Kind: ErrUnsupported, Format: format,
 			Detail: fmt.Sprintf("%s is not read here; %s", format, advice)}
 	}
 	if what := notImage(data); what != "" {
-		return "", nil, &Error{Kind: ErrNotImage, Detail: "this is " + what + ", not an image"}
+		return nil, &Error{Kind: ErrNotImage, Detail: "this is " + what + ", not an image"}
 	}
-	return "", nil, &Error{Kind: ErrNotImage, Detail: "not a " + Formats + " image"}
+	return nil, &Error{Kind: ErrNotImage, Detail: "not an image, of " + Formats}
 }
 
 const convert = "convert it to JPEG or PNG"

@@ -10,14 +10,16 @@ import (
 	"golang.org/x/image/webp"
 )
 
+func sizeOfWebP(data []byte, _ Limits) (width, height int, err error) {
+	h, err := webpHeader(data)
+	return h.width, h.height, err
+}
+
 // decodeWebP reads a still WebP image, lossy or lossless.
-func decodeWebP(ctx context.Context, data []byte, l Limits) (*Picture, error) {
+func decodeWebP(ctx context.Context, data []byte, p *Picture) error {
 	h, err := webpHeader(data)
 	if err != nil {
-		return nil, err
-	}
-	if err := l.checkSize("WebP", h.width, h.height); err != nil {
-		return nil, err
+		return err
 	}
 	if h.flags != 0 && data[h.flags]&webpAlpha != 0 && !h.alpha {
 		// The decoder wants the alpha it was promised; libwebp does without.
@@ -26,11 +28,10 @@ func decodeWebP(ctx context.Context, data []byte, l Limits) (*Picture, error) {
 	}
 	img, err := standard(ctx, data, webp.Decode)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	p := &Picture{width: h.width, height: h.height, orientation: upright}
-	if img.Bounds() != image.Rect(0, 0, h.width, h.height) {
-		return nil, fmt.Errorf("the frame is of %v, the image of %dx%d pixels", img.Bounds().Size(), h.width, h.height)
+	if img.Bounds() != p.Bounds() {
+		return fmt.Errorf("the frame is of %v, the image of %dx%d pixels", img.Bounds().Size(), h.width, h.height)
 	}
 	switch m := img.(type) {
 	case *image.NRGBA:
@@ -52,9 +53,9 @@ func decodeWebP(ctx context.Context, data []byte, l Limits) (*Picture, error) {
 			}
 		}
 	default:
-		return nil, fmt.Errorf("unexpected samples %T", img)
+		return fmt.Errorf("unexpected samples %T", img)
 	}
-	return p, nil
+	return nil
 }
 
 const (

@@ -10,8 +10,8 @@ import (
 	"os"
 
 	"github.com/quarterturn/quarterturn/host"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/sla"
-	"github.com/quarterturn/quarterturn/trainer"
 )
 
 // An Image is an image file, or one inside a tar file.
@@ -63,9 +63,9 @@ func (i *Image) predict(ctx context.Context, open Opener, c *host.Classifier, op
 		return nil, err
 	}
 	defer f.Close()
-	img, err := trainer.DecodeImage(f, i.Name)
+	img, err := imagefile.Read(ctx, f, imagefile.Limits{})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("%s: %w", i.Name, err)
 	}
 	return c.Classify(ctx, img, opts...)
 }

@@ -15,7 +15,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 )
 
 // A Shard is one of Of parts, numbered from 1.
@@ -64,7 +64,7 @@ func List(paths []string, shard Shard) ([]Image, error) {
 		switch {
 		case info.IsDir():
 			err = filepath.WalkDir(path, func(name string, d fs.DirEntry, err error) error {
-				if err != nil || !d.Type().IsRegular() || !trainer.IsImage(name) {
+				if err != nil || !d.Type().IsRegular() || !imagefile.Known(name) {
 					return err
 				}
 				return add(name, name, 0, -1)
@@ -106,7 +106,7 @@ func listTar(path string, add func(name, file string, offset, size int64) error)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
-		if h.Typeflag != tar.TypeReg || !trainer.IsImage(h.Name) {
+		if h.Typeflag != tar.TypeReg || !imagefile.Known(h.Name) {
 			continue
 		}
 		at, err := f.Seek(0, io.SeekCurrent)
