@@ -109,9 +109,16 @@ func (c *cursor) rawString() string {
 	return string(s)
 }
 
-func (c *cursor) bytes() []byte {
+// digest reads the 32 bytes of a SHA-256.
+func (c *cursor) digest() []byte {
+	at := c.off
 	// Binary data has no short form: a fixMax of 0 switches that case off.
-	return append([]byte(nil), c.take(c.header("bytes", 0, 0, 0xc4, 0xc5, 0xc6))...)
+	b := c.take(c.header("bytes", 0, 0, 0xc4, 0xc5, 0xc6))
+	if len(b) != 32 {
+		c.corrupt(at, "want 32 bytes")
+		return nil
+	}
+	return append([]byte(nil), b...)
 }
 
 // integer reads a non-negative integer of at most max.
@@ -166,7 +173,7 @@ func (c *cursor) float32() float32 {
 		c.corrupt(at, "want a 32-bit float")
 	}
 	v := math.Float32frombits(uint32(c.uintN(4)))
-	if v-v != 0 {
+	if !isFinite(v) {
 		c.corrupt(at, "is not finite")
 	}
 	return v
@@ -178,7 +185,7 @@ func (c *cursor) float64() float64 {
 		c.corrupt(at, "want a 64-bit float")
 	}
 	v := math.Float64frombits(c.uintN(8))
-	if v-v != 0 {
+	if !isFinite(v) {
 		c.corrupt(at, "is not finite")
 	}
 	return v
@@ -216,10 +223,15 @@ func (c *cursor) end() {
 	c.open = c.open[:last]
 }
 
-// list reads the next field, an array: element is called for each of its elements.
-func (c *cursor) list(key string, element func()) {
+// list reads the next field, an array of at most so many elements, which is looked at
+// before the first of them is read: element is called for each.
+func (c *cursor) list(key string, most int, element func()) {
 	c.key(key)
+	at := c.off
 	n := c.header("an array", 0x90, 16, 0, 0xdc, 0xdd)
+	if n > most {
+		c.fail(ErrUnsupported, at, "has "+itoa(n)+" elements, more than "+itoa(most))
+	}
 	path := len(c.path)
 	for i := 0; i < n && c.err == nil; i++ {
 		c.path = append(append(append(c.path[:path], '['), itoa(i)...), ']')

@@ -38,11 +38,11 @@ func (m *Model) AppendJSON(b []byte) []byte {
 		}
 		j.close('}')
 	})
-	modes := m.Modes()
-	j.list("modes", len(modes), func(i int) {
+	names := m.Modes()
+	j.list("modes", len(names), func(i int) {
 		j.open('{')
-		j.text("mode", modes[i])
-		j.number("passes", m.Passes(modes[i]))
+		j.text("mode", names[i])
+		j.number("passes", m.Passes(names[i]))
 		j.close('}')
 	})
 	if len(m.Exits) > 0 {

@@ -163,24 +163,35 @@ func (m *Manifest) HasHead(kind string) bool {
 	return false
 }
 
-// Modes lists the inference modes that heads and exits allow, cheapest first within a head.
-func (m *Manifest) Modes() []string {
-	var modes []string
-	for _, x := range [...]struct {
-		mode, head string
-		ok         bool
-	}{
-		{ModeBaseline, HeadClass, true},
-		{ModeSingle, HeadJoint, true},
-		{ModeAggregated, HeadJoint, true},
-		{ModeDistilled, HeadDistilled, true},
-		{ModeAdaptive, HeadDistilled, len(m.Exits) > 0},
-	} {
-		if x.ok && m.HasHead(x.head) {
-			modes = append(modes, x.mode)
+// modes are those that a slab may have, with the head that each needs, cheapest first
+// within a head. This is their order wherever a slab's modes are listed.
+var modes = [...]struct{ name, head string }{
+	{ModeBaseline, HeadClass},
+	{ModeSingle, HeadJoint},
+	{ModeAggregated, HeadJoint},
+	{ModeDistilled, HeadDistilled},
+	{ModeAdaptive, HeadDistilled}, // and exits
+}
+
+// HasMode tells whether heads and exits allow an inference mode.
+func (m *Manifest) HasMode(name string) bool {
+	for _, x := range modes {
+		if x.name == name {
+			return m.HasHead(x.head) && (name != ModeAdaptive || len(m.Exits) > 0)
 		}
 	}
-	return modes
+	return false
+}
+
+// Modes lists the inference modes that heads and exits allow.
+func (m *Manifest) Modes() []string {
+	var names []string
+	for _, x := range modes {
+		if m.HasMode(x.name) {
+			names = append(names, x.name)
+		}
+	}
+	return names
 }
 
 // Outputs is the number of outputs of a head of that kind.

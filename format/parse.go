@@ -3,14 +3,20 @@ package format
 // MaxViews is the largest number of transformations of a slab.
 const MaxViews = 256
 
-// Limits of what a manifest may say. They keep every product of them within 63
-// bits; whether the weights are really there is checked against the file.
+// Limits of what a manifest may say. Every list has its own, which is looked at before
+// the list is read, so that reading takes time in proportion to the file, and memory
+// within the file's size and a constant. Whether the weights are really there is checked
+// against the file.
 const (
 	maxManifest = 4 << 20 // bytes
 	maxClasses  = 1 << 16
 	maxSide     = 4096
 	maxChannels = 1 << 16
 	maxLayers   = 4096
+	maxHeads    = 3
+	maxMetrics  = 1024
+	maxPlanes   = 16 // elements of a list of one a channel; Validate wants fewer
+	maxDims     = 4
 	maxCount    = 1 << 53 // of images, steps: exact in JSON
 )
 
@@ -31,27 +37,27 @@ func (c *cursor) manifest() (x Manifest) {
 	fields := c.object(11, 12)
 	c.key("name")
 	x.Name = c.rawString()
-	c.list("labels", func() { x.Labels = append(x.Labels, c.rawString()) })
-	c.list("transforms", func() { x.Transforms = append(x.Transforms, c.transform()) })
+	c.list("labels", maxClasses, func() { x.Labels = append(x.Labels, c.rawString()) })
+	c.list("transforms", MaxViews, func() { x.Transforms = append(x.Transforms, c.transform()) })
 	c.key("input")
 	x.Input = c.input()
-	c.list("layers", func() { x.Layers = append(x.Layers, c.layer()) })
-	c.list("heads", func() { x.Heads = append(x.Heads, c.head()) })
+	c.list("layers", maxLayers, func() { x.Layers = append(x.Layers, c.layer()) })
+	c.list("heads", maxHeads, func() { x.Heads = append(x.Heads, c.head()) })
 	if fields == 12 {
 		at := c.off
-		c.list("exits", func() { x.Exits = append(x.Exits, c.exit()) })
+		c.list("exits", MaxViews, func() { x.Exits = append(x.Exits, c.exit()) })
 		if len(x.Exits) == 0 {
 			c.corrupt(at, "is empty, and so should not be there")
 		}
 	}
 	c.key("recommended")
 	x.Recommended = c.rawString()
-	c.list("metrics", func() { x.Metrics = append(x.Metrics, c.metric()) })
+	c.list("metrics", maxMetrics, func() { x.Metrics = append(x.Metrics, c.metric()) })
 	c.key("provenance")
 	x.Provenance = c.provenance()
 	c.key("selftest")
 	x.SelfTest = c.selfTest()
-	c.list("tensors", func() { x.Tensors = append(x.Tensors, c.tensor()) })
+	c.list("tensors", 2*(maxLayers+maxHeads), func() { x.Tensors = append(x.Tensors, c.tensor()) })
 	c.end()
 	return
 }
@@ -60,7 +66,7 @@ func (c *cursor) transform() (x Transform) {
 	c.object(2, 2)
 	c.key("turns")
 	x.Turns = c.integer(3)
-	c.list("channels", func() { x.Channels = append(x.Channels, c.integer(3)) })
+	c.list("channels", maxPlanes, func() { x.Channels = append(x.Channels, c.integer(3)) })
 	c.end()
 	return
 }
@@ -73,8 +79,8 @@ func (c *cursor) input() (x Input) {
 	x.Height = c.integer(maxSide)
 	c.key("width")
 	x.Width = c.integer(maxSide)
-	c.list("mean", func() { x.Mean = append(x.Mean, c.float32()) })
-	c.list("std", func() { x.Std = append(x.Std, c.float32()) })
+	c.list("mean", maxPlanes, func() { x.Mean = append(x.Mean, c.float32()) })
+	c.list("std", maxPlanes, func() { x.Std = append(x.Std, c.float32()) })
 	c.end()
 	return
 }
@@ -173,7 +179,7 @@ func (c *cursor) selfTest() (x SelfTest) {
 	c.key("seed")
 	x.Seed = c.integer(maxCount)
 	c.key("digest")
-	x.Digest = c.bytes()
+	x.Digest = c.digest()
 	c.end()
 	return
 }
@@ -182,11 +188,11 @@ func (c *cursor) tensor() (x Tensor) {
 	c.object(4, 4)
 	c.key("name")
 	x.Name = c.rawString()
-	c.list("shape", func() { x.Shape = append(x.Shape, c.integer(maxChannels*MaxViews)) })
+	c.list("shape", maxDims, func() { x.Shape = append(x.Shape, c.integer(maxChannels*MaxViews)) })
 	c.key("offset")
 	x.Offset = c.integer(maxCount)
 	c.key("sha256")
-	x.SHA256 = c.bytes()
+	x.SHA256 = c.digest()
 	c.end()
 	return
 }

@@ -3,6 +3,7 @@ package format
 import (
 	"io"
 	"math"
+	"unsafe"
 )
 
 // PrefixSize is the length in bytes of the part before the manifest:
@@ -27,21 +28,63 @@ const chunk = 1 << 16
 // Decode reads a slab that is already in memory. The weights are copied out, so
 // slab may be reused afterwards.
 func Decode(slab []byte) (*Model, error) {
-	r := source(slab)
-	return Read(&r, int64(len(slab)))
+	return Read(&memory{rest: slab}, int64(len(slab)))
 }
 
-// A source reads from memory, as bytes.Reader does; package bytes would bring
-// the tables of package unicode into the module.
-type source []byte
+// DecodeInPlace is Decode without the copy: wherever the machine's order of bytes and
+// the address of slab allow it, the weights are those that lie in slab, which must not be
+// changed or reused as long as they are used.
+func DecodeInPlace(slab []byte) (*Model, error) {
+	return Read(&memory{rest: slab, inPlace: true}, int64(len(slab)))
+}
 
-func (s *source) Read(p []byte) (int, error) {
-	if len(*s) == 0 {
+// memory is a slab that is already in memory, as a source. Package bytes would bring the
+// tables of package unicode into the module.
+type memory struct {
+	rest    []byte // what was not read yet
+	inPlace bool   // weights may lie in it
+}
+
+func (s *memory) Read(p []byte) (int, error) {
+	if len(s.rest) == 0 {
 		return 0, io.EOF
 	}
-	n := copy(p, *s)
-	*s = (*s)[n:]
+	n := copy(p, s.rest)
+	s.rest = s.rest[n:]
 	return n, nil
+}
+
+// next returns the next n bytes of a source: where they lie, if that is memory, else in buf.
+// what they are and their offset in the slab are for the error.
+func next(r io.Reader, buf []byte, n int, what string, offset int64) ([]byte, error) {
+	var got int
+	var err error
+	if s, ok := r.(*memory); !ok {
+		buf = buf[:n]
+		got, err = io.ReadFull(r, buf)
+	} else if got = min(n, len(s.rest)); got < n {
+		err = io.ErrUnexpectedEOF
+	} else {
+		buf, s.rest = s.rest[:n], s.rest[n:]
+	}
+	if err != nil && ended(err) {
+		err = &Error{ErrCorrupt, what, offset + int64(got), "the input ends here"}
+	}
+	return buf, err
+}
+
+// floatsAt returns the next n floats of a source where they lie, if they may stay there.
+func floatsAt(r io.Reader, n int) []float32 {
+	s, ok := r.(*memory)
+	one := uint16(1)
+	if !ok || !s.inPlace || len(s.rest) < 4*n || *(*byte)(unsafe.Pointer(&one)) != 1 {
+		return nil
+	}
+	p := unsafe.Pointer(unsafe.SliceData(s.rest))
+	if uintptr(p)%unsafe.Alignof(float32(0)) != 0 {
+		return nil
+	}
+	return unsafe.Slice((*float32)(p), n)
 }
 
 // Read reads a slab of exactly size bytes from r. Nothing is allocated on the
@@ -57,8 +100,12 @@ func Read(r io.Reader, size int64) (*Model, error) {
 		return nil, err
 	}
 
-	manifest := make([]byte, manifestLen)
-	if err := fill(r, manifest, "manifest", PrefixSize); err != nil {
+	var buf []byte // for what is not in memory
+	if _, ok := r.(*memory); !ok {
+		buf = make([]byte, max(chunk, manifestLen))
+	}
+	manifest, err := next(r, buf, int(manifestLen), "manifest", PrefixSize)
+	if err != nil {
 		return nil, err
 	}
 	model := new(Model)
@@ -83,7 +130,7 @@ func Read(r io.Reader, size int64) (*Model, error) {
 	if need := DataLength(m.Tensors); int64(need) != dataLen {
 		return nil, &Error{ErrCorrupt, "data length", 16, "the tensors need " + itoa(need) + " bytes, the prefix says " + itoa(dataLen)}
 	}
-	if err := model.readData(r, PrefixSize+int(manifestLen)); err != nil {
+	if err := model.readData(r, buf, PrefixSize+int(manifestLen)); err != nil {
 		return nil, err
 	}
 	return model, nil
@@ -92,14 +139,6 @@ func Read(r io.Reader, size int64) (*Model, error) {
 // ended tells whether a read stopped because the input did.
 func ended(err error) bool {
 	return err == io.EOF || err == io.ErrUnexpectedEOF
-}
-
-func fill(r io.Reader, b []byte, what string, offset int64) error {
-	n, err := io.ReadFull(r, b)
-	if err != nil && ended(err) {
-		return &Error{ErrCorrupt, what, offset + int64(n), "the input ends here"}
-	}
-	return err
 }
 
 // checkPrefix checks the prefix, of which b holds what there is, and gives the
@@ -156,16 +195,16 @@ func guess(b []byte) string {
 
 // readData reads and checks the tensors. The zero padding before each of them
 // is checked too: no byte of the file is without meaning. The reader stands at
-// offset end of the slab, right behind the manifest.
-func (m *Model) readData(r io.Reader, end int) error {
+// offset end of the slab, right behind the manifest; buf has room
+// for a chunk if they are not in memory.
+func (m *Model) readData(r io.Reader, buf []byte, end int) error {
 	start := alignUp(end)
-	buf := make([]byte, chunk)
 	m.Weights = make([][]float32, 0, len(m.Tensors))
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
 		field := "tensors[" + itoa(i) + "]"
-		pad := buf[:start+t.Offset-end]
-		if err := fill(r, pad, field, int64(end)); err != nil {
+		pad, err := next(r, buf, start+t.Offset-end, field, int64(end))
+		if err != nil {
 			return err
 		}
 		for k, b := range pad {
@@ -173,21 +212,27 @@ func (m *Model) readData(r io.Reader, end int) error {
 				return &Error{ErrCorrupt, field, int64(end + k), "the padding before it is not zero"}
 			}
 		}
-		weights := make([]float32, t.Elements())
+		weights := floatsAt(r, t.Elements())
+		inPlace := weights != nil
+		if !inPlace {
+			weights = make([]float32, t.Elements())
+		}
 		hash := NewSHA256()
 		for done := 0; done < len(weights); {
-			part := buf[:min(chunk, 4*(len(weights)-done))]
 			at := int64(start + t.Offset + 4*done)
-			if err := fill(r, part, field, at); err != nil {
+			part, err := next(r, buf, min(chunk, 4*(len(weights)-done)), field, at)
+			if err != nil {
 				return err
 			}
 			hash.Write(part)
 			for k := 0; k < len(part); k += 4 {
-				v := math.Float32frombits(le32(part[k:]))
-				if v-v != 0 {
+				bits := le32(part[k:])
+				if bits&infinity == infinity { // or not a number
 					return &Error{ErrCorrupt, field, at + int64(k), t.Name + " holds a number that is not finite"}
 				}
-				weights[done] = v
+				if !inPlace {
+					weights[done] = math.Float32frombits(bits)
+				}
 				done++
 			}
 		}
@@ -197,13 +242,16 @@ func (m *Model) readData(r io.Reader, end int) error {
 		m.Weights = append(m.Weights, weights)
 		end = start + t.Offset + 4*len(weights)
 	}
-	if n, err := r.Read(buf[:1]); n > 0 {
+	if n, err := r.Read(make([]byte, 1)); n > 0 {
 		return &Error{ErrCorrupt, "data", int64(end), "trailing bytes after the last tensor"}
 	} else if err != nil && !ended(err) {
 		return err
 	}
 	return nil
 }
+
+// infinity is the exponent of numbers that are not finite.
+const infinity = 0x7f800000
 
 func le32(b []byte) uint32 {
 	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24

@@ -56,6 +56,9 @@ func (v *validator) within(x, lo, hi int, field, what string) {
 
 func (v *validator) labels(m *Manifest) {
 	v.within(len(m.Labels), 1, maxClasses, "labels", " classes")
+	if v.err != nil {
+		return
+	}
 	seen := make(map[string]bool, len(m.Labels))
 	v.list = "labels"
 	for i, l := range m.Labels {
@@ -75,15 +78,18 @@ func (v *validator) input(in *Input) {
 	v.within(in.Width, 1, maxSide, "input.width", " pixels")
 	v.want(len(in.Mean) == in.Channels && len(in.Std) == in.Channels, "input.mean", "want one mean and one std a channel")
 	for i := range in.Mean {
-		v.want(in.Mean[i]-in.Mean[i] == 0, "input.mean", "is not finite")
+		v.want(isFinite(in.Mean[i]), "input.mean", "is not finite")
 	}
 	for _, s := range in.Std {
-		v.want(s > 0 && s-s == 0, "input.std", "is not a positive number")
+		v.want(s > 0 && isFinite(s), "input.std", "is not a positive number")
 	}
 }
 
 func (v *validator) transforms(m *Manifest) {
 	v.within(len(m.Transforms), 1, MaxViews, "transforms", " transformations")
+	if v.err != nil {
+		return
+	}
 	v.list = "transforms"
 	for i, t := range m.Transforms {
 		v.i = i
@@ -109,6 +115,9 @@ func (v *validator) transforms(m *Manifest) {
 func (v *validator) layers(m *Manifest) {
 	n := len(m.Layers)
 	v.within(n, 1, maxLayers, "layers", " layers")
+	if v.err != nil {
+		return
+	}
 	v.list = "layers"
 	shapes := make([]Shape, 1, n+1)
 	shapes[0] = Shape{m.Input.Channels, m.Input.Height, m.Input.Width}
@@ -155,7 +164,10 @@ func (v *validator) layers(m *Manifest) {
 }
 
 func (v *validator) heads(m *Manifest) {
-	v.want(len(m.Heads) >= 1, "heads", "want at least one")
+	v.within(len(m.Heads), 1, maxHeads, "heads", "")
+	if v.err != nil {
+		return
+	}
 	v.list = "heads"
 	order := [...]string{HeadClass, HeadJoint, HeadDistilled}
 	next := 0
@@ -166,7 +178,7 @@ func (v *validator) heads(m *Manifest) {
 		v.i = i
 		v.want(next < len(order), "kind", "want class, joint, distilled, each once at most, in this order")
 		next++
-		v.want(h.Scale >= 0 && h.Scale-h.Scale == 0, "scale", "is negative or not finite")
+		v.want(h.Scale >= 0 && isFinite(h.Scale), "scale", "is negative or not finite")
 	}
 	v.list = ""
 }
@@ -180,20 +192,20 @@ func (v *validator) exits(m *Manifest) {
 	v.list = "exits"
 	for i, x := range m.Exits {
 		v.i = i
-		v.want(x.Margin >= 0 && x.Margin-x.Margin == 0 && (i < len(m.Exits)-1 || x.Margin == 0), "margin", "is not finite, negative, or not 0 in the last one")
-		v.want(x.Temperature > 0 && x.Temperature-x.Temperature == 0, "temperature", "is not a positive number")
+		v.want(x.Margin >= 0 && isFinite(x.Margin) && (i < len(m.Exits)-1 || x.Margin == 0), "margin", "is not finite, negative, or not 0 in the last one")
+		v.want(x.Temperature > 0 && isFinite(x.Temperature), "temperature", "is not a positive number")
 		v.want(x.Share >= 0 && x.Share <= 1, "share", "want 0 to 1")
 	}
 	v.list = ""
 }
 
 func (v *validator) rest(m *Manifest) {
-	modes := m.Modes()
-	v.want(slices.Contains(modes, m.Recommended), "recommended", "neither heads nor exits give this mode")
+	v.want(m.HasMode(m.Recommended), "recommended", "neither heads nor exits give this mode")
+	v.within(len(m.Metrics), 0, maxMetrics, "metrics", "")
 	v.list = "metrics"
 	for i, x := range m.Metrics {
 		v.i = i
-		v.want(slices.Contains(modes, x.Mode), "mode", "neither heads nor exits give this mode")
+		v.want(m.HasMode(x.Mode), "mode", "neither heads nor exits give this mode")
 		v.want(x.Accuracy >= 0 && x.Accuracy <= 1, "accuracy", "want 0 to 1")
 	}
 	v.list = ""
@@ -219,3 +231,5 @@ func (m *Manifest) checkTable() error {
 	}
 	return v.result()
 }
+
+func isFinite[F float32 | float64](v F) bool { return v-v == 0 }

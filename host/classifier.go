@@ -22,14 +22,14 @@ type Classifier struct {
 	tracer Tracer
 }
 
-// A Prediction is what Classify gives.
+// A Prediction is what Classify returns.
 type Prediction struct {
-	Mode          sla.Mode  // the mode that ran, Auto resolved
-	Passes        int       // passes of the network it took
-	Top           []Label   // the most probable classes, best first
-	Logits        []float32 // one a class
-	Probabilities []float32 // the softmax of Logits
-	Views         []float32 // (Passes, classes): each view's logits; nil for heads without views
+	Mode          sla.Mode     // the mode that ran, Auto resolved
+	Passes        int          // passes of the network it took
+	Top           []ClassScore // the most probable classes, best first
+	Logits        []float32    // (N), one a class
+	Probabilities []float32    // (N), the softmax of Logits
+	Views         []float32    // (Passes, N): each view's logits; nil for heads without views
 }
 
 // Digest is the SHA-256 of the logits' little-endian bits, in hexadecimal: the same
@@ -39,126 +39,114 @@ func (p *Prediction) Digest() string {
 	return hex.EncodeToString(sum[:])
 }
 
-// A Label is one entry of Prediction.Top.
-type Label struct {
+// A ClassScore is one entry of Prediction.Top.
+type ClassScore struct {
 	Label       string  `json:"label"`
 	Index       int     `json:"index"`
-	Probability float32 `json:"probability"`
+	Probability float32 `json:"probability"` // 0 to 1; not a number if the logits overflowed
 }
 
-// Open reads a slab and makes a Classifier of it. Errors in the slab are those
-// of package format, such as format.ErrCorrupt. The slab must not be changed
-// before Close.
+// maxSlab is the largest slab, in bytes, that any engine opens.
+const maxSlab = 1 << 30
+
+// Open reads a slab, checks it and makes a Classifier of it, which should be closed. The
+// slab must not be changed before that. Errors are
+//
+//   - those of package format for a bad slab: ErrNotSlab, ErrVersion, ErrCorrupt, and
+//     ErrUnsupported also for one that needs more memory or work than the options allow,
+//     the same whichever engine is to run it;
+//   - ErrOption for an option that makes no sense;
+//   - ErrEngine if the engine cannot be started;
+//   - ctx's, if it has ended.
 func Open(ctx context.Context, slab []byte, opts ...Option) (*Classifier, error) {
-	c := newConfig(slab, opts)
-	model, err := format.Decode(slab)
+	c, err := newConfig(opts)
 	if err != nil {
 		return nil, err
 	}
-	if work := model.MACs() * model.Views(); work > c.maxWork {
-		return nil, &format.Error{Kind: format.ErrUnsupported, Field: "layers", Offset: -1,
-			Detail: fmt.Sprintf("an image takes up to %d multiply-adds, more than %d", work, c.maxWork)}
+	if err := ctx.Err(); err != nil {
+		return nil, err
 	}
-	e, err := newEngine(ctx, slab, model, c)
+	if len(slab) > maxSlab {
+		return nil, &format.Error{Kind: format.ErrUnsupported, Field: "slab", Offset: -1,
+			Detail: fmt.Sprintf("has %d bytes, more than %d", len(slab), maxSlab)}
+	}
+	model, err := format.DecodeInPlace(slab)
 	if err != nil {
 		return nil, err
 	}
-	if c.engine != Native {
-		model.Weights = nil // the guest holds its own
+	if c.memoryLimit == 0 {
+		c.memoryLimit = uint64(sla.DefaultMemory(&model.Manifest))
 	}
-	// The first instance shows now, not at the first request, whether the slab
-	// fits the engine's limits, and what an instance takes.
-	first, err := e.instantiate(ctx)
+	c.memoryLimit = min(c.memoryLimit, maxMemory)
+	if err := sla.CheckMemory(&model.Manifest, int(c.memoryLimit)); err != nil {
+		return nil, err
+	}
+	if err := sla.CheckWork(&model.Manifest, c.maxWork); err != nil {
+		return nil, err
+	}
+	// What ctx ends is Open, not an instance that will serve other calls.
+	own := context.WithoutCancel(ctx)
+	e, err := newEngine(own, slab, model, c)
 	if err != nil {
-		return nil, errors.Join(err, e.close(ctx))
+		return nil, err
 	}
-	size := c.pool
-	if c.poolMemory > 0 {
-		size = int(max(1, min(uint64(size), c.poolMemory/max(1, first.memory()))))
+	// The first instance shows now, not at the first request, what an instance takes.
+	first, err := e.instantiate(own)
+	if err != nil {
+		return nil, errors.Join(err, e.close(own))
 	}
-	return &Classifier{model, newPool(e, size, first), c.tracer}, nil
+	classifier := &Classifier{model, newPool(e, c, first), c.tracer}
+	if err := ctx.Err(); err != nil {
+		return nil, errors.Join(err, classifier.Close(own))
+	}
+	return classifier, nil
 }
 
-// Model describes the slab. It must not be changed.
+// Model describes the slab. Its weights lie in the slab that Open was given, wherever the
+// machine can use them there. It must not be changed.
 func (c *Classifier) Model() *format.Model { return c.model }
 
 // Close waits for the calls under way and frees everything. Calls made
-// afterwards fail with ErrClosed. If ctx ends first, nothing is closed.
+// afterwards fail with ErrClosed. If ctx ends first, nothing is closed, and its error
+// is returned.
 func (c *Classifier) Close(ctx context.Context) error { return c.pool.close(ctx) }
 
-// slice is the number of multiply-adds after which a call looks whether it is still
+// slice is the work, as sla.Work counts it, after which a call looks whether it is still
 // wanted: some milliseconds of any engine but the interpreter.
 const slice = 1 << 24
 
-// Classify classifies an image of any size. It gives up soon after ctx ends: between
-// two layers, with at most 2^24 multiply-adds and one layer still to come.
-func (c *Classifier) Classify(ctx context.Context, img image.Image, opts ...CallOption) (*Prediction, error) {
-	o := call{topK: 5}
-	for _, opt := range opts {
-		opt(&o)
+// Classify classifies an image of any size up to sla.MaxSide. It stops soon after ctx
+// ends: with at most 2^24 multiply-adds and a small part of a layer still to come. Errors
+// are
+//
+//   - ctx's, if it has ended;
+//   - ErrImage for an image that is nil, empty or too large, or panics;
+//   - sla.ErrMode for a mode that the slab does not have, ErrOption for a bad option;
+//   - ErrEngine if an instance failed, ErrClosed after Close.
+func (c *Classifier) Classify(ctx context.Context, img image.Image, opts ...CallOption) (p *Prediction, err error) {
+	o, err := newCall(opts)
+	if err != nil {
+		return nil, err
 	}
 	mode, err := sla.ResolveMode(&c.model.Manifest, o.mode)
 	if err != nil {
 		return nil, err
 	}
-	var p *Prediction
-	err = c.show(ctx, img, func(ctx context.Context, i instance) (err error) {
-		p, err = predict(ctx, func() (*sla.Result, error) { return i.run(ctx, mode, slice) })
-		return err
-	})
+	ctx, end := c.tracer.Start(ctx, "classify")
+	defer func() { end(err) }()
+	i, err := c.borrow(ctx)
 	if err != nil {
 		return nil, err
 	}
-	p.Top = top(c.model.Labels, p, o.topK)
-	return p, nil
-}
-
-// show runs f on an instance that was given an image.
-func (c *Classifier) show(ctx context.Context, img image.Image, f func(context.Context, instance) error) error {
-	ctx, end := c.tracer.Start(ctx, "classify")
-	err := c.with(ctx, func(i instance) error {
-		if err := c.span(ctx, "preprocess", func(ctx context.Context) error { return feed(ctx, i, img) }); err != nil {
-			return err
-		}
-		return c.span(ctx, "run", func(ctx context.Context) error { return f(ctx, i) })
-	})
-	end(err)
-	return err
-}
-
-// span has f traced.
-func (c *Classifier) span(ctx context.Context, name string, f func(context.Context) error) error {
-	ctx, end := c.tracer.Start(ctx, name)
-	err := f(ctx)
-	end(err)
-	return err
-}
-
-// finish calls step until it is done, and looks before each call whether ctx has ended.
-func finish(ctx context.Context, step func() (done bool, err error)) error {
-	for {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if done, err := step(); done || err != nil {
-			return err
-		}
-	}
-}
-
-// predict calls run until it gives a result.
-func predict(ctx context.Context, run func() (*sla.Result, error)) (*Prediction, error) {
-	var r *sla.Result
-	if err := finish(ctx, func() (done bool, err error) {
-		r, err = run()
-		return r != nil, err
-	}); err != nil {
+	defer func() { c.giveBack(ctx, i, p != nil, err) }()
+	if err := c.preprocess(ctx, i, img); err != nil {
 		return nil, err
 	}
-	return &Prediction{
-		Mode: r.Mode, Passes: r.Passes, Logits: slices.Clone(r.Logits),
-		Probabilities: slices.Clone(r.Probabilities), Views: slices.Clone(r.Views),
-	}, nil
+	r, err := c.run(ctx, func(ctx context.Context) (*sla.Result, error) { return i.run(ctx, mode, slice) })
+	if err != nil {
+		return nil, err
+	}
+	return newPrediction(r, c.model.Labels, o.topK), nil
 }
 
 // ClassifyBatch classifies images side by side, as many at a time as the pool holds.
@@ -190,81 +178,109 @@ func (c *Classifier) ClassifyBatch(ctx context.Context, images []image.Image, op
 
 // Trace fingerprints what every layer makes of an image: for each pass a number
 // a layer, then one for the logits. Where two engines disagree, the first entry
-// that differs, named by sla.TraceName, is where to look.
+// that differs, named by sla.TraceName, is where to look. Errors are those of Classify.
 func (c *Classifier) Trace(ctx context.Context, img image.Image, mode sla.Mode) (t []uint64, err error) {
-	err = c.with(ctx, func(i instance) error {
-		if err := feed(ctx, i, img); err != nil {
-			return err
-		}
-		r, err := i.trace(ctx, mode)
-		t = slices.Clone(r)
-		return err
-	})
-	return t, err
+	i, err := c.borrow(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { c.giveBack(ctx, i, t != nil, err) }()
+	if err := c.preprocess(ctx, i, img); err != nil {
+		return nil, err
+	}
+	r, err := resume(ctx, func() ([]uint64, error) { return i.trace(ctx, mode, slice) })
+	return slices.Clone(r), err
 }
 
-// Verify runs the slab's self-test in this engine.
-func (c *Classifier) Verify(ctx context.Context) error {
-	return c.with(ctx, func(i instance) error { return i.verify(ctx) })
-}
-
-// with runs f on an instance of the pool, and throws the instance away if it broke.
-func (c *Classifier) with(ctx context.Context, f func(i instance) error) error {
-	var i instance
-	err := c.span(ctx, "wait", func(ctx context.Context) (err error) {
-		i, err = c.pool.acquire(ctx)
-		return err
-	})
+// Verify runs the slab's self-test in this engine. The error is sla.ErrSelfTest if the
+// slab computes other logits here than where it was made, or one of Classify's.
+func (c *Classifier) Verify(ctx context.Context) (err error) {
+	i, err := c.borrow(ctx)
 	if err != nil {
 		return err
 	}
-	broken := true // if f panics
-	defer func() { c.pool.release(ctx, i, broken) }()
-	err = f(i)
-	var stopped *stoppedError
-	broken = errors.Is(err, ErrEngine) || errors.As(err, &stopped)
+	done := false
+	defer func() { c.giveBack(ctx, i, done, err) }()
+	_, err = resume(ctx, func() ([]byte, error) { return i.verify(ctx, slice) })
+	done = err == nil
 	return err
 }
 
-// top lists the k largest logits; equal ones in the order of their index.
-func top(labels []string, p *Prediction, k int) []Label {
-	order := make([]int, len(p.Logits))
-	for i := range order {
-		order[i] = i
-	}
-	slices.SortStableFunc(order, func(a, b int) int {
-		switch {
-		case p.Logits[a] > p.Logits[b]:
-			return -1
-		case p.Logits[a] < p.Logits[b]:
-			return 1
-		}
-		return 0
-	})
-	top := make([]Label, min(k, len(order)))
-	for i := range top {
-		top[i] = Label{labels[order[i]], order[i], p.Probabilities[order[i]]}
-	}
-	return top
+// borrow waits for an instance of the pool.
+func (c *Classifier) borrow(ctx context.Context) (instance, error) {
+	ctx, end := c.tracer.Start(ctx, "wait")
+	i, err := c.pool.acquire(ctx)
+	end(err)
+	return i, err
 }
 
-// feed hands an image to an instance in bands of rows.
-func feed(ctx context.Context, i instance, img image.Image) error {
-	b := img.Bounds()
-	if b.Empty() {
-		return &taggedError{ErrImage, fmt.Sprintf("the image is empty (%dx%d)", b.Dx(), b.Dy())}
-	}
-	if err := i.begin(ctx, b.Dx(), b.Dy()); err != nil {
+// giveBack returns an instance to the pool after a call that was done, or failed with an
+// error, or panicked if neither is so.
+func (c *Classifier) giveBack(ctx context.Context, i instance, done bool, err error) {
+	var stopped *stoppedError
+	broken := errors.Is(err, ErrEngine) || errors.As(err, &stopped) || !done && err == nil
+	c.pool.release(ctx, i, broken)
+}
+
+// preprocess hands an image to an instance in bands of rows.
+func (c *Classifier) preprocess(ctx context.Context, i instance, img image.Image) (err error) {
+	ctx, end := c.tracer.Start(ctx, "preprocess")
+	defer func() { end(err) }()
+	b, err := newBands(img)
+	if err != nil {
 		return err
 	}
-	bands := newBands(img)
-	for y := b.Min.Y; y < b.Max.Y; y += bands.height {
+	if err := i.begin(ctx, b.width, b.height); err != nil {
+		return err
+	}
+	for y := 0; y < b.height; y += b.rows {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := i.rows(ctx, bands.at(y)); err != nil {
+		rgba, err := b.at(y)
+		if err != nil {
+			return err
+		}
+		if err := i.rows(ctx, rgba); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// run calls step until it returns a result.
+func (c *Classifier) run(ctx context.Context, step func(context.Context) (*sla.Result, error)) (r *sla.Result, err error) {
+	ctx, end := c.tracer.Start(ctx, "run")
+	defer func() { end(err) }()
+	for r == nil && err == nil {
+		if err = ctx.Err(); err == nil {
+			r, err = step(ctx)
+		}
+	}
+	return r, err
+}
+
+// resume calls step until it returns something, and looks before each call whether ctx
+// has ended.
+func resume[T any](ctx context.Context, step func() ([]T, error)) ([]T, error) {
+	for {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if r, err := step(); r != nil || err != nil {
+			return r, err
+		}
+	}
+}
+
+// newPrediction copies a result, which is its instance's.
+func newPrediction(r *sla.Result, labels []string, k int) *Prediction {
+	p := &Prediction{
+		Mode: r.Mode, Passes: r.Passes, Logits: slices.Clone(r.Logits),
+		Probabilities: slices.Clone(r.Probabilities), Views: slices.Clone(r.Views),
+	}
+	for _, index := range sla.Top(p.Logits, k) {
+		p.Top = append(p.Top, ClassScore{labels[index], index, p.Probabilities[index]})
+	}
+	return p
 }

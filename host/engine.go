@@ -10,7 +10,7 @@ import (
 
 var (
 	// ErrImage says that an image cannot be classified as it was given.
-	ErrImage = errors.New("unusable image")
+	ErrImage = sla.ErrImage
 	// ErrEngine says that an instance failed: it trapped or ran out of memory.
 	// That instance is gone; the next call gets another one.
 	ErrEngine = errors.New("the engine failed")
@@ -25,80 +25,85 @@ type engine interface {
 }
 
 // An instance classifies one image at a time: begin, rows until all are there,
-// then run until it gives a result. That one's slices hold until the next call. An
+// then run until it returns a result. That one's slices hold until the next call. An
 // error that is ErrEngine means that the instance must not be used again.
+//
+// Calls with work do about so much of it, as sla.Work counts it, and return nil if they are
+// not done.
 type instance interface {
 	begin(ctx context.Context, width, height int) error
 	rows(ctx context.Context, rgba []byte) error
-	// run goes on for about that many multiply-adds; nil means that it is not done.
-	run(ctx context.Context, mode sla.Mode, macs int) (*sla.Result, error)
-	// features and match may give nil in the same way.
-	features(ctx context.Context, macs int) ([]float32, error)
-	match(ctx context.Context, gallery []float32, macs int) (*sla.Result, error)
-	trace(ctx context.Context, mode sla.Mode) ([]uint64, error)
-	verify(ctx context.Context) error
+	run(ctx context.Context, mode sla.Mode, work int) (*sla.Result, error)
+	features(ctx context.Context, work int) ([]float32, error)
+	match(ctx context.Context, gallery []float32, work int) (*sla.Result, error)
+	trace(ctx context.Context, mode sla.Mode, work int) ([]uint64, error)
+	verify(ctx context.Context, work int) (digest []byte, err error)
 	memory() uint64 // bytes that it holds
 	close(ctx context.Context) error
 }
 
 func newEngine(ctx context.Context, slab []byte, model *format.Model, c config) (engine, error) {
 	if c.engine == Native {
-		return nativeEngine{model}, nil
+		return nativeEngine{model, int(c.memoryLimit)}, nil
 	}
 	return newWazeroEngine(ctx, slab, c)
 }
 
 // nativeEngine runs package sla in this process.
-type nativeEngine struct{ model *format.Model }
+type nativeEngine struct {
+	model *format.Model
+	limit int // of sla.Need
+}
 
 func (e nativeEngine) instantiate(context.Context) (instance, error) {
-	c, err := sla.New(e.model)
+	c, err := sla.NewWithin(e.model, e.limit)
 	if err != nil {
 		return nil, err
 	}
-	return nativeInstance{c}, nil
+	return nativeInstance{c, &e.model.Manifest}, nil
 }
 
 func (nativeEngine) close(context.Context) error { return nil }
 
-type nativeInstance struct{ c *sla.Classifier }
+type nativeInstance struct {
+	c        *sla.Classifier
+	manifest *format.Manifest
+}
 
 func (i nativeInstance) begin(_ context.Context, width, height int) error {
-	return imageError(i.c.Begin(width, height))
+	return i.c.Begin(width, height)
 }
 
-func (i nativeInstance) rows(_ context.Context, rgba []byte) error { return imageError(i.c.Rows(rgba)) }
+func (i nativeInstance) rows(_ context.Context, rgba []byte) error { return i.c.Rows(rgba) }
 
-func (i nativeInstance) run(_ context.Context, mode sla.Mode, macs int) (*sla.Result, error) {
-	return i.c.RunFor(mode, macs)
+func (i nativeInstance) run(_ context.Context, mode sla.Mode, work int) (*sla.Result, error) {
+	return i.c.RunBudget(mode, work)
 }
 
-func (i nativeInstance) features(_ context.Context, macs int) ([]float32, error) {
-	return i.c.Features(macs)
+func (i nativeInstance) features(_ context.Context, work int) ([]float32, error) {
+	return i.c.Features(work)
 }
 
-func (i nativeInstance) match(_ context.Context, gallery []float32, macs int) (*sla.Result, error) {
-	return i.c.Match(gallery, macs)
+func (i nativeInstance) match(_ context.Context, gallery []float32, work int) (*sla.Result, error) {
+	return i.c.Match(gallery, work)
 }
 
-func (i nativeInstance) trace(_ context.Context, mode sla.Mode) ([]uint64, error) {
-	return i.c.Trace(mode)
+func (i nativeInstance) trace(_ context.Context, mode sla.Mode, work int) ([]uint64, error) {
+	return i.c.TraceBudget(mode, work)
 }
 
-func (i nativeInstance) verify(context.Context) error { return i.c.SelfTest() }
+func (i nativeInstance) verify(_ context.Context, work int) ([]byte, error) {
+	if done, err := i.c.SelfTestBudget(work); !done || err != nil {
+		return nil, err
+	}
+	return i.manifest.SelfTest.Digest, nil
+}
 
-func (i nativeInstance) memory() uint64 { return uint64(i.c.Memory()) }
+func (i nativeInstance) memory() uint64 { return uint64(sla.Memory(i.manifest)) }
 
 func (nativeInstance) close(context.Context) error { return nil }
 
-func imageError(err error) error {
-	if err != nil {
-		return &taggedError{ErrImage, err.Error()}
-	}
-	return nil
-}
-
-// A taggedError carries the words of another error under a kind of this module.
+// A taggedError carries words under a kind of error of this module.
 type taggedError struct {
 	kind error
 	text string

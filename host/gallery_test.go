@@ -61,7 +61,7 @@ func TestGallery(t *testing.T) {
 			}
 		}
 		g.Forget("gone")
-		if got := fmt.Sprint(g.Examples()); got != "[{cup 2} {pen 2}]" {
+		if got := fmt.Sprint(g.Labels()); got != "[{cup 2} {pen 2}]" {
 			t.Errorf("%s: examples %s", e, got)
 		}
 		var logits []float32
@@ -121,7 +121,7 @@ func TestGalleryConcurrency(t *testing.T) {
 		})
 	}
 	wait.Wait()
-	if got := fmt.Sprint(g.Examples()[0], len(g.Examples()), g.Examples()[1].Images+g.Examples()[2].Images); got != "{first 1} 3 160" {
+	if got := fmt.Sprint(g.Labels()[0], len(g.Labels()), g.Labels()[1].Count+g.Labels()[2].Count); got != "{first 1} 3 160" {
 		t.Error(got)
 	}
 }

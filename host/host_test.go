@@ -220,7 +220,7 @@ func TestModuleRefusesDamagedSlabs(t *testing.T) {
 	defer func() { c.pool.release(ctx, i, true) }()
 	w := i.(*wazeroInstance)
 	try := func(s []byte, what string, n int) {
-		if err := w.open(ctx, s); err == nil || errors.Is(err, ErrEngine) {
+		if err := w.open(ctx, s, 0); err == nil || errors.Is(err, ErrEngine) {
 			t.Fatalf("%s %d: %v", what, n, err)
 		}
 	}
@@ -240,7 +240,7 @@ func TestModuleRefusesDamagedSlabs(t *testing.T) {
 	if _, err := w.run(ctx, sla.Auto, 1); !strings.Contains(err.Error(), "no slab is open") {
 		t.Errorf("running without a slab: %v", err)
 	}
-	if err := w.open(ctx, slab); err != nil {
+	if err := w.open(ctx, slab, 0); err != nil {
 		t.Errorf("opening the whole slab afterwards: %v", err)
 	}
 }
@@ -253,12 +253,12 @@ func TestBrokenInstancesAreThrownAway(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var poisoned instance
-	err = c.with(ctx, func(i instance) error {
-		poisoned = i
-		_, err := i.(*wazeroInstance).alloc(ctx, 64<<20)
-		return err
-	})
+	poisoned, err := c.borrow(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = poisoned.(*wazeroInstance).alloc(ctx, 64<<20)
+	c.giveBack(ctx, poisoned, false, err)
 	if !errors.Is(err, ErrEngine) || !strings.Contains(err.Error(), "out of memory") {
 		t.Fatalf("allocating beyond the memory limit: %v", err)
 	}
@@ -270,12 +270,6 @@ func TestBrokenInstancesAreThrownAway(t *testing.T) {
 		if i == poisoned {
 			t.Error("the poisoned instance is still in the pool")
 		}
-	}
-}
-
-func TestMemoryLimit(t *testing.T) {
-	if _, err := Open(t.Context(), tinySlab(t, 1), WithMemoryLimit(1<<20)); !errors.Is(err, ErrEngine) {
-		t.Errorf("with 1 MiB: %v", err)
 	}
 }
 
@@ -375,6 +369,7 @@ func TestHostStaysLight(t *testing.T) {
 			dep == "github.com/quarterturn/quarterturn/host",
 			dep == "github.com/quarterturn/quarterturn/format",
 			strings.HasPrefix(dep, "github.com/quarterturn/quarterturn/sla"),
+			dep == "github.com/quarterturn/quarterturn/wasm/abi",
 			dep == "github.com/quarterturn/quarterturn/wasm/module":
 		default:
 			t.Errorf("host imports %s", dep)
@@ -400,7 +395,7 @@ func BenchmarkClassify(b *testing.B) {
 func TestSlabsThatTakeTooLongAreRefused(t *testing.T) {
 	slab := tinySlab(t, 3)
 	c := open(t, slab)
-	work := c.Model().MACs() * c.Model().Views()
+	work := sla.Work(&c.Model().Manifest)
 	for _, e := range engines {
 		if _, err := Open(t.Context(), slab, WithEngine(e), WithMaxWork(work-1)); !errors.Is(err, format.ErrUnsupported) || !strings.Contains(err.Error(), "multiply-adds") {
 			t.Errorf("%s: %v", e, err)

@@ -2,6 +2,8 @@ package host
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"runtime"
 
 	"github.com/quarterturn/quarterturn/sla"
@@ -32,6 +34,9 @@ func (e Engine) String() string {
 	return "unknown"
 }
 
+// ErrOption says that an option makes no sense.
+var ErrOption = errors.New("unusable option")
+
 type config struct {
 	engine       Engine
 	pool         int
@@ -41,46 +46,92 @@ type config struct {
 	cacheDir     string
 	hardDeadline bool
 	tracer       Tracer
+	err          error // of the first bad option
+}
+
+// refuse keeps the error of an option, unless ok.
+func (c *config) refuse(ok bool, format string, args ...any) {
+	if !ok && c.err == nil {
+		c.err = &taggedError{ErrOption, fmt.Sprintf(format, args...)}
+	}
 }
 
 // An Option changes how Open sets a Classifier up.
 type Option func(*config)
 
 // WithEngine chooses the engine; Wazero is the default.
-func WithEngine(e Engine) Option { return func(c *config) { c.engine = e } }
+func WithEngine(e Engine) Option {
+	return func(c *config) {
+		c.refuse(e >= Wazero && e <= Native, "there is no engine %d", int(e))
+		c.engine = e
+	}
+}
 
-// WithPoolSize bounds how many images are classified at a time; more wait. Each
-// takes an instance with memory of its own. The default is GOMAXPROCS.
-func WithPoolSize(n int) Option { return func(c *config) { c.pool = max(1, n) } }
+// maxPool is the largest pool.
+const maxPool = 1 << 16
+
+// WithPoolSize bounds how many images are classified at a time, 1 to 65536; more wait.
+// Each takes an instance with memory of its own. The default is GOMAXPROCS.
+func WithPoolSize(n int) Option {
+	return func(c *config) {
+		c.refuse(n >= 1 && n <= maxPool, "a pool of %d instances; want 1 to %d", n, maxPool)
+		c.pool = n
+	}
+}
 
 // WithPoolMemory bounds the memory of all instances together, in bytes: the pool is
 // made smaller until what the first instance takes when it is open, times their
-// number, is no more. One instance there always is.
-func WithPoolMemory(bytes uint64) Option { return func(c *config) { c.poolMemory = bytes } }
+// number, is no more, and an instance that has grown since then, as one does with a large
+// gallery, is closed after its call if they hold more. One instance there always is.
+func WithPoolMemory(bytes uint64) Option {
+	return func(c *config) {
+		c.refuse(bytes > 0, "a pool without memory")
+		c.poolMemory = bytes
+	}
+}
 
-// WithMemoryLimit bounds the memory of one sandboxed instance, in bytes, rounded
-// up to 64 KiB. The default is 64 MiB and eight times the slab, which leaves room
-// for the weights in the order that kernels want and for garbage on the way
-// there. The native engine has no such limit.
-func WithMemoryLimit(bytes uint64) Option { return func(c *config) { c.memoryLimit = bytes } }
+// maxMemory is all that a 32-bit module can address.
+const maxMemory = 1<<32 - 1<<16
 
-// WithMaxWork bounds the multiply-adds of an image in the mode that takes the most
-// passes, as the slab's layers make them; slabs that need more are refused. The
-// default is 2^36, some ten seconds of one processor.
-func WithMaxWork(macs int) Option { return func(c *config) { c.maxWork = macs } }
+// WithMemoryLimit bounds the memory of one instance, in bytes. A slab that needs more, as
+// sla.Need counts it, is refused with format.ErrUnsupported, whichever engine runs it; a
+// sandboxed instance cannot take more. The default is sla.DefaultMemory: 256 MiB and eight
+// times the slab's tensors. More than 4 GiB is no more than that.
+func WithMemoryLimit(bytes uint64) Option {
+	return func(c *config) {
+		c.refuse(bytes > 0, "a limit of no memory")
+		c.memoryLimit = bytes
+	}
+}
+
+// WithMaxWork bounds the work of an image in the mode that takes the most passes, as
+// sla.Work counts it in multiply-adds; slabs that need more are refused with
+// format.ErrUnsupported. The default is 2^36, ten seconds or so of one processor.
+func WithMaxWork(macs int) Option {
+	return func(c *config) {
+		c.refuse(macs > 0, "a limit of %d multiply-adds", macs)
+		c.maxWork = macs
+	}
+}
 
 // WithCacheDir keeps compiled code in a directory, so that the next process
-// opens in milliseconds. Without it, code is shared within this process only.
+// opens in milliseconds. Without it, code is shared within this process only. Files
+// there that are damaged are dropped and made again.
 func WithCacheDir(dir string) Option { return func(c *config) { c.cacheDir = dir } }
 
 // WithHardDeadline has the Wazero engines stop a call wherever it is when its context
-// ends, in the middle of a layer too, and throw its instance away. The code that
+// ends, in the middle of a small part of a layer too, and throw its instance away. The code that
 // looks for the end makes every call slower; docs/performance.md says by how much.
-// Without it, and in the native engine, calls stop between two layers.
+// Without it, and in the native engine, calls stop between two parts.
 func WithHardDeadline() Option { return func(c *config) { c.hardDeadline = true } }
 
 // WithTracer has the calls of Classify traced.
-func WithTracer(t Tracer) Option { return func(c *config) { c.tracer = t } }
+func WithTracer(t Tracer) Option {
+	return func(c *config) {
+		c.refuse(t != nil, "the tracer is nil")
+		c.tracer = t
+	}
+}
 
 // A Tracer follows calls, as OpenTelemetry does. The spans of a call are "classify"
 // and in it "wait" for an instance, "preprocess" and "run".
@@ -97,13 +148,12 @@ func (noTracer) Start(ctx context.Context, _ string) (context.Context, func(erro
 	return ctx, func(error) {}
 }
 
-func newConfig(slab []byte, opts []Option) config {
-	c := config{pool: runtime.GOMAXPROCS(0), memoryLimit: 64<<20 + 8*uint64(len(slab)), maxWork: 1 << 36,
-		tracer: noTracer{}}
+func newConfig(opts []Option) (config, error) {
+	c := config{pool: runtime.GOMAXPROCS(0), maxWork: 1 << 36, tracer: noTracer{}}
 	for _, o := range opts {
 		o(&c)
 	}
-	return c
+	return c, c.err
 }
 
 type call struct {
@@ -117,5 +167,16 @@ type CallOption func(*call)
 // Mode chooses the inference mode; the default is the one the slab recommends.
 func Mode(m sla.Mode) CallOption { return func(c *call) { c.mode = m } }
 
-// TopK bounds the entries of Prediction.Top; the default is 5.
-func TopK(k int) CallOption { return func(c *call) { c.topK = max(0, k) } }
+// TopK bounds the entries of Prediction.Top, 0 or more; the default is 5.
+func TopK(k int) CallOption { return func(c *call) { c.topK = k } }
+
+func newCall(opts []CallOption) (call, error) {
+	c := call{topK: 5}
+	for _, o := range opts {
+		o(&c)
+	}
+	if c.topK < 0 {
+		return c, &taggedError{ErrOption, fmt.Sprintf("the top %d classes; want 0 or more", c.topK)}
+	}
+	return c, nil
+}

@@ -1,40 +1,65 @@
 package host
 
 import (
+	"fmt"
 	"image"
 
 	"github.com/quarterturn/quarterturn/host/imagefile"
+	"github.com/quarterturn/quarterturn/sla"
 )
 
 // bandBytes is about how much of an image is converted and handed over at once.
 const bandBytes = 1 << 18
 
-// bands gives an image as rows of red, green, blue and straight alpha.
+// bands are an image as rows of red, green, blue and straight alpha.
 type bands struct {
-	img    image.Image
-	height int          // rows of a band, but for the last
-	strip  *image.NRGBA // one band, unless the image is NRGBA already
+	img           image.Image
+	origin        image.Point
+	width, height int
+	rows          int          // of a band, but for the last
+	strip         *image.NRGBA // one band, unless the image is NRGBA already
 }
 
-func newBands(img image.Image) *bands {
-	b := img.Bounds()
-	s := &bands{img: img, height: min(max(1, bandBytes/(4*b.Dx())), b.Dy())}
-	if n, ok := img.(*image.NRGBA); !ok || n.Stride != 4*b.Dx() {
-		s.strip = image.NewNRGBA(image.Rect(0, 0, b.Dx(), s.height))
+// newBands looks at an image. The error is ErrImage.
+func newBands(img image.Image) (s *bands, err error) {
+	defer recoverImage(&err)
+	if img == nil {
+		return nil, &taggedError{ErrImage, "the image is nil"}
 	}
-	return s
+	b := img.Bounds()
+	if b.Empty() {
+		return nil, &taggedError{ErrImage, fmt.Sprintf("the image is empty (%dx%d)", b.Dx(), b.Dy())}
+	}
+	s = &bands{img: img, origin: b.Min, width: b.Dx(), height: b.Dy()}
+	if s.width < 1 || s.height < 1 || s.width > sla.MaxSide || s.height > sla.MaxSide {
+		return nil, &taggedError{ErrImage, fmt.Sprintf("the image has sides beyond %d pixels", sla.MaxSide)}
+	}
+	s.rows = min(max(1, bandBytes/(4*s.width)), s.height)
+	if n, ok := img.(*image.NRGBA); !ok || n.Stride != 4*s.width {
+		s.strip = image.NewNRGBA(image.Rect(0, 0, s.width, s.rows))
+	}
+	return s, nil
 }
 
-// at gives the band that begins at row y.
-func (s *bands) at(y int) []byte {
-	b := s.img.Bounds()
-	rows := min(s.height, b.Max.Y-y)
+// at returns the band that begins at row y, counted from 0. The error is ErrImage.
+func (s *bands) at(y int) (rgba []byte, err error) {
+	defer recoverImage(&err)
+	rows := min(s.rows, s.height-y)
+	from := s.origin.Add(image.Pt(0, y))
 	if s.strip == nil {
 		n := s.img.(*image.NRGBA)
-		from := n.PixOffset(b.Min.X, y)
-		return n.Pix[from : from+4*b.Dx()*rows]
+		at := n.PixOffset(from.X, from.Y)
+		return n.Pix[at : at+4*s.width*rows], nil
 	}
-	band := s.strip.Pix[:4*b.Dx()*rows]
-	imagefile.Rows(band, s.img, y)
-	return band
+	band := s.strip.Pix[:4*s.width*rows]
+	imagefile.Rows(band, s.img, from.Y)
+	return band, nil
+}
+
+// recoverImage makes an error of a panic in the methods of an image, which are its owner's:
+// one bad image must not end a program that classifies many.
+func recoverImage(err *error) {
+	if r := recover(); r != nil {
+		*err = &taggedError{ErrImage, fmt.Sprintf("the image panicked: %v", r)}
+	}
 }

@@ -9,18 +9,25 @@ import (
 // A pool hands out instances, at most size at a time, making them as needed.
 type pool struct {
 	engine engine
-	slots  chan struct{} // a token for each instance in use
+	slots  chan struct{} // a token for each instance in use or being started
+	memory uint64        // that all instances together should hold at most; 0: no limit
 
 	mu     sync.Mutex
 	idle   []instance
+	held   map[instance]uint64 // memory of each instance when it was last looked at
 	closed bool
 }
 
-func newPool(e engine, size int, first instance) *pool {
-	return &pool{engine: e, slots: make(chan struct{}, size), idle: []instance{first}}
+func newPool(e engine, c config, first instance) *pool {
+	size, memory := c.pool, first.memory()
+	if c.poolMemory > 0 {
+		size = int(max(1, min(uint64(size), c.poolMemory/max(1, memory))))
+	}
+	return &pool{engine: e, slots: make(chan struct{}, size), memory: c.poolMemory,
+		idle: []instance{first}, held: map[instance]uint64{first: memory}}
 }
 
-// acquire waits for a free place and gives an instance.
+// acquire waits for a free place and returns an instance.
 func (p *pool) acquire(ctx context.Context) (instance, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, err
@@ -43,18 +50,49 @@ func (p *pool) acquire(ctx context.Context) (instance, error) {
 		return i, nil
 	}
 	p.mu.Unlock()
-	i, err := p.engine.instantiate(ctx)
-	if err != nil {
-		<-p.slots
-		return nil, err
+	return p.start(ctx)
+}
+
+// start makes an instance, which belongs to the pool and not to the call that is the first
+// to need it: if ctx ends before it is there, it will be idle.
+func (p *pool) start(ctx context.Context) (instance, error) {
+	type started struct {
+		instance
+		err error
 	}
-	return i, nil
+	done := make(chan started, 1)
+	own := context.WithoutCancel(ctx)
+	go func() {
+		i, err := p.engine.instantiate(own)
+		if err != nil {
+			<-p.slots
+		}
+		done <- started{i, err}
+	}()
+	select {
+	case s := <-done:
+		return s.instance, s.err
+	case <-ctx.Done():
+		go func() {
+			if s := <-done; s.err == nil {
+				p.release(own, s.instance, false)
+			}
+		}()
+		return nil, ctx.Err()
+	}
 }
 
 // release takes an instance back; a broken one is thrown away.
 func (p *pool) release(ctx context.Context, i instance, broken bool) {
 	p.mu.Lock()
-	if broken || p.closed {
+	var all uint64
+	p.held[i] = i.memory()
+	for _, n := range p.held {
+		all += n
+	}
+	crowded := p.memory > 0 && all > p.memory && len(p.held) > 1
+	if broken || crowded || p.closed {
+		delete(p.held, i)
 		p.mu.Unlock()
 		// What closing a broken instance says adds nothing to why it broke.
 		_ = i.close(context.WithoutCancel(ctx))
@@ -91,7 +129,7 @@ func (p *pool) close(ctx context.Context) error {
 	for _, i := range p.idle {
 		err = cmp.Or(err, i.close(ctx))
 	}
-	p.idle = nil
+	p.idle, p.held = nil, nil
 	err = cmp.Or(err, p.engine.close(ctx))
 	for range cap(p.slots) {
 		<-p.slots // whoever waits learns that the pool is closed

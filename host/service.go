@@ -105,7 +105,7 @@ func Handler(c *Classifier, opts ...ServiceOption) *Service {
 	s.places = make(chan struct{}, workers+s.o.queue)
 	s.mux.HandleFunc("POST /v1/classify", s.classify)
 	s.mux.HandleFunc("GET /v1/model", func(w http.ResponseWriter, _ *http.Request) {
-		s.reply(w, http.StatusOK, json.RawMessage(s.classifier.Load().model.AppendJSON(nil)))
+		s.reply(w, http.StatusOK, json.RawMessage(sla.AppendJSON(nil, s.classifier.Load().model)))
 	})
 	s.mux.HandleFunc("GET /v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		s.reply(w, http.StatusOK, json.RawMessage(openAPI))
@@ -165,10 +165,10 @@ var (
 
 // answer is the JSON of a prediction.
 type answer struct {
-	Mode   string  `json:"mode"`
-	Passes int     `json:"passes"`
-	Top    []Label `json:"top"`
-	Digest string  `json:"digest"`
+	Mode   string       `json:"mode"`
+	Passes int          `json:"passes"`
+	Top    []ClassScore `json:"top"`
+	Digest string       `json:"digest"`
 }
 
 func (s *Service) classify(w http.ResponseWriter, r *http.Request) {

@@ -69,7 +69,7 @@ func newClient(t *testing.T, h http.Handler) *client {
 type reply struct {
 	Mode   string
 	Passes int
-	Top    []Label
+	Top    []ClassScore
 	Digest string
 	Status string
 	Error  struct{ Code, Message string }

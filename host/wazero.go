@@ -16,19 +16,10 @@ import (
 	"github.com/tetratelabs/wazero/imports/wasi_snapshot_preview1"
 	"github.com/tetratelabs/wazero/sys"
 
-	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/wasm/abi"
 	"github.com/quarterturn/quarterturn/wasm/module"
 )
-
-// abi is the version of the module's interface that this package speaks.
-const abi = 1
-
-// kinds gives the error of each result code of the module; see package wasm.
-var kinds = [...]error{
-	1: format.ErrNotSlab, 2: format.ErrVersion, 3: format.ErrCorrupt, 4: format.ErrUnsupported,
-	5: sla.ErrMode, 6: ErrImage, 7: ErrEngine, 8: sla.ErrSelfTest, 9: ErrEngine,
-}
 
 // sharedCache holds compiled code for the whole process: compiling the module
 // takes most of a second, taking it from here milliseconds.
@@ -37,39 +28,47 @@ var sharedCache = sync.OnceValue(wazero.NewCompilationCache)
 type wazeroEngine struct {
 	runtime  wazero.Runtime
 	compiled wazero.CompiledModule
-	cache    wazero.CompilationCache // to close; nil for the shared one
+	cache    *diskCache // to close; nil for the shared one
 	slab     []byte
+	limit    uint64 // of an instance's memory, in bytes
 }
 
 func newWazeroEngine(ctx context.Context, slab []byte, c config) (*wazeroEngine, error) {
-	rc := wazero.NewRuntimeConfig()
-	e := &wazeroEngine{slab: slab}
-	switch {
-	case c.engine == WazeroInterpreter:
-		rc = wazero.NewRuntimeConfigInterpreter()
-	case c.cacheDir != "":
-		cache, err := wazero.NewCompilationCacheWithDir(c.cacheDir)
-		if err != nil {
-			return nil, fmt.Errorf("compilation cache: %w", err)
+	e := &wazeroEngine{slab: slab, limit: c.memoryLimit}
+	if c.engine == WazeroInterpreter {
+		return e, e.compile(ctx, c, wazero.NewRuntimeConfigInterpreter())
+	}
+	if c.cacheDir == "" {
+		return e, e.compile(ctx, c, wazero.NewRuntimeConfig().WithCompilationCache(sharedCache()))
+	}
+	for range 2 {
+		var err error
+		if e.cache, err = openDiskCache(c.cacheDir); err != nil {
+			return nil, err
 		}
-		e.cache = cache
-		rc = rc.WithCompilationCache(cache)
-	default:
-		rc = rc.WithCompilationCache(sharedCache())
+		if e.compile(ctx, c, wazero.NewRuntimeConfig().WithCompilationCache(e.cache.CompilationCache)) == nil {
+			e.cache.seal()
+			return e, nil
+		}
+		e.cache.drop(ctx)
 	}
-	rc = rc.WithCloseOnContextDone(c.hardDeadline)
-	pages := min((c.memoryLimit+65535)/65536, 65536)
-	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc.WithMemoryLimitPages(uint32(max(1, pages))))
-	if _, err := wasi_snapshot_preview1.Instantiate(ctx, e.runtime); err != nil {
-		e.close(ctx)
-		return nil, fmt.Errorf("%w: %v", ErrEngine, err)
+	// The directory is of no use, as on a full disk: what it would save is time only.
+	e.cache = nil
+	return e, e.compile(ctx, c, wazero.NewRuntimeConfig().WithCompilationCache(sharedCache()))
+}
+
+// compile makes the runtime and the machine code.
+func (e *wazeroEngine) compile(ctx context.Context, c config, rc wazero.RuntimeConfig) (err error) {
+	pages := uint32((c.memoryLimit + 1<<16 - 1) >> 16)
+	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc.WithCloseOnContextDone(c.hardDeadline).WithMemoryLimitPages(pages))
+	if _, err = wasi_snapshot_preview1.Instantiate(ctx, e.runtime); err == nil {
+		e.compiled, err = e.runtime.CompileModule(ctx, module.WASM)
 	}
-	var err error
-	if e.compiled, err = e.runtime.CompileModule(ctx, module.WASM); err != nil {
-		e.close(ctx)
-		return nil, fmt.Errorf("%w: compiling the module with a limit of %d bytes of memory: %v", ErrEngine, c.memoryLimit, err)
+	if err != nil {
+		_ = e.runtime.Close(ctx)
+		return fmt.Errorf("%w in compiling the module: %w", ErrEngine, err)
 	}
-	return e, nil
+	return nil
 }
 
 func (e *wazeroEngine) close(ctx context.Context) error {
@@ -84,33 +83,39 @@ func (e *wazeroEngine) close(ctx context.Context) error {
 type wazeroInstance struct {
 	mod    api.Module
 	stderr head
-	fn     map[string]api.Function
-	block  uint32 // a block for rows
-	size   uint32 // its size
+	fn     map[string]api.Function // the exports
+	block  uint32                  // a block for rows
+	size   uint32                  // its size
 	floats []float32
 	result sla.Result
 }
 
 func (e *wazeroEngine) instantiate(ctx context.Context) (instance, error) {
-	i := &wazeroInstance{fn: map[string]api.Function{}}
+	i := &wazeroInstance{fn: make(map[string]api.Function, len(abi.Exports))}
 	mod, err := e.runtime.InstantiateModule(ctx, e.compiled, wazero.NewModuleConfig().
-		WithName("").WithStartFunctions("_initialize").WithStderr(&i.stderr))
+		WithName("").WithStartFunctions("_initialize").WithStderr(&i.stderr).WithEnv("GOGC", abi.GOGC))
 	if err != nil {
 		return nil, i.failed("starting", err)
 	}
 	i.mod = mod
-	if v, err := i.call(ctx, "qt_abi"); err != nil || v != abi {
-		i.close(ctx)
-		return nil, cmp.Or(err, fmt.Errorf("%w: the module speaks interface %d, this program %d", ErrEngine, v, abi))
+	for _, name := range abi.Exports {
+		if i.fn[name] = mod.ExportedFunction(name); i.fn[name] == nil {
+			i.close(ctx)
+			return nil, fmt.Errorf("%w: the module lacks %s", ErrEngine, name)
+		}
 	}
-	if err := i.open(ctx, e.slab); err != nil {
+	if v, err := i.call(ctx, abi.ABI); err != nil || v != abi.Version {
+		i.close(ctx)
+		return nil, cmp.Or(err, fmt.Errorf("%w: the module speaks interface %d, this program %d", ErrEngine, v, abi.Version))
+	}
+	if err := i.open(ctx, e.slab, e.limit); err != nil {
 		i.close(ctx)
 		return nil, err
 	}
 	return i, nil
 }
 
-func (i *wazeroInstance) open(ctx context.Context, slab []byte) error {
+func (i *wazeroInstance) open(ctx context.Context, slab []byte, limit uint64) error {
 	pointer, err := i.alloc(ctx, len(slab))
 	if err != nil {
 		return err
@@ -118,13 +123,13 @@ func (i *wazeroInstance) open(ctx context.Context, slab []byte) error {
 	if !i.mod.Memory().Write(pointer, slab) {
 		return fmt.Errorf("%w: the slab does not fit its block", ErrEngine)
 	}
-	opened := i.do(ctx, "qt_open", uint64(pointer), uint64(len(slab)))
-	_, err = i.call(ctx, "qt_free", uint64(pointer))
+	opened := i.do(ctx, abi.Open, uint64(pointer), uint64(len(slab)), limit)
+	_, err = i.call(ctx, abi.Free, uint64(pointer))
 	return cmp.Or(opened, err)
 }
 
 func (i *wazeroInstance) alloc(ctx context.Context, n int) (uint32, error) {
-	p, err := i.call(ctx, "qt_alloc", uint64(uint32(n)))
+	p, err := i.call(ctx, abi.Alloc, uint64(uint32(n)))
 	if err == nil && p == 0 {
 		err = fmt.Errorf("%w: a block of %d bytes is too large for the module", ErrEngine, n)
 	}
@@ -133,14 +138,7 @@ func (i *wazeroInstance) alloc(ctx context.Context, n int) (uint32, error) {
 
 // call calls an export that has one result or none.
 func (i *wazeroInstance) call(ctx context.Context, name string, args ...uint64) (uint64, error) {
-	f := i.fn[name]
-	if f == nil {
-		if f = i.mod.ExportedFunction(name); f == nil {
-			return 0, fmt.Errorf("%w: the module lacks %s", ErrEngine, name)
-		}
-		i.fn[name] = f
-	}
-	r, err := f.Call(ctx, args...)
+	r, err := i.fn[name].Call(ctx, args...)
 	if err != nil {
 		var exit *sys.ExitError
 		if errors.As(err, &exit) && ctx.Err() != nil {
@@ -160,7 +158,7 @@ func (i *wazeroInstance) failed(what string, err error) error {
 	if said := strings.TrimSpace(i.stderr.String()); said != "" {
 		cause, _, _ = strings.Cut(said, "\n")
 	}
-	return fmt.Errorf("%w in %s: %s", ErrEngine, what, cause)
+	return fmt.Errorf("%w in %s: %w", ErrEngine, what, &taggedError{err, cause})
 }
 
 // do calls an export that gives a code.
@@ -173,20 +171,21 @@ func (i *wazeroInstance) do(ctx context.Context, name string, args ...uint64) er
 	if err != nil {
 		return err
 	}
-	kind := ErrEngine
-	if code < uint64(len(kinds)) {
-		kind = kinds[code]
+	if code < uint64(len(abi.Results)) {
+		if kind := abi.Results[code].Err; kind != abi.ErrNoSlab && kind != abi.ErrBlock {
+			return &taggedError{kind, string(text)}
+		}
 	}
-	return &taggedError{kind, string(text)}
+	return fmt.Errorf("%w in %s: code %d, %s", ErrEngine, name, code, text)
 }
 
 // output is the output of the last call, in the guest's memory.
 func (i *wazeroInstance) output(ctx context.Context) ([]byte, error) {
-	p, err := i.call(ctx, "qt_output")
+	p, err := i.call(ctx, abi.Output)
 	if err != nil {
 		return nil, err
 	}
-	n, err := i.call(ctx, "qt_output_len")
+	n, err := i.call(ctx, abi.OutputLen)
 	if err != nil {
 		return nil, err
 	}
@@ -200,21 +199,21 @@ func (i *wazeroInstance) output(ctx context.Context) ([]byte, error) {
 func (i *wazeroInstance) begin(ctx context.Context, width, height int) error {
 	// A negative or huge side becomes a number that the module refuses.
 	side := func(v int) uint64 { return uint64(min(uint(v), math.MaxUint32)) }
-	return i.do(ctx, "qt_begin", side(width), side(height))
+	return i.do(ctx, abi.Begin, side(width), side(height))
 }
 
 func (i *wazeroInstance) rows(ctx context.Context, rgba []byte) error {
 	if err := i.write(ctx, rgba); err != nil {
 		return err
 	}
-	return i.do(ctx, "qt_rows", uint64(i.block), uint64(len(rgba)))
+	return i.do(ctx, abi.Rows, uint64(i.block), uint64(len(rgba)))
 }
 
 // write copies bytes into the instance's block, which grows as needed.
 func (i *wazeroInstance) write(ctx context.Context, b []byte) error {
 	if n := uint32(len(b)); n > i.size {
 		if i.block != 0 {
-			if _, err := i.call(ctx, "qt_free", uint64(i.block)); err != nil {
+			if _, err := i.call(ctx, abi.Free, uint64(i.block)); err != nil {
 				return err
 			}
 		}
@@ -230,20 +229,20 @@ func (i *wazeroInstance) write(ctx context.Context, b []byte) error {
 	return nil
 }
 
-func (i *wazeroInstance) run(ctx context.Context, mode sla.Mode, macs int) (*sla.Result, error) {
-	return i.outcome(ctx, i.do(ctx, "qt_run", uint64(uint32(mode)), uint64(uint32(macs))))
+func (i *wazeroInstance) run(ctx context.Context, mode sla.Mode, work int) (*sla.Result, error) {
+	return i.outcome(ctx, i.do(ctx, abi.Run, uint64(uint32(mode)), uint64(uint32(work))))
 }
 
-func (i *wazeroInstance) match(ctx context.Context, gallery []float32, macs int) (*sla.Result, error) {
+func (i *wazeroInstance) match(ctx context.Context, gallery []float32, work int) (*sla.Result, error) {
 	b := sla.AppendBits(nil, gallery)
 	if err := i.write(ctx, b); err != nil {
 		return nil, err
 	}
-	return i.outcome(ctx, i.do(ctx, "qt_match", uint64(i.block), uint64(len(b)), uint64(uint32(macs))))
+	return i.outcome(ctx, i.do(ctx, abi.Match, uint64(i.block), uint64(len(b)), uint64(uint32(work))))
 }
 
-func (i *wazeroInstance) features(ctx context.Context, macs int) ([]float32, error) {
-	if err := i.do(ctx, "qt_features", uint64(uint32(macs))); err != nil {
+func (i *wazeroInstance) features(ctx context.Context, work int) ([]float32, error) {
+	if err := i.do(ctx, abi.Features, uint64(uint32(work))); err != nil {
 		return nil, err
 	}
 	out, err := i.output(ctx)
@@ -288,12 +287,12 @@ func (i *wazeroInstance) outcome(ctx context.Context, err error) (*sla.Result, e
 	return &i.result, nil
 }
 
-func (i *wazeroInstance) trace(ctx context.Context, mode sla.Mode) ([]uint64, error) {
-	if err := i.do(ctx, "qt_trace", uint64(uint32(mode))); err != nil {
+func (i *wazeroInstance) trace(ctx context.Context, mode sla.Mode, work int) ([]uint64, error) {
+	if err := i.do(ctx, abi.Trace, uint64(uint32(mode)), uint64(uint32(work))); err != nil {
 		return nil, err
 	}
 	out, err := i.output(ctx)
-	if err != nil {
+	if err != nil || len(out) == 0 {
 		return nil, err
 	}
 	t := make([]uint64, len(out)/8)
@@ -303,7 +302,16 @@ func (i *wazeroInstance) trace(ctx context.Context, mode sla.Mode) ([]uint64, er
 	return t, nil
 }
 
-func (i *wazeroInstance) verify(ctx context.Context) error { return i.do(ctx, "qt_verify") }
+func (i *wazeroInstance) verify(ctx context.Context, work int) ([]byte, error) {
+	if err := i.do(ctx, abi.Verify, uint64(uint32(work))); err != nil {
+		return nil, err
+	}
+	out, err := i.output(ctx)
+	if len(out) == 0 {
+		return nil, err
+	}
+	return out, err
+}
 
 func (i *wazeroInstance) memory() uint64 { return uint64(i.mod.Memory().Size()) }
 

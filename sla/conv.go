@@ -22,68 +22,71 @@ type scratch struct {
 	zeros   []float32 // (C), the bias of transformed tiles
 }
 
+// usesWinograd tells how a convolution that makes out is computed.
+func usesWinograd(l *format.Layer, out *value) bool {
+	return l.Kernel == 3 && l.Stride == 1 && min(out.shape.Height, out.shape.Width) >= kernel.OutputTile
+}
+
 // newConvolution packs the weights (Out, channels, k, k) of a layer, which makes
 // out of in.
 func newConvolution(l *format.Layer, in, out *value, weights, bias []float32, s *scratch) *convolution {
-	c := &convolution{layer: l, scratch: s, bias: make([]float32, out.pitch)}
+	c := &convolution{layer: l, winograd: usesWinograd(l, out), scratch: s, bias: make([]float32, out.pitch)}
 	copy(c.bias, bias)
-	c.winograd = l.Kernel == 3 && l.Stride == 1 && min(out.shape.Height, out.shape.Width) >= kernel.OutputTile
 	if c.winograd {
 		c.weights = kernel.PackWinograd(weights, in.shape.Channels, out.pitch)
-		grow(&s.in, kernel.TileElems*planeFloats(padded(in.shape.Channels)))
-		grow(&s.out, kernel.TileElems*planeFloats(out.pitch))
-		grow(&s.zeros, out.pitch)
-		return c
+	} else {
+		c.weights = kernel.PackDirect(weights, l.Kernel, in.shape.Channels, in.pitch, out.pitch)
 	}
-	c.weights = kernel.PackDirect(weights, l.Kernel, in.shape.Channels, in.pitch, out.pitch)
-	grow(&s.row, kernel.MR*out.pitch)
 	return c
 }
 
-func grow(s *[]float32, n int) {
-	if n > len(*s) {
-		*s = make([]float32, n)
-	}
-}
+// rowPart is the pixels of a row, at most, that are a part of a direct convolution; a
+// multiple of kernel.MR.
+const rowPart = 64
 
-// run computes out = act(W*in + b + residual). Every output is summed in the
+// run computes a part of out = act(W*in + b + residual). Every output is summed in the
 // same order, whatever kernel computes it: the bias, then the rows of the
 // window, its columns and the input channels, each ascending; or, by Winograd's
 // algorithm, what winograd.go says.
-func (c *convolution) run(out, in, residual *value) {
+func (c *convolution) run(part int, out, in, residual *value) {
 	if c.winograd {
-		c.runWinograd(out, in, residual)
+		c.runWinograd(part, out, in, residual)
 		return
 	}
 	l, width := c.layer, out.shape.Width
 	args := kernel.GEMMArgs{B: &c.weights[0], Bias: &c.bias[0], AStride: l.Stride * in.pitch, CStride: out.pitch,
 		KRows: l.Kernel, ARowStride: in.stride, K: l.Kernel * in.pitch, NGroups: out.pitch / kernel.NR}
-	for y := range out.shape.Height {
-		row := out.row(y)
-		for x := 0; x < width; x += args.M {
-			args.M = max(kernel.MR, (width-x)/kernel.MR*kernel.MR)
-			if width < kernel.MR {
-				args.C = &c.scratch.row[0]
-			} else {
-				x = min(x, width-args.M) // the last pixels may overlap those before
-				args.C = &row[x*out.pitch]
-			}
-			args.A = &in.data[in.at(y*l.Stride-l.Kernel/2, x*l.Stride-l.Kernel/2)]
-			kernel.GEMM(&args)
-		}
+	across := (width + rowPart - 1) / rowPart
+	y, first := part/across, part%across*rowPart
+	row := out.row(y)
+	last := min(width, first+rowPart)
+	for x := first; x < last; x += args.M {
+		args.M = max(kernel.MR, (last-x)/kernel.MR*kernel.MR)
 		if width < kernel.MR {
-			copy(row, c.scratch.row)
+			args.C = &c.scratch.row[0]
+		} else {
+			x = min(x, width-args.M) // the last pixels may overlap those before
+			args.C = &row[x*out.pitch]
+			first = min(first, x)
 		}
-		finish(row, residual, l.ReLU, y)
+		args.A = &in.data[in.at(y*l.Stride-l.Kernel/2, x*l.Stride-l.Kernel/2)]
+		kernel.GEMM(&args)
+	}
+	if width < kernel.MR {
+		copy(row, c.scratch.row)
+	}
+	from, to := first*out.pitch, last*out.pitch
+	if residual != nil {
+		finish(row[from:to], residual.row(y)[from:to], l.ReLU)
+	} else {
+		finish(row[from:to], nil, l.ReLU)
 	}
 }
 
-// finish adds the residual to row y and applies the activation.
-func finish(row []float32, residual *value, relu bool, y int) {
-	if residual != nil {
-		for i, r := range residual.row(y) {
-			row[i] += r
-		}
+// finish adds the residual, if there is one, and applies the activation.
+func finish(row, residual []float32, relu bool) {
+	for i, r := range residual {
+		row[i] += r
 	}
 	if relu {
 		for i, v := range row {

@@ -82,17 +82,36 @@ func testConvolutions(t *testing.T) (outputs [][]float32) {
 	return outputs
 }
 
+// filled is a value with its memory.
+func filled(shape format.Shape, border, pitch int) *value {
+	v := newValue(shape, border, pitch)
+	v.allocate()
+	return v
+}
+
+func convolutionOf(l *format.Layer, in, out *value, weights, bias []float32) *convolution {
+	s := scratchOf(l, in, out)
+	return newConvolution(l, in, out, weights, bias, s.allocate())
+}
+
+// whole runs all parts of a convolution.
+func whole(c *convolution, out, in, residual *value) {
+	for part := range layerCost(c.layer, in, out).parts {
+		c.run(part, out, in, residual)
+	}
+}
+
 func testConvolution(t *testing.T, k, stride int, in format.Shape, outs, pitch int) (outputs [][]float32) {
 	l := &format.Layer{Op: format.OpConv, Out: outs, Kernel: k, Stride: stride, ReLU: in.Height%2 == 1}
 	x := formattest.LCG(1, in.Elements())
 	w, b := formattest.LCG(2, l.Out*in.Channels*k*k), formattest.LCG(3, l.Out)
-	src := newValue(in, max(1, k/2), pitch)
+	src := filled(in, max(1, k/2), pitch)
 	load(src, x)
-	dst := newValue(format.Shape{Channels: l.Out, Height: (in.Height + stride - 1) / stride, Width: (in.Width + stride - 1) / stride}, 2, padded(l.Out))
-	residual := newValue(dst.shape, 1, dst.pitch)
+	dst := filled(format.Shape{Channels: l.Out, Height: (in.Height + stride - 1) / stride, Width: (in.Width + stride - 1) / stride}, 2, padded(l.Out))
+	residual := filled(dst.shape, 1, dst.pitch)
 	r := formattest.LCG(4, residual.shape.Elements())
 	load(residual, r)
-	c := newConvolution(l, src, dst, w, b, &scratch{})
+	c := convolutionOf(l, src, dst, w, b)
 	for _, with := range []bool{false, true} {
 		name := fmt.Sprintf("kernel %d, stride %d, %v to %d channels, pitch %d, residual %v", k, stride, in, outs, pitch, with)
 		var bits []float32
@@ -100,10 +119,10 @@ func testConvolution(t *testing.T, k, stride int, in format.Shape, outs, pitch i
 		var scale float64
 		if with {
 			bits, exact, scale = naive(x, in, w, b, r, l)
-			c.run(dst, src, residual)
+			whole(c, dst, src, residual)
 		} else {
 			bits, exact, scale = naive(x, in, w, b, nil, l)
-			c.run(dst, src, nil)
+			whole(c, dst, src, nil)
 		}
 		got := dense(dst)
 		outputs = append(outputs, got)
@@ -129,11 +148,13 @@ func testConvolution(t *testing.T, k, stride int, in format.Shape, outs, pitch i
 func TestMaxPooling(t *testing.T) {
 	for _, size := range [][3]int{{2, 5, 6}, {1, 1, 1}, {3, 4, 7}} {
 		for _, stride := range []int{1, 2} {
-			in := newValue(format.Shape{Channels: size[0], Height: size[1], Width: size[2]}, 1, padded(size[0]))
+			in := filled(format.Shape{Channels: size[0], Height: size[1], Width: size[2]}, 1, padded(size[0]))
 			x := formattest.LCG(6, in.shape.Elements())
 			load(in, x)
-			out := newValue(format.Shape{Channels: size[0], Height: (size[1] + stride - 1) / stride, Width: (size[2] + stride - 1) / stride}, 2, padded(size[0]))
-			maxPool3(out, in, stride)
+			out := filled(format.Shape{Channels: size[0], Height: (size[1] + stride - 1) / stride, Width: (size[2] + stride - 1) / stride}, 2, padded(size[0]))
+			for y := range out.shape.Height {
+				maxPool3(y, out, in, stride)
+			}
 			for i, got := range dense(out) {
 				c, y, oy := i/(out.shape.Height*out.shape.Width), i/out.shape.Width%out.shape.Height*stride, i%out.shape.Width*stride
 				want := float32(-2)
@@ -168,21 +189,21 @@ func BenchmarkLayers(b *testing.B) {
 	}{
 		{1, 32, 3, 16, 1}, {10, 32, 16, 16, 1}, {1, 32, 16, 32, 2}, {9, 16, 32, 32, 1}, {1, 16, 32, 64, 2}, {9, 8, 64, 64, 1},
 	} {
-		in := newValue(format.Shape{Channels: x.in, Height: x.side, Width: x.side}, 1, (x.in+7)/8*8)
+		in := filled(format.Shape{Channels: x.in, Height: x.side, Width: x.side}, 1, (x.in+7)/8*8)
 		if x.in == 3 {
-			in = newValue(in.shape, 1, x.in)
+			in = filled(in.shape, 1, x.in)
 		}
 		load(in, formattest.LCG(1, in.shape.Elements()))
-		out := newValue(format.Shape{Channels: x.out, Height: x.side / x.stride, Width: x.side / x.stride}, 1, padded(x.out))
+		out := filled(format.Shape{Channels: x.out, Height: x.side / x.stride, Width: x.side / x.stride}, 1, padded(x.out))
 		l := &format.Layer{Op: format.OpConv, Out: x.out, Kernel: 3, Stride: x.stride, ReLU: true}
-		c := newConvolution(l, in, out, formattest.LCG(2, x.out*x.in*9), make([]float32, x.out), &scratch{})
+		c := convolutionOf(l, in, out, formattest.LCG(2, x.out*x.in*9), make([]float32, x.out))
 		products := out.shape.Elements() * x.in * 9
 		if c.winograd {
 			products = out.shape.Elements() / (kernel.OutputTile * kernel.OutputTile) * kernel.TileElems * x.in
 		}
 		b.Run(fmt.Sprintf("%dx%d,%dto%d,stride%d", x.side, x.side, x.in, x.out, x.stride), func(b *testing.B) {
 			for b.Loop() {
-				c.run(out, in, nil)
+				whole(c, out, in, nil)
 			}
 			ns := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
 			b.ReportMetric(ns*float64(x.count)/1e3, "us/net")
@@ -193,11 +214,13 @@ func BenchmarkLayers(b *testing.B) {
 
 func TestMaxPoolingOf2x2(t *testing.T) {
 	for _, size := range [][3]int{{2, 5, 6}, {1, 2, 2}, {3, 4, 7}, {16, 9, 8}} {
-		in := newValue(format.Shape{Channels: size[0], Height: size[1], Width: size[2]}, 1, padded(size[0]))
+		in := filled(format.Shape{Channels: size[0], Height: size[1], Width: size[2]}, 1, padded(size[0]))
 		x := formattest.LCG(6, in.shape.Elements())
 		load(in, x)
-		out := newValue(format.Shape{Channels: size[0], Height: size[1] / 2, Width: size[2] / 2}, 2, padded(size[0]))
-		maxPool2(out, in)
+		out := filled(format.Shape{Channels: size[0], Height: size[1] / 2, Width: size[2] / 2}, 2, padded(size[0]))
+		for y := range out.shape.Height {
+			maxPool2(y, out, in)
+		}
 		for i, got := range dense(out) {
 			c, y, ox := i/(out.shape.Height*out.shape.Width), i/out.shape.Width%out.shape.Height, i%out.shape.Width
 			want := float32(-2)

@@ -6,6 +6,14 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 )
 
+// ErrImage says that an image cannot be classified as it was given.
+var ErrImage = errors.New("unusable image")
+
+type imageError string
+
+func (e imageError) Error() string { return string(e) }
+func (imageError) Unwrap() error   { return ErrImage }
+
 // MaxSide is the longest side, in pixels, of an image that can be classified.
 const MaxSide = 1 << 15
 
@@ -19,9 +27,13 @@ type resampler struct {
 	weight []uint32 // the weights, one after the other
 }
 
-// newResampler resamples n source samples, from offset on, to m.
-func newResampler(offset, n, m int) resampler {
-	r := resampler{first: make([]int, m), start: make([]int, 1, m+1)}
+// reset makes r resample n source samples, from offset on, to m. It uses the memory
+// of what it held.
+func (r *resampler) reset(offset, n, m int) {
+	if most := maxWeights(n, m); cap(r.weight) < most {
+		r.weight = make([]uint32, 0, most)
+	}
+	r.first, r.start, r.weight = r.first[:0], append(r.start[:0], 0), r.weight[:0]
 	// With distances in units of 1/(2m) source samples, sample i lies at (2i+1)m
 	// and output o at (2o+1)n; the filter falls to zero at twice max(n, m).
 	reach := 2 * max(n, m)
@@ -41,7 +53,7 @@ func newResampler(offset, n, m int) resampler {
 			total += tent(i)
 		}
 		// Rounding the running sum, not each weight, keeps the total exact.
-		r.first[o] = offset + lo
+		r.first = append(r.first, offset+lo)
 		sum, before := 0, 0
 		for i := lo; i < hi; i++ {
 			sum += tent(i)
@@ -51,7 +63,16 @@ func newResampler(offset, n, m int) resampler {
 		}
 		r.start = append(r.start, len(r.weight))
 	}
-	return r
+}
+
+// maxWeights is no less than the number of weights for n samples to m: the filter is
+// 2·max(n, m)/m source samples wide.
+func maxWeights(n, m int) int { return 2*max(n, m) + 2*m }
+
+// maxImageMemory is how many bytes the largest image takes in a preprocessor.
+func maxImageMemory(in *format.Input) int {
+	axis := func(m int) int { return 4*maxWeights(MaxSide, m) + 2*8*(m+1) }
+	return axis(in.Width) + axis(in.Height) + in.Channels*MaxSide
 }
 
 func abs(v int) int {
@@ -64,9 +85,10 @@ func abs(v int) int {
 // end is the source sample after the last one that output o takes.
 func (r *resampler) end(o int) int { return r.first[o] + r.start[o+1] - r.start[o] }
 
-// Resample crops and resizes a whole image of straight RGBA as preprocessing
-// does, up to the normalisation: it gives 8-bit samples (H, W, C) for the input.
-// The result, taken as an image, preprocesses to the same input again.
+// Resample crops and resizes a whole image of straight RGBA, width x height x 4 bytes,
+// as preprocessing does, up to the normalisation: it returns the 8-bit samples (H, W, C)
+// of the input. These, taken as an image, preprocess to the same input again. Sides
+// below 1 or above MaxSide, and another number of bytes, are an error.
 func Resample(in format.Input, width, height int, rgba []byte) ([]uint8, error) {
 	p := newPreprocessor(in)
 	if err := p.begin(width, height); err != nil {
@@ -85,9 +107,9 @@ func Resample(in format.Input, width, height int, rgba []byte) ([]uint8, error) 
 	return out, nil
 }
 
-var errIncomplete = errors.New("the image is not complete: not all of its rows were given")
+const errIncomplete imageError = "the image is not complete: not all of its rows were given"
 
-// Normalised gives, per channel, what the net is fed for each 8-bit level v:
+// Normalised returns, per channel, what the net is fed for each 8-bit level v:
 // (v/255 - mean) / std. Training and inference both look it up here.
 func Normalised(in format.Input) [][256]float32 {
 	table := make([][256]float32, in.Channels)
@@ -121,17 +143,22 @@ func newPreprocessor(in format.Input) *preprocessor {
 	return p
 }
 
-// begin announces an image of that many pixels.
+// begin announces an image of that many pixels. The errors of a preprocessor are
+// ErrImage.
 func (p *preprocessor) begin(width, height int) error {
 	if width < 1 || height < 1 || width > MaxSide || height > MaxSide {
-		return errors.New("an image must have sides of 1 to 32768 pixels")
+		return imageError("an image must have sides of 1 to " + itoa(MaxSide) + " pixels")
 	}
 	if width != p.width || height != p.height {
 		p.width, p.height = width, height
 		w, h := window(width, height, p.in.Width, p.in.Height)
-		p.across = newResampler((width-w)/2, w, p.in.Width)
-		p.down = newResampler((height-h)/2, h, p.in.Height)
-		p.samples = make([]uint8, w*p.in.Channels)
+		p.across.reset((width-w)/2, w, p.in.Width)
+		p.down.reset((height-h)/2, h, p.in.Height)
+		if n := w * p.in.Channels; n > cap(p.samples) {
+			p.samples = make([]uint8, n)
+		} else {
+			p.samples = p.samples[:n]
+		}
 	}
 	p.y, p.live = 0, 0
 	clear(p.sums)
@@ -151,7 +178,7 @@ func window(width, height, w, h int) (int, int) {
 func (p *preprocessor) rows(rgba []byte) error {
 	stride := 4 * p.width
 	if stride == 0 || len(rgba)%stride != 0 || p.y+len(rgba)/stride > p.height {
-		return errors.New("the rows given are not whole rows of the announced image")
+		return imageError("the rows given are not whole rows of the announced image")
 	}
 	for ; len(rgba) > 0; rgba = rgba[stride:] {
 		p.row(rgba[:stride])

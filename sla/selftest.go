@@ -11,58 +11,92 @@ import (
 func itoa(v int) string { return strconv.Itoa(v) }
 
 // ErrSelfTest says that a slab computes other logits than where it was made.
-var ErrSelfTest = errors.New("the self-test failed")
+var ErrSelfTest = errors.New("the self-test failed: the slab computes other logits here than where it was made")
 
-// testImage is the image of a self-test: RGBA noise, a little larger than the
-// input so that resizing and cropping take part. docs/format.md gives the
-// generator.
-func testImage(in format.Input, seed int) (width, height int, rgba []byte) {
-	width, height = in.Width+in.Width/2+5, in.Height+3
-	rgba = make([]byte, 4*width*height)
-	state := uint32(seed)
-	for i := range rgba {
-		state = state*1664525 + 1013904223
-		rgba[i] = byte(state >> 24)
-	}
-	return width, height, rgba
+// A selfTest is one under way.
+type selfTest struct {
+	width, height int
+	row           []byte // of the test image, RGBA
+	state         uint32 // of its generator
+	y             int    // rows that were made
+	modes         []string
+	hash          *format.SHA256
 }
 
 // SelfTestDigest computes the digest that a slab's self-test expects: SHA-256
 // over the little-endian logits of every mode, in the order of Manifest.Modes,
 // on the test image of the manifest's seed.
 func (c *Classifier) SelfTestDigest() ([32]byte, error) {
-	width, height, rgba := testImage(c.manifest.Input, c.manifest.SelfTest.Seed)
-	hash := format.NewSHA256()
-	if err := c.Begin(width, height); err != nil {
+	c.testing = nil
+	digest, err := c.selfTest(math.MaxInt)
+	if err != nil {
 		return [32]byte{}, err
 	}
-	if err := c.Rows(rgba); err != nil {
-		return [32]byte{}, err
-	}
-	for _, name := range c.manifest.Modes() {
-		mode, err := ParseMode(name)
-		if err != nil {
-			return [32]byte{}, err
-		}
-		r, err := c.Run(mode)
-		if err != nil {
-			return [32]byte{}, err
-		}
-		hash.Write(AppendBits(nil, r.Logits))
-	}
-	return hash.Sum(), nil
+	return *digest, nil
 }
 
-// SelfTest runs the slab's built-in test.
+// SelfTest runs the slab's built-in test, on an image of its own. The error is ErrSelfTest
+// if the slab computes other logits here than where it was made.
 func (c *Classifier) SelfTest() error {
-	got, err := c.SelfTestDigest()
-	if err != nil {
-		return err
+	_, err := c.SelfTestBudget(math.MaxInt)
+	return err
+}
+
+// SelfTestBudget is SelfTest in pieces, as RunBudget is Run: it returns whether the test
+// is done.
+func (c *Classifier) SelfTestBudget(work int) (done bool, err error) {
+	digest, err := c.selfTest(work)
+	if digest == nil || err != nil {
+		return false, err
 	}
-	if got != [32]byte(c.manifest.SelfTest.Digest) {
-		return ErrSelfTest
+	if *digest != [32]byte(c.manifest.SelfTest.Digest) {
+		return true, ErrSelfTest
 	}
-	return nil
+	return true, nil
+}
+
+// selfTest goes on with the self-test; nil means that it is not done.
+func (c *Classifier) selfTest(work int) (*[32]byte, error) {
+	if c.testing == nil {
+		// A little larger than the input, so that resizing and cropping take part.
+		in := c.manifest.Input
+		t := &selfTest{width: in.Width + in.Width/2 + 5, height: in.Height + 3,
+			state: uint32(c.manifest.SelfTest.Seed), modes: c.manifest.Modes(), hash: format.NewSHA256()}
+		t.row = make([]byte, 4*t.width)
+		if err := c.Begin(t.width, t.height); err != nil {
+			return nil, err
+		}
+		c.testing = t
+	}
+	t := c.testing
+	for ; t.y < t.height; t.y++ {
+		if work <= 0 {
+			return nil, nil
+		}
+		for i := range t.row {
+			t.state = t.state*1664525 + 1013904223 // docs/format.md
+			t.row[i] = byte(t.state >> 24)
+		}
+		if err := c.Rows(t.row); err != nil {
+			return nil, err
+		}
+		work -= rowWork * t.width
+	}
+	for len(t.modes) > 0 {
+		mode, err := ParseMode(t.modes[0])
+		if err != nil {
+			return nil, err
+		}
+		r, err := c.RunBudget(mode, work)
+		if r == nil || err != nil {
+			return nil, err
+		}
+		t.hash.Write(AppendBits(nil, r.Logits))
+		t.modes = t.modes[1:]
+	}
+	c.testing = nil
+	digest := t.hash.Sum()
+	return &digest, nil
 }
 
 // AppendBits appends the little-endian IEEE-754 bits of values to b. Digests of

@@ -98,7 +98,7 @@ func TestHugeActivationsAreRefused(t *testing.T) {
 // setInput puts a ready input in place of an image.
 func (c *Classifier) setInput(x []float32) {
 	copy(c.input, x)
-	c.passes, c.layer = 0, 0
+	c.passes, c.layer, c.part, c.rows = 0, 0, 0, 0
 	c.haveInput = true
 }
 
@@ -175,7 +175,7 @@ func TestModeErrors(t *testing.T) {
 	m.Metrics = nil
 	c := open(t, m)
 	c.setInput(make([]float32, 64))
-	if _, err := c.Run(Aggregated); !errors.Is(err, ErrMode) || !strings.Contains(err.Error(), "it gives baseline") {
+	if _, err := c.Run(Aggregated); !errors.Is(err, ErrMode) || !strings.Contains(err.Error(), "it has baseline") {
 		t.Errorf("a mode without a head: %v", err)
 	}
 	if _, err := ParseMode("fastest"); !errors.Is(err, ErrMode) || !strings.Contains(err.Error(), "distilled") {

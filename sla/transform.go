@@ -2,10 +2,10 @@ package sla
 
 import "github.com/quarterturn/quarterturn/format"
 
-// Source gives the pixel of an untransformed height x width image that stands
+// RotatedSource returns the pixel of an untransformed height x width image that stands
 // at (y, x) after the given number of counter-clockwise quarter turns, as in
 // numpy.rot90(image, turns). Odd turns need a square image.
-func Source(turns, y, x, height, width int) (int, int) {
+func RotatedSource(turns, y, x, height, width int) (int, int) {
 	switch turns {
 	case 1:
 		return x, width - 1 - y
@@ -17,11 +17,12 @@ func Source(turns, y, x, height, width int) (int, int) {
 	return y, x
 }
 
-// transformInto writes t(src) into dst. src is dense (C, H, W).
-func transformInto(dst *value, src []float32, t format.Transform) {
+// transformInto writes t(src) into dst and returns the work that it took. src is dense
+// (C, H, W).
+func transformInto(dst *value, src []float32, t format.Transform) (work int) {
 	h, w := dst.shape.Height, dst.shape.Width
 	at := func(y, x int) int {
-		y, x = Source(t.Turns, y, x, h, w)
+		y, x = RotatedSource(t.Turns, y, x, h, w)
 		return y*w + x
 	}
 	origin := at(0, 0)
@@ -37,4 +38,5 @@ func transformInto(dst *value, src []float32, t format.Transform) {
 			}
 		}
 	}
+	return viewWork * len(src)
 }

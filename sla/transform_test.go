@@ -26,7 +26,7 @@ func TestTransformsAgainstPyTorch(t *testing.T) {
 		if len(list) != len(views) {
 			t.Fatalf("%s lists %d transformations, want %d", spec, len(list), len(views))
 		}
-		dst := newValue(format.Shape{Channels: 3, Height: 4, Width: 4}, 1, 3)
+		dst := filled(format.Shape{Channels: 3, Height: 4, Width: 4}, 1, 3)
 		for j, tr := range list {
 			transformInto(dst, image, tr)
 			if got := dense(dst); !slices.Equal(got, views[j]) {

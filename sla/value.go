@@ -21,11 +21,17 @@ type value struct {
 // belongs to outputs that nobody wants.
 const overread = 8
 
+// newValue is a value without its memory.
 func newValue(shape format.Shape, border, pitch int) *value {
-	v := &value{shape: shape, border: border, pitch: pitch, stride: pitch * (shape.Width + 2*border)}
-	n := (shape.Height + 2*border) * v.stride
-	v.data = make([]float32, n+overread*pitch)[:n]
-	return v
+	return &value{shape: shape, border: border, pitch: pitch, stride: pitch * (shape.Width + 2*border)}
+}
+
+// floats is what allocate takes.
+func (v *value) floats() int { return (v.shape.Height+2*v.border)*v.stride + overread*v.pitch }
+
+func (v *value) allocate() {
+	n := v.floats()
+	v.data = make([]float32, n)[:n-overread*v.pitch]
 }
 
 // padded is the number of channels filled up to whole groups.
@@ -60,9 +66,10 @@ func borders(layers []format.Layer) []int {
 	return b
 }
 
-// allocate gives every value of a net its buffer. A buffer is used again, for a
-// value of the same shape and border, once its last reader has run.
-func allocate(m *format.Manifest) []*value {
+// valuesOf returns the values of a net, without their memory, and each place that they
+// take once: a value takes that of an earlier one, of the same shape and border, whose
+// last reader has run.
+func valuesOf(m *format.Manifest) (values, places []*value) {
 	shapes, border := m.Shapes(), borders(m.Layers)
 	lastUse := make([]int, len(shapes)) // the last layer that reads a value
 	for i, l := range m.Layers {
@@ -71,23 +78,20 @@ func allocate(m *format.Manifest) []*value {
 			lastUse[l.Residual] = i
 		}
 	}
-	type buffer struct {
-		*value
-		until int // the last layer that reads the value in it
-	}
-	var buffers []buffer
-	values := make([]*value, len(shapes))
-	values[0] = newValue(shapes[0], border[0], shapes[0].Channels)
+	values = append(values, newValue(shapes[0], border[0], shapes[0].Channels))
+	places = append(places, values[0])
+	until := []int{len(shapes)}        // the last layer that reads the value in a place; none takes that of the input
 	for i := 1; i < len(shapes); i++ { // value i is the output of layer i-1
 		k := 0
-		for k < len(buffers) && (buffers[k].shape != shapes[i] || buffers[k].border != border[i] || buffers[k].until >= i-1) {
+		for k < len(places) && (places[k].shape != shapes[i] || places[k].border != border[i] || until[k] >= i-1) {
 			k++
 		}
-		if k == len(buffers) {
-			buffers = append(buffers, buffer{value: newValue(shapes[i], border[i], padded(shapes[i].Channels))})
+		if k == len(places) {
+			places = append(places, newValue(shapes[i], border[i], padded(shapes[i].Channels)))
+			until = append(until, 0)
 		}
-		buffers[k].until = lastUse[i]
-		values[i] = buffers[k].value
+		until[k] = lastUse[i]
+		values = append(values, places[k])
 	}
-	return values
+	return values, places
 }

@@ -136,7 +136,7 @@ func (b *batcher) view(dst []float32, image, other []byte, m *mixture, t format.
 	h, w, channels := b.input.Height, b.input.Width, b.input.Channels
 	for y := range h {
 		for x := range w {
-			sy, sx := sla.Source(t.Turns, y, x, h, w)
+			sy, sx := sla.RotatedSource(t.Turns, y, x, h, w)
 			at := (sy*w + sx) * channels
 			src := image
 			if m != nil && sy >= m.top && sy < m.bottom && sx >= m.left && sx < m.right {

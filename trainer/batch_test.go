@@ -120,7 +120,7 @@ func TestMixtures(t *testing.T) {
 						for x := range 8 {
 							v := view[(y+1)*10+x+1]
 							sum += float64(v)
-							sy, sx := sla.Source(j, y, x, 8, 8)
+							sy, sx := sla.RotatedSource(j, y, x, 8, 8)
 							if first := inputs[4*i*size+(sy+1)*10+sx+1]; v != first {
 								t.Fatalf("%s: view %d is not that of the first view", mix, j)
 							}

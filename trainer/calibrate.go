@@ -67,13 +67,7 @@ func exitLogits(ctx context.Context, m *format.Model, d *Dataset, s *Split) ([][
 		n := len(r.Logits)
 		for k := 2; k <= m.Views(); k++ {
 			mean := make([]float32, n)
-			for y := range mean {
-				var sum float32
-				for j := range k {
-					sum += r.Views[j*n+y]
-				}
-				mean[y] = sum / float32(k)
-			}
+			sla.MeanOfViews(mean, r.Views[:k*n])
 			exits[i] = append(exits[i], mean)
 		}
 		return nil
@@ -142,7 +136,7 @@ func rank(logits [][][]float32) [][]lead {
 	ranked := make([][]lead, last)
 	for k := range ranked {
 		for _, l := range logits {
-			ranked[k] = append(ranked[k], lead{margin(l[k]), best(l[k]) != best(l[last])})
+			ranked[k] = append(ranked[k], lead{sla.Margin(l[k]), best(l[k]) != best(l[last])})
 		}
 		slices.SortFunc(ranked[k], func(a, b lead) int { return cmp.Compare(b.margin, a.margin) })
 	}
@@ -173,7 +167,7 @@ func margins(ranked [][]lead, e float64) []format.Exit {
 func take(logits [][][]float32, exits []format.Exit) []int {
 	taken := make([]int, len(logits))
 	for i, l := range logits {
-		for taken[i] < len(exits)-1 && !(margin(l[taken[i]]) >= exits[taken[i]].Margin) {
+		for !sla.TakesExit(exits, taken[i], l[taken[i]]) {
 			taken[i]++
 		}
 	}
@@ -211,16 +205,4 @@ func best(logits []float32) (y int) {
 		}
 	}
 	return y
-}
-
-// margin is the difference of the two largest logits, as the mode adaptive sees it.
-func margin(logits []float32) float32 {
-	y := best(logits)
-	second := float32(math.Inf(-1))
-	for k, v := range logits {
-		if k != y {
-			second = max(second, v)
-		}
-	}
-	return logits[y] - second
 }

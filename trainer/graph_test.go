@@ -63,7 +63,7 @@ func fixtureGraph(t testing.TB, netName, methodName string, changes ...func(*gra
 			row := g.inputs[(b*joint.Views+j)*(side+2*border)*(side+2*border):]
 			for y := range side {
 				for x := range side {
-					sy, sx := sla.Source(j, y, x, side, side)
+					sy, sx := sla.RotatedSource(j, y, x, side, side)
 					row[(y+border)*(side+2*border)+x+border] = pixels[(b*side+sy)*side+sx]
 				}
 			}

@@ -3,35 +3,20 @@
 package main
 
 import (
-	"errors"
 	"unsafe"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/wasm/abi"
 )
 
-// Result codes. They are part of the interface: host and www know them.
-const (
-	codeOK = iota
-	codeNotSlab
-	codeVersion
-	codeCorrupt
-	codeUnsupported
-	codeMode
-	codeImage
-	codeSelfTest
-	codeNoSlab
-	codeBlock
-)
+const ok = 0 // the result code of success
 
 var (
 	blocks     [][]byte // what qt_alloc gave; holds it for the collector
 	output     []byte
 	model      *format.Model
 	classifier *sla.Classifier
-
-	errNoSlab = errors.New("no slab is open")
-	errBlock  = errors.New("the memory given is not a block of qt_alloc")
 )
 
 // maxBlock bounds one block; larger images come in several.
@@ -39,49 +24,26 @@ const maxBlock = 1 << 30
 
 func address(b []byte) uint32 { return uint32(uintptr(unsafe.Pointer(unsafe.SliceData(b)))) }
 
-// fail makes the error the output and gives its code. Errors without a kind of
-// their own are about the image. errors.Is would bring reflection into the module;
-// the errors of format and sla unwrap to their kinds in one step.
+// fail makes the error the output and returns its code.
 func fail(err error) int32 {
 	output = append(output[:0], err.Error()...)
-	if u, ok := err.(interface{ Unwrap() error }); ok {
-		err = u.Unwrap()
-	}
-	switch err {
-	case errNoSlab:
-		return codeNoSlab
-	case errBlock:
-		return codeBlock
-	case format.ErrNotSlab:
-		return codeNotSlab
-	case format.ErrVersion:
-		return codeVersion
-	case format.ErrCorrupt:
-		return codeCorrupt
-	case format.ErrUnsupported:
-		return codeUnsupported
-	case sla.ErrMode:
-		return codeMode
-	case sla.ErrSelfTest:
-		return codeSelfTest
-	}
-	return codeImage
+	return abi.Code(err)
 }
 
-func done(err error) int32 {
+func outcome(err error) int32 {
 	if err != nil {
 		return fail(err)
 	}
-	return codeOK
+	return ok
 }
 
 // ready begins a call that needs a slab.
 func ready() int32 {
 	output = output[:0]
 	if classifier == nil {
-		return fail(errNoSlab)
+		return fail(abi.ErrNoSlab)
 	}
-	return codeOK
+	return ok
 }
 
 // block gives the first size bytes of an allocated block.
@@ -91,11 +53,11 @@ func block(pointer, size uint32) ([]byte, error) {
 			return b[:size], nil
 		}
 	}
-	return nil, errBlock
+	return nil, abi.ErrBlock
 }
 
 //go:wasmexport qt_abi
-func abi() uint32 { return 1 }
+func version() uint32 { return abi.Version }
 
 //go:wasmexport qt_alloc
 func alloc(size uint32) uint32 {
@@ -126,76 +88,81 @@ func outputAddress() uint32 { return address(output) }
 func outputLen() uint32 { return uint32(len(output)) }
 
 //go:wasmexport qt_open
-func open(pointer, size uint32) int32 {
+func open(pointer, size, limit uint32) int32 {
 	output = output[:0]
 	model, classifier = nil, nil
 	slab, err := block(pointer, size)
 	if err != nil {
 		return fail(err)
 	}
-	m, err := format.Decode(slab)
+	m, err := format.DecodeInPlace(slab)
 	if err != nil {
 		return fail(err)
 	}
-	c, err := sla.New(m)
+	bytes := int(limit)
+	if limit == 0 {
+		bytes = sla.DefaultMemory(&m.Manifest)
+	}
+	c, err := sla.NewWithin(m, bytes)
 	if err != nil {
 		return fail(err)
 	}
+	m.Weights = nil // they lie in the block, which is to be freed
 	model, classifier = m, c
-	return codeOK
+	return ok
 }
 
 //go:wasmexport qt_close
 func closeSlab() int32 {
 	output = output[:0]
 	model, classifier = nil, nil
-	return codeOK
+	return ok
 }
 
 //go:wasmexport qt_describe
 func describe() int32 {
-	if code := ready(); code != codeOK {
+	if code := ready(); code != ok {
 		return code
 	}
-	output = model.AppendJSON(output)
-	return codeOK
+	output = sla.AppendJSON(output, model)
+	return ok
 }
 
 //go:wasmexport qt_verify
-func verify() int32 {
-	if code := ready(); code != codeOK {
+func verify(work uint32) int32 {
+	if code := ready(); code != ok {
 		return code
 	}
-	if err := classifier.SelfTest(); err != nil {
-		return fail(err)
+	if done, err := classifier.SelfTestBudget(int(work)); !done || err != nil {
+		return outcome(err)
 	}
 	output = append(output, model.SelfTest.Digest...)
-	return codeOK
+	return ok
 }
 
 //go:wasmexport qt_begin
 func begin(width, height uint32) int32 {
-	if code := ready(); code != codeOK {
+	if code := ready(); code != ok {
 		return code
 	}
-	return done(classifier.Begin(int(width), int(height)))
+	return outcome(classifier.Begin(int(width), int(height)))
 }
 
 //go:wasmexport qt_rows
 func rows(pointer, size uint32) int32 {
-	if code := ready(); code != codeOK {
+	if code := ready(); code != ok {
 		return code
 	}
 	rgba, err := block(pointer, size)
 	if err != nil {
 		return fail(err)
 	}
-	return done(classifier.Rows(rgba))
+	return outcome(classifier.Rows(rgba))
 }
 
 //go:wasmexport qt_input
 func input() int32 {
-	if code := ready(); code != codeOK {
+	if code := ready(); code != ok {
 		return code
 	}
 	x, err := classifier.Input()
@@ -203,43 +170,43 @@ func input() int32 {
 		return fail(err)
 	}
 	output = sla.AppendBits(output, x)
-	return codeOK
+	return ok
 }
 
 //go:wasmexport qt_run
-func run(mode int32, macs uint32) int32 {
-	if code := ready(); code != codeOK {
+func run(mode int32, work uint32) int32 {
+	if code := ready(); code != ok {
 		return code
 	}
-	return put(classifier.RunFor(sla.Mode(mode), int(macs)))
+	return put(classifier.RunBudget(sla.Mode(mode), int(work)))
 }
 
 //go:wasmexport qt_features
-func features(macs uint32) int32 {
-	if code := ready(); code != codeOK {
+func features(work uint32) int32 {
+	if code := ready(); code != ok {
 		return code
 	}
-	z, err := classifier.Features(int(macs))
+	z, err := classifier.Features(int(work))
 	output = sla.AppendBits(output, z)
-	return done(err)
+	return outcome(err)
 }
 
 //go:wasmexport qt_match
-func match(pointer, size, macs uint32) int32 {
-	if code := ready(); code != codeOK {
+func match(pointer, size, work uint32) int32 {
+	if code := ready(); code != ok {
 		return code
 	}
 	b, err := block(pointer, size)
 	if err != nil {
 		return fail(err)
 	}
-	return put(classifier.Match(unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), size/4), int(macs)))
+	return put(classifier.Match(unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), size/4), int(work)))
 }
 
 // put makes a result the output, or nothing if there is none yet.
 func put(r *sla.Result, err error) int32 {
 	if r == nil || err != nil {
-		return done(err)
+		return outcome(err)
 	}
 	n := len(r.Logits)
 	head := []uint32{uint32(r.Mode), uint32(r.Passes), uint32(n), uint32(len(r.Views) / n)}
@@ -247,18 +214,18 @@ func put(r *sla.Result, err error) int32 {
 	output = sla.AppendBits(output, r.Logits)
 	output = sla.AppendBits(output, r.Probabilities)
 	output = sla.AppendBits(output, r.Views)
-	return codeOK
+	return ok
 }
 
 //go:wasmexport qt_trace
-func trace(mode int32) int32 {
-	if code := ready(); code != codeOK {
+func trace(mode int32, work uint32) int32 {
+	if code := ready(); code != ok {
 		return code
 	}
-	t, err := classifier.Trace(sla.Mode(mode))
-	if err != nil {
-		return fail(err)
+	t, err := classifier.TraceBudget(sla.Mode(mode), int(work))
+	if err != nil || t == nil {
+		return outcome(err)
 	}
 	output = append(output, unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(t))), 8*len(t))...)
-	return codeOK
+	return ok
 }

@@ -6,15 +6,18 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/x/beamx"
+
+	"github.com/quarterturn/quarterturn/sla"
 )
 
 func main() {
 	var j job
 	flag.StringVar(&j.Model, "model", "", "the slab")
-	flag.StringVar(&j.Mode, "mode", "auto", "auto, baseline, single, aggregated, distilled or adaptive")
+	flag.StringVar(&j.Mode, "mode", "auto", strings.Join(sla.ModeNames(), ", "))
 	flag.IntVar(&j.Top, "top", 5, "how many classes to name")
 	flag.StringVar(&j.Out, "out", "", "the file to write, or with shards the beginning of their names")
 	flag.IntVar(&j.Shards, "shards", 1, "how many files to write")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"github.com/quarterturn/quarterturn/sla"
 	"strconv"
 	"strings"
 
@@ -29,7 +30,7 @@ func inspectCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return printText(string(m.AppendJSON(nil)) + "\n")
+				return printText(string(sla.AppendJSON(nil, m)) + "\n")
 			}
 			return printText(describe(m, len(slab)))
 		},

@@ -123,7 +123,7 @@ func TestBadInput(t *testing.T) {
 		{"score --model @tiny.slab --out @lines @none", 1, "none: no such file"},
 		{"serve --model @tiny.slab --tls-cert @letter.txt", 2, "go together"},
 		{"predict --model @tiny.slab --mode fastest @picture.png", 2, "there is no mode fastest; use auto, baseline"},
-		{"predict --model @plain.slab --mode aggregated @picture.png", 1, "this slab does not give the mode aggregated; it gives baseline"},
+		{"predict --model @plain.slab --mode aggregated @picture.png", 1, "this slab does not have the mode aggregated; it has baseline"},
 		{"inspect @letter.txt", 1, "not a slab"},
 		{"verify @cut.slab", 1, "corrupt slab"},
 		{"fewshot eval --model @tiny.slab --data fashion-mini --way 11", 1, "10 classes have the 20 images that an episode needs, want 11"},

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -76,7 +77,7 @@ func predictCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	slabs.add(f, "the `slab`")
-	f.StringVar(&modeName, "mode", "auto", "auto, baseline, single, aggregated, distilled or adaptive")
+	f.StringVar(&modeName, "mode", "auto", strings.Join(sla.ModeNames(), ", "))
 	f.IntVar(&top, "top", 5, "how many classes to name")
 	f.BoolVar(&asJSON, "json", false, "print a JSON object a line")
 	return cmd

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -83,7 +84,7 @@ func scoreCommand() *cobra.Command {
 	slabs.add(f, "the `slab`")
 	f.StringVar(&out, "out", "", "the file to write")
 	f.StringVar(&shardName, "shard", "1/1", "which part of how many")
-	f.StringVar(&modeName, "mode", "auto", "auto, baseline, single, aggregated, distilled or adaptive")
+	f.StringVar(&modeName, "mode", "auto", strings.Join(sla.ModeNames(), ", "))
 	f.IntVar(&top, "top", 5, "how many classes to name")
 	f.BoolVar(&asJSON, "json", false, "print what was done as JSON")
 	return required(cmd, "out")

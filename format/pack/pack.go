@@ -33,7 +33,7 @@ func Encode(m *format.Model) ([]byte, error) {
 		}
 		part := data[t.Offset : t.Offset+4*t.Elements()]
 		for k, v := range m.Weights[i] {
-			if v-v != 0 {
+			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
 				return nil, fmt.Errorf("tensor %s: value %d is %v; a slab holds finite numbers only", t.Name, k, v)
 			}
 			binary.LittleEndian.PutUint32(part[4*k:], math.Float32bits(v))

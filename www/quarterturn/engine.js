@@ -40,10 +40,11 @@ export class Engine {
    * @param {Spawn} spawn
    * @param {WebAssembly.Module} module
    * @param {Uint8Array} slab
+   * @param {number} memory bytes that it may need; 0: the module's own rule
    */
-  constructor(spawn, module, slab) {
+  constructor(spawn, module, slab, memory) {
     this.#spawn = spawn;
-    this.#opening = [module, slab];
+    this.#opening = [module, slab, memory];
   }
 
   /** Starts the thread and opens the slab; returns its description. */

@@ -3,9 +3,9 @@
 import { QuarterturnError, codes } from './errors.js';
 import { WASI } from './wasi.js';
 
-const ABI = 1;
+const ABI = 2;
 const BAND = 1 << 18; // bytes of an image handed over at once
-const ALL = -1; // as many multiply-adds as a call can be bounded to: 2^32 - 1
+const ALL = -1; // as much work, in multiply-adds, as a call can be bounded to: 2^32 - 1
 
 /**
  * The inference modes, in the module's numbering, `auto` first.
@@ -49,13 +49,13 @@ export class Guest {
     return new Guest(exports, () => wasi.output);
   }
 
-  /** Reads a slab; returns its description, Info. */
-  open(slab) {
+  /** Reads a slab that may need so many bytes, 0: by the module's own rule; returns its description, Info. */
+  open(slab, memory = 0) {
     if (slab.length === 0) throw new QuarterturnError('not-slab', 'the model is empty: 0 bytes');
     const pointer = this.#alloc(slab.length);
     new Uint8Array(this.#memory.buffer, pointer, slab.length).set(slab);
     try {
-      this.#do('qt_open', pointer, slab.length);
+      this.#do('qt_open', pointer, slab.length, Math.min(memory, 2 ** 32 - 1));
     } finally {
       this.#call('qt_free', pointer);
     }
@@ -65,8 +65,7 @@ export class Guest {
 
   /** Runs the self-test; returns its digest, 32 bytes. */
   verify() {
-    this.#do('qt_verify');
-    return this.#output();
+    return this.#step('qt_verify', ALL);
   }
 
   /** Hands an image over: straight RGBA, 4 bytes a pixel. */
@@ -135,8 +134,7 @@ export class Guest {
 
   /** A fingerprint of what every layer makes of the image: BigUint64Array. */
   trace(mode) {
-    this.#do('qt_trace', modeNumber(mode));
-    return new BigUint64Array(this.#output().buffer);
+    return new BigUint64Array(this.#step('qt_trace', modeNumber(mode), ALL).buffer);
   }
 
   #alloc(size) {

@@ -28,16 +28,15 @@ export const loader = (platform) => async function load(model, options = {}) {
   const bytes = await code;
   throwIfAborted(signal);
   const downloaded = performance.now();
-  const { maxMemory = 64 * 2 ** 20 + 8 * slab.length } = options;
-  const module = bytes instanceof WebAssembly.Module ? bytes : await compile(bytes, maxMemory);
+  const { maxMemory = 0 } = options; // 0: the module's own rule, which this is no less than
+  const module = bytes instanceof WebAssembly.Module ? bytes : await compile(bytes, maxMemory || 256 * 2 ** 20 + 8 * slab.length);
   throwIfAborted(signal);
   const compiled = performance.now();
-  const engine = new Engine(worker && platform.spawn ? platform.spawn : local, module, slab);
+  const engine = new Engine(worker && platform.spawn ? platform.spawn : local, module, slab, maxMemory);
   try {
     const info = await engine.open(signal);
-    const work = info.macs * info.transforms.length;
-    if (work > maxWork) {
-      throw new QuarterturnError('unsupported', `an image takes ${work} multiply-adds, more than the ${maxWork} of maxWork`);
+    if (info.work > maxWork) {
+      throw new QuarterturnError('unsupported', `an image takes ${info.work} multiply-adds, more than the ${maxWork} of maxWork`);
     }
     return new Classifier(engine, slab, info, { download: downloaded - started, compile: compiled - downloaded, open: performance.now() - compiled });
   } catch (error) {

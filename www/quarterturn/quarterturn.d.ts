@@ -19,7 +19,7 @@ export const modes: readonly ('auto' | Mode)[];
  * - `fetch`: the model or the module could not be downloaded or read
  * - `module`: what was given as `wasm` is not the module of this release
  * - `csp`: the page's Content-Security-Policy forbids WebAssembly
- * - `memory`: more memory than `maxMemory` is needed
+ * - `memory`: the module ran out of memory (a model that needs more than `maxMemory` is `unsupported`)
  * - `crashed`: the worker or the module failed; the next call starts a new one
  * - `aborted`: the signal was aborted; `name` is AbortError or TimeoutError, `cause` the signal's reason
  * - `closed`: the classifier was closed
@@ -58,7 +58,7 @@ export interface LoadOptions {
   signal?: Platform<'AbortSignal'>;
   /** Multiply-adds that an image may take in the mode with the most passes. Default 2^36, some ten seconds. */
   maxWork?: number;
-  /** Bytes of memory of the module. Default 64 MiB and eight times the slab. Not for a `wasm` that is compiled already. */
+  /** Bytes of memory of the module. Default 256 MiB and eight times the slab. Its bound is not for a `wasm` that is compiled already. */
   maxMemory?: number;
 }
 
@@ -110,8 +110,12 @@ export interface Info {
   /** SHA-256 in hexadecimal: the slab's identity. */
   hash: string;
   parameters: number;
-  /** Multiply-adds of one pass. */
+  /** Multiply-adds of the convolutions of one pass. */
   macs: number;
+  /** Multiply-adds that an image takes in the mode with the most passes, as `maxWork` counts them. */
+  work: number;
+  /** Bytes of memory that the module needs, as `maxMemory` counts them. */
+  memory: number;
   labels: string[];
   /** The views: counter-clockwise quarter turns, and which channel of the image each channel is. */
   transforms: { turns: number; channels: number[] }[];

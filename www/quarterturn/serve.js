@@ -31,7 +31,7 @@ export function serve(reply) {
     if (call === 'open') {
       [module] = args;
       guest = await Guest.start(module);
-      return guest.open(args[1]);
+      return guest.open(args[1], args[2]);
     }
     if (call === 'logits') return logits(await Guest.start(module), ...args);
     const [image, step] = calls[call](args);

@@ -1,7 +1,8 @@
 // The part of WASI preview 1 that Go's runtime calls in a reactor: no files, no
-// arguments, no environment; output goes to a buffer that explains a crash.
+// arguments, one variable; output goes to a buffer that explains a crash.
 
 const OK = 0;
+const GOGC = 'GOGC=25\0'; // see package wasm/abi
 
 /** Makes the imports of the module. After instantiation set `memory`. */
 export class WASI {
@@ -22,8 +23,16 @@ export class WASI {
   imports = {
     args_sizes_get: this.#none,
     args_get: () => OK,
-    environ_sizes_get: this.#none,
-    environ_get: () => OK,
+    environ_sizes_get: (count, size) => {
+      this.#view.setUint32(count, 1, true);
+      this.#view.setUint32(size, GOGC.length, true);
+      return OK;
+    },
+    environ_get: (pointers, text) => {
+      this.#view.setUint32(pointers, text, true);
+      new Uint8Array(this.memory.buffer, text).set(new TextEncoder().encode(GOGC));
+      return OK;
+    },
     clock_time_get: (_clock, _precision, out) => {
       this.#view.setBigUint64(out, BigInt(Math.round(performance.now() * 1e6)), true);
       return OK;

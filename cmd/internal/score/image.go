@@ -72,11 +72,11 @@ func (i *Image) predict(ctx context.Context, open Opener, c *host.Classifier, op
 
 // A Line is what is written of an image that was classified.
 type Line struct {
-	Image  string       `json:"image"`
-	Mode   string       `json:"mode"`
-	Passes int          `json:"passes"`
-	Top    []host.Label `json:"top"`
-	Digest string       `json:"digest"`
+	Image  string            `json:"image"`
+	Mode   string            `json:"mode"`
+	Passes int               `json:"passes"`
+	Top    []host.ClassScore `json:"top"`
+	Digest string            `json:"digest"`
 }
 
 // LineOf makes a Line of a prediction.

@@ -95,7 +95,7 @@ func TestAdaptive(t *testing.T) {
 
 // A run in pieces gives what a whole one gives, also if another mode or image
 // comes in between.
-func TestRunFor(t *testing.T) {
+func TestRunBudget(t *testing.T) {
 	m := formattest.Odd()
 	c := open(t, m)
 	whole := func(seed uint64, mode Mode) []float32 {
@@ -107,14 +107,14 @@ func TestRunFor(t *testing.T) {
 		return slices.Clone(r.Logits)
 	}
 	for _, mode := range []Mode{Baseline, Single, Aggregated, Distilled, Adaptive} {
-		for _, macs := range []int{1, 50_000} {
+		for _, work := range []int{1, 50_000} {
 			wantA, wantB := whole(1, mode), whole(2, Aggregated)
 			show(t, c, 1)
 			pieces := 0
 			var r *Result
 			for ; r == nil; pieces++ {
 				var err error
-				if r, err = c.RunFor(mode, macs); err != nil {
+				if r, err = c.RunBudget(mode, work); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -122,14 +122,14 @@ func TestRunFor(t *testing.T) {
 				t.Errorf("%s in %d pieces: other logits", mode, pieces)
 			}
 			show(t, c, 1)
-			if r, err := c.RunFor(mode, macs); r != nil || err != nil {
+			if r, err := c.RunBudget(mode, work); r != nil || err != nil {
 				t.Fatalf("%s was done at once: %v", mode, err)
 			}
 			if r, err := c.Run(mode); err != nil || !slices.Equal(r.Logits, wantA) {
 				t.Errorf("%s, interrupted and then run whole: other logits (%v)", mode, err)
 			}
 			show(t, c, 1)
-			if r, err := c.RunFor(mode, macs); r != nil || err != nil {
+			if r, err := c.RunBudget(mode, work); r != nil || err != nil {
 				t.Fatalf("%s was done at once: %v", mode, err)
 			}
 			if !slices.Equal(whole(2, Aggregated), wantB) {
@@ -139,26 +139,38 @@ func TestRunFor(t *testing.T) {
 	}
 }
 
-// What a Classifier says it holds is what the collector finds.
-func TestMemory(t *testing.T) {
-	m, _ := resnet8(t)
-	heap := func() uint64 {
-		var s runtime.MemStats
-		runtime.GC()
-		runtime.ReadMemStats(&s)
-		return s.HeapAlloc
+// What Memory counts is what the collector finds, once the largest image and a trace
+// have been there.
+func TestMemoryIsWhatIsAllocated(t *testing.T) {
+	resnet, _ := resnet8(t)
+	for _, m := range []*format.Model{resnet, formattest.Odd()} {
+		heap := func() uint64 {
+			var s runtime.MemStats
+			runtime.GC()
+			runtime.ReadMemStats(&s)
+			return s.HeapAlloc
+		}
+		const n = 16
+		before := heap()
+		var keep [n]*Classifier
+		for i := range keep {
+			keep[i] = open(t, m)
+			if err := keep[i].Begin(MaxSide, MaxSide); err != nil {
+				t.Fatal(err)
+			}
+			show(t, keep[i], 1)
+			if _, err := keep[i].Trace(Aggregated); err != nil {
+				t.Fatal(err)
+			}
+		}
+		each := float64(heap()-before) / n
+		said := float64(Memory(&m.Manifest))
+		if said < 0.93*each || said > 1.05*each {
+			t.Errorf("%s: a Classifier takes %.0f bytes, Memory counts %.0f", m.Name, each, said)
+		}
+		t.Logf("%s: counted %.0f, found %.0f", m.Name, said, each)
+		runtime.KeepAlive(keep)
 	}
-	const n = 16
-	before := heap()
-	var keep [n]*Classifier
-	for i := range keep {
-		keep[i] = open(t, m)
-	}
-	each := float64(heap()-before) / n
-	if said := float64(keep[0].Memory()); said < 0.8*each || said > each {
-		t.Errorf("a Classifier takes %.0f bytes, it says %.0f", each, said)
-	}
-	runtime.KeepAlive(keep)
 }
 
 // A head with a scale gives cosines, also where the feature is zero.
@@ -177,7 +189,7 @@ func TestCosineHead(t *testing.T) {
 	}
 	for j, z := range plain.features {
 		var square float64
-		for _, v := range z {
+		for _, v := range z.z {
 			square += float64(v) * float64(v)
 		}
 		for i := range 3 {

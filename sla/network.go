@@ -1,0 +1,130 @@
+package sla
+
+import "github.com/quarterturn/quarterturn/format"
+
+// A network runs the layers of a slab, one image at a time.
+type network struct {
+	layers []format.Layer
+	values []*value       // value 0 is the input; values share buffers, see planOf
+	convs  []*convolution // per layer, nil for another
+	costs  []cost         // per layer
+}
+
+// newNetwork allocates the values and packs the weights of a model.
+func newNetwork(m *format.Model) *network {
+	p := planOf(&m.Manifest)
+	for _, v := range p.places {
+		v.allocate()
+	}
+	s := p.scratch.allocate()
+	n := &network{layers: m.Layers, values: p.values, convs: make([]*convolution, len(m.Layers)), costs: p.costs}
+	tensor := 0
+	for i := range m.Layers {
+		if l := &m.Layers[i]; l.Op == format.OpConv {
+			n.convs[i] = newConvolution(l, n.values[l.Input], n.values[i+1], m.Weights[tensor], m.Weights[tensor+1], s)
+			tensor += 2
+		}
+	}
+	return n
+}
+
+// run goes on with layer i at one of its parts, until the layer is complete or about so
+// much work is done. It returns the part that comes next, 0 once the layer is complete,
+// and what is left of the work.
+func (n *network) run(i, part, work int) (next, left int) {
+	l := &n.layers[i]
+	in, out := n.values[l.Input], n.values[i+1]
+	for {
+		switch l.Op {
+		case format.OpConv:
+			var residual *value
+			if l.Residual != 0 {
+				residual = n.values[l.Residual]
+			}
+			n.convs[i].run(part, out, in, residual)
+		case format.OpShortcut:
+			shortcut(part, out, in, l.Stride)
+		case format.OpMax:
+			if l.Kernel == 2 {
+				maxPool2(part, out, in)
+			} else {
+				maxPool3(part, out, in, l.Stride)
+			}
+		case format.OpMean:
+			mean(part, out, in)
+		}
+		part, work = part+1, work-n.costs[i].each
+		if part == n.costs[i].parts {
+			return 0, work
+		}
+		if work <= 0 {
+			return part, work
+		}
+	}
+}
+
+// shortcut makes row y of the parameter-free shortcut of the CIFAR ResNet (option A of
+// He et al. 2015): every stride-th pixel, and zero for the channels that are new.
+func shortcut(y int, out, in *value, stride int) {
+	for x := range out.shape.Width {
+		to := out.pixel(y, x)
+		clear(to[copy(to, in.pixel(y*stride, x*stride)):])
+	}
+}
+
+// maxPool2 makes row y of max pooling over 2x2 windows, two pixels apart.
+func maxPool2(y int, out, in *value) {
+	for x := range out.shape.Width {
+		top := out.pixel(y, x)
+		a, b := in.pixel(2*y, 2*x)[:len(top)], in.pixel(2*y, 2*x+1)[:len(top)]
+		c, d := in.pixel(2*y+1, 2*x)[:len(top)], in.pixel(2*y+1, 2*x+1)[:len(top)]
+		for k, v := range a {
+			if b[k] > v {
+				v = b[k]
+			}
+			if c[k] > v {
+				v = c[k]
+			}
+			if d[k] > v {
+				v = d[k]
+			}
+			top[k] = v
+		}
+	}
+}
+
+// maxPool3 makes row y of max pooling over the part of a 3x3 window that lies in the image.
+func maxPool3(y int, out, in *value, stride int) {
+	for x := range out.shape.Width {
+		top := out.pixel(y, x)
+		copy(top, in.pixel(y*stride, x*stride))
+		for i := max(0, y*stride-1); i < min(in.shape.Height, y*stride+2); i++ {
+			for j := max(0, x*stride-1); j < min(in.shape.Width, x*stride+2); j++ {
+				for c, v := range in.pixel(i, j) {
+					if v > top[c] {
+						top[c] = v
+					}
+				}
+			}
+		}
+	}
+}
+
+// mean adds row y to global average pooling: pixels are summed left to right, top to
+// bottom. The last row completes it.
+func mean(y int, out, in *value) {
+	sum := out.pixel(0, 0)
+	if y == 0 {
+		clear(sum)
+	}
+	for x := range in.shape.Width {
+		for c, v := range in.pixel(y, x) {
+			sum[c] += v
+		}
+	}
+	if y == in.shape.Height-1 {
+		for c := range sum {
+			sum[c] /= float32(in.shape.Height * in.shape.Width)
+		}
+	}
+}
