@@ -2,12 +2,13 @@ package trainer
 
 import (
 	"math"
-	"math/rand/v2"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
 )
 
 // A run's slab, calibrated on the images that it held out: what the wanted loss allows
@@ -15,8 +16,8 @@ import (
 func TestCalibrate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	c := DefaultConfig()
-	c.Net, c.Epochs, c.Batch = "resnet8w8", 2, 32
-	f, err := Start(dir, Source{Data: "fashion-mini"}, c, nil)
+	c.Net, c.Epochs, c.BatchSize = "resnet8w8", 2, 32
+	f, err := Start(dir, dataset.Source{Data: "fashion-mini"}, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,16 +30,20 @@ func TestCalibrate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if held.hash() != f.run.held.hash() {
+	if held.Hash() != f.run.held.Hash() {
 		t.Fatal("not the images that were held out")
 	}
 	passes := 5.0
 	for _, loss := range []float64{0, 0.01, 0.05, 0.5} {
-		m, slab, scores, err := Calibrate(t.Context(), model, d, held, "validation", loss)
+		m, scores, err := evaluate.Calibrate(t.Context(), model, d, held, "validation", loss)
 		if err != nil {
 			t.Fatal(err)
 		}
-		by := map[string]Score{}
+		slab, err := evaluate.EncodeWithSelfTest(m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		by := map[string]evaluate.Score{}
 		for _, s := range scores {
 			by[s.Mode] = s
 		}
@@ -67,48 +72,24 @@ func TestCalibrate(t *testing.T) {
 	}
 	for want, call := range map[string]func() error{
 		"too few": func() error {
-			few := d.subset(held, []int{1, 2, 3})
-			_, _, _, err := Calibrate(t.Context(), model, d, &few, "validation", 0)
+			few := d.Subset(held, []int{1, 2, 3})
+			_, _, err := evaluate.Calibrate(t.Context(), model, d, &few, "validation", 0)
 			return err
 		},
-		"below 1": func() error { _, _, _, err := Calibrate(t.Context(), model, d, held, "validation", 1); return err },
+		"below 1": func() error {
+			_, _, err := evaluate.Calibrate(t.Context(), model, d, held, "validation", 1)
+			return err
+		},
 		"needs a joint and a distilled head": func() error {
 			m := *model
 			m.Heads = m.Heads[:1]
-			_, _, _, err := Calibrate(t.Context(), &m, d, held, "validation", 0)
+			_, _, err := evaluate.Calibrate(t.Context(), &m, d, held, "validation", 0)
 			return err
 		},
 		"holds no run": func() error { _, _, err := HeldOut(t.TempDir()); return err },
 	} {
 		if err := call(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, have %v", want, err)
-		}
-	}
-}
-
-// Logits that are too sure by a known factor have that factor as their temperature.
-func TestTemperature(t *testing.T) {
-	rng := rand.New(rand.NewPCG(1, 2))
-	for _, factor := range []float64{0.4, 1, 3} {
-		var logits [][]float32
-		var truth []int
-		for range 20_000 {
-			p, l := make([]float64, 4), make([]float32, 4)
-			for k := range l {
-				l[k] = float32(2 * rng.NormFloat64())
-			}
-			softmax(p, l, 1)
-			y, u := 0, rng.Float64()
-			for u -= p[0]; u > 0 && y < 3; u -= p[y] {
-				y++
-			}
-			for k := range l {
-				l[k] *= float32(factor)
-			}
-			logits, truth = append(logits, l), append(truth, y)
-		}
-		if got := float64(temperature(logits, truth)); math.Abs(got/factor-1) > 0.03 {
-			t.Errorf("temperature %v of logits %v times too large", got, factor)
 		}
 	}
 }

@@ -7,12 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
-// A checkpoint is all that a run needs to go on as if it had never stopped.
+// A checkpoint is all that a run needs to resume as if it had never stopped.
 // Its file is a SHA-256 followed by the gob it covers.
 type checkpoint struct {
 	Config             Config
@@ -20,20 +20,20 @@ type checkpoint struct {
 	EpochStart, Source []byte // the random source, at the epoch's beginning and now
 	Done, Epochs       int
 	LossSum, Seconds   float64
-	State, Velocities  [][]float32 // of the net, see graph.state, and the solver
+	State, Velocities  [][]float32 // of the net, see graph.State, and the solver
 	Average            [][]float32 // if weights are averaged
 	Best               []byte      // the slab of the best epoch, if one is done
 	LogBytes           int64       // of metrics.jsonl, up to here
 }
 
 func (r *run) checkpoint() (*checkpoint, error) {
-	if err := r.graph.pull(r.solver); err != nil {
+	if err := r.graph.Pull(r.solver); err != nil {
 		return nil, err
 	}
 	c := &checkpoint{Config: r.config, DataHash: r.dataHash, Done: r.done, Epochs: r.epochs, LossSum: r.lossSum, Seconds: r.elapsed(),
-		State: r.graph.state(), Velocities: r.solver.velocity, Best: r.best.slab}
+		State: r.graph.State(), Velocities: r.solver.Velocity, Best: r.best.slab}
 	if r.average != nil {
-		c.Average = r.average.values
+		c.Average = r.average.Values
 	}
 	var err error
 	if c.EpochStart, err = r.epochStart.MarshalBinary(); err != nil {
@@ -54,25 +54,25 @@ func (r *run) restore(c *checkpoint) error {
 	if err := errors.Join(r.epochStart.UnmarshalBinary(c.EpochStart), r.source.UnmarshalBinary(c.Source)); err != nil {
 		return fmt.Errorf("the checkpoint's random source: %w", err)
 	}
-	if err := overwrite(r.graph.state(), c.State); err != nil {
+	if err := overwrite(r.graph.State(), c.State); err != nil {
 		return err
 	}
 	if r.average != nil {
-		if err := overwrite(r.average.values, c.Average); err != nil {
+		if err := overwrite(r.average.Values, c.Average); err != nil {
 			return err
 		}
-		r.average.steps = c.Done
+		r.average.Steps = c.Done
 	}
 	if c.Best != nil {
 		model, err := format.Decode(c.Best)
 		if err != nil {
 			return fmt.Errorf("the checkpoint's slab: %w", err)
 		}
-		r.best = kept{model, c.Best}
+		r.best = bestEpoch{model, c.Best}
 	}
-	r.solver.velocity = c.Velocities
+	r.solver.Velocity = c.Velocities
 	r.done, r.epochs, r.lossSum, r.seconds = c.Done, c.Epochs, c.LossSum, c.Seconds
-	return r.graph.push(r.solver)
+	return r.graph.Push(r.solver)
 }
 
 func overwrite(to, from [][]float32) error {
@@ -96,7 +96,7 @@ func (c *checkpoint) write(name string) error {
 	}
 	sum := sha256.Sum256(b.Bytes()[sha256.Size:])
 	copy(b.Bytes(), sum[:])
-	return WriteFile(name, b.Bytes())
+	return dataset.WriteFile(name, b.Bytes())
 }
 
 func readCheckpoint(name string) (*checkpoint, error) {
@@ -112,30 +112,4 @@ func readCheckpoint(name string) (*checkpoint, error) {
 		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	return c, nil
-}
-
-// WriteFile writes a file under another name, flushes it to the disk and renames
-// it: whatever happens, the name holds the old content or the new, whole.
-func WriteFile(name string, b []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(b)
-	if err == nil {
-		err = f.Chmod(0o644)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), name)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
 }

@@ -1,10 +1,21 @@
 // Package trainer turns labelled images into slabs. It trains residual nets
 // with self-supervised label augmentation and its rivals:
 //
-//	data -> batch -> joint labels -> graph -> loss -> step -> slab
+//	data -> batch -> graph -> loss -> step -> checkpoint -> slab
 //
-// Gorgonia holds the graph, differentiates it and runs it; the layers are our
-// own Ops over the kernels of internal/nhwc. Evaluation always runs the slab
+// Each arrow leads to a package of its own, in this order:
+//
+//   - dataset reads labelled images, from files of known data sets or folders of pictures;
+//   - batch augments them, mixes them, and renders their views;
+//   - graph is the net, its heads and the loss on joint labels, forward and backward;
+//   - optim turns gradients into steps;
+//   - evaluate scores slabs, and packs them;
+//   - fewshot tells new classes apart by a few images of each;
+//   - report draws what happened;
+//   - experiments trains the tables of docs/results.md; gpuworker is the other end of a GPU.
+//
+// The loop itself is here: a Config, Train in train.go, and a RunDir, a run on disk that can
+// be stopped and resumed, in rundir.go and checkpoint.go. Evaluation always runs the slab
 // itself through package sla, so a number printed is the number the slab has.
 //
 // Training is deterministic: one seeded source of randomness, and sums whose

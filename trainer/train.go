@@ -12,6 +12,12 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/batch"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
+	"github.com/quarterturn/quarterturn/trainer/fewshot"
+	"github.com/quarterturn/quarterturn/trainer/graph"
+	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
 // An Event tells how a run gets on: after each step, and, with Validation set,
@@ -19,9 +25,9 @@ import (
 type Event struct {
 	Epoch, Epochs int // counted from 1
 	Step, Steps   int // of the whole run, counted from 1
-	Batch         int // images a step
+	BatchSize     int // images a step
 	Loss          float64
-	Rate          float64
+	LR            float64
 	Seconds       float64         // since the run began
 	Validation    []format.Metric // every mode; only at the end of an epoch
 }
@@ -32,21 +38,20 @@ const Tool = "quarterturn 0.1"
 // ErrDiverged says that the loss was no longer a number.
 var ErrDiverged = errors.New("training diverged")
 
-// Train trains on a data set and gives the slab. A tenth of the training images
+// Train trains on a data set and returns the slab. A tenth of the training images
 // is held out to choose the mode that the slab recommends and the epoch that it
 // comes from, or a fifth of the classes for training in episodes; its manifest has every
-// mode's score on them. report, if not nil, is
-// called on the way.
+// mode's score on them. report, if not nil, is called on the way.
 //
 // The steps of a run: batch, graph (forward, loss, gradients), solver; after
 // each epoch the net is exported and evaluated as a slab, and kept if the mode
 // that it would serve is the best yet.
-func Train(ctx context.Context, d *Dataset, c Config, report func(Event)) (*format.Model, []byte, error) {
+func Train(ctx context.Context, d *dataset.Dataset, c Config, report func(Event)) (*format.Model, []byte, error) {
 	r, err := newRun(d, c, nil)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer r.graph.close()
+	defer r.graph.Close()
 	if report == nil {
 		report = func(Event) {}
 	}
@@ -61,14 +66,15 @@ func Train(ctx context.Context, d *Dataset, c Config, report func(Event)) (*form
 // A run is a training run under way.
 type run struct {
 	config        Config
-	data          *Dataset
-	train, held   Split
+	data          *dataset.Dataset
+	train, held   dataset.Split
 	manifest      format.Manifest // what does not change while training
-	batcher       *batcher
-	graph         *graph
-	solver        *sgd
-	schedule      func(at float64) float64
-	balance       *balance // of the loss
+	batcher       *batch.Batcher
+	views         *batch.Views
+	graph         *graph.Graph
+	solver        *optim.SGD
+	schedule      optim.Schedule
+	balance       *graph.Balance // of the loss
 	stepsPerEpoch int
 	dataHash      [32]byte // of the training images and their classes
 
@@ -76,101 +82,134 @@ type run struct {
 	// and running statistics and the solver's velocities.
 	source     *rand.PCG // the one source of randomness
 	rng        *rand.Rand
-	epochStart rand.PCG // source as it was when the epoch began
-	done       int      // steps
-	epochs     int      // that were evaluated
-	lossSum    float64  // of this epoch's steps
-	seconds    float64  // spent training before this process
-	average    *average // of the weights, or nil
-	best       kept     // the best epoch
+	epochStart rand.PCG       // source as it was when the epoch began
+	done       int            // steps
+	epochs     int            // that were evaluated
+	lossSum    float64        // of this epoch's steps
+	seconds    float64        // spent training before this process
+	average    *optim.Average // of the weights, or nil
+	best       bestEpoch
 
 	began   time.Time
 	metrics []format.Metric // of the last whole epoch, on the held-out images
 }
 
-// kept is what a run keeps of an epoch.
-type kept struct {
+// bestEpoch is what a run keeps of the best epoch so far.
+type bestEpoch struct {
 	model *format.Model
 	slab  []byte
 }
 
 func (r *run) steps() int { return r.stepsPerEpoch * r.config.Epochs }
 
-func newRun(data *Dataset, c Config, device *Device) (*run, error) {
+func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error) {
 	if err := c.check(); err != nil {
 		return nil, err
 	}
-	m, err := parseMethod(c.Method)
-	if err != nil {
-		return nil, err
-	}
-	net, err := parseNet(c.Net)
-	if err != nil {
-		return nil, err
-	}
-	schedule, err := parseSchedule(c.Schedule)
-	if err != nil {
-		return nil, err
-	}
-	transforms, err := sla.ParseTransforms(c.Transform, data.Channels)
-	if err != nil {
-		return nil, err
-	}
-	if !m.views {
-		transforms = transforms[:1]
-	} else if len(transforms) < 2 {
-		return nil, fmt.Errorf("method %s needs at least two transformations, %q has one", c.Method, c.Transform)
-	}
-
 	d := *data
-	r := &run{config: c, data: &d, source: rand.NewPCG(uint64(c.Seed), 0), began: time.Now()}
+	r := &run{config: c, data: &d, source: rand.NewPCG(uint64(c.Seed), 0), began: time.Now(), solver: c.solver()}
 	r.rng = rand.New(r.source)
-	if r.train, r.held, err = d.divide(c, r.rng); err != nil {
+	spec := graph.Spec{Images: c.BatchSize, StageHeads: c.StageHeads, SumViews: c.SumViews, Temperature: c.Temperature, Beta: c.Beta,
+		Cosine: c.Loss == graph.LDAM, Episode: c.Episode, Rng: r.rng, Device: device}
+	var err error
+	if spec.Method, err = graph.ParseMethod(c.Method); err != nil {
 		return nil, err
 	}
-	r.dataHash = d.Train.hash()
-	if r.held.Len() == 0 {
-		return nil, fmt.Errorf("%d training images are too few: a tenth of each class is held out to choose the mode", d.Train.Len())
+	if spec.Net, err = graph.ParseNet(c.Net); err != nil {
+		return nil, err
 	}
-	if r.stepsPerEpoch = r.train.Len() / c.Batch; c.inEpisodes() {
-		r.stepsPerEpoch = c.Episodes
-		for _, s := range []*Split{&r.train, &r.held} {
-			if _, err := newSampler(c.Episode, s.Classes); err != nil {
-				return nil, err
-			}
-		}
-	} else if r.stepsPerEpoch == 0 {
-		return nil, fmt.Errorf("a batch of %d images is more than the %d training images", c.Batch, r.train.Len())
+	if r.schedule, err = optim.ParseSchedule(c.Schedule); err != nil {
+		return nil, err
 	}
-	input := newInput(d.Channels, d.Height, d.Width)
+	transforms, err := parseTransforms(&c, &spec.Method, d.Channels)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.divide(); err != nil {
+		return nil, err
+	}
+	spec.Input = newInput(d.Channels, d.Height, d.Width)
+	spec.Joint = sla.Joint{Classes: len(d.ClassNames), Views: len(transforms)}
 	r.manifest = format.Manifest{
-		Name: fmt.Sprintf("%s, %s, %s", d.Name, c.Net, c.Method), Labels: d.Labels, Transforms: transforms,
-		Input: input, Layers: net.layers(),
+		Name: fmt.Sprintf("%s, %s, %s", d.Name, c.Net, c.Method), Labels: d.ClassNames, Transforms: transforms,
+		Input: spec.Input, Layers: spec.Net.Layers(),
 		Provenance: format.Provenance{Tool: Tool, Data: d.Name, Method: c.Method, Net: c.Net, Seed: c.Seed,
 			Images: r.train.Len()},
 	}
-	joint := sla.Joint{Classes: len(d.Labels), Views: len(transforms)}
-	if r.batcher, err = newBatcher(c, input, net.border(), transforms, joint.Classes, &r.train); err != nil {
+	r.views = batch.NewViews(spec.Input, transforms)
+	if r.batcher, err = batch.New(c.batch(), spec.Input, spec.Joint.Classes, &r.train); err != nil {
 		return nil, err
 	}
-	if r.balance, err = newBalance(c.Loss, c.Deferred, r.train.counts(joint.Classes)); err != nil {
+	if r.balance, err = graph.NewBalance(c.Loss, c.DRW, r.train.Counts(spec.Joint.Classes)); err != nil {
 		return nil, err
 	}
-	r.graph, err = newGraph(graphSpec{net: net, input: input, joint: joint, images: c.Batch, method: m,
-		stageHeads: c.StageHeads, sumViews: c.SumViews, temperature: c.Temperature, beta: c.Beta,
-		balance: r.balance, cosine: c.Loss == ldam, episode: c.Episode, rng: r.rng, device: device})
-	if err != nil {
+	spec.Balance = r.balance
+	if r.graph, err = graph.New(spec); err != nil {
 		return nil, err
 	}
 	if err := r.checkServed(); err != nil {
-		return nil, errors.Join(err, r.graph.close())
+		return nil, errors.Join(err, r.graph.Close())
 	}
-	r.solver = &sgd{momentum: c.Momentum, nesterov: c.Nesterov, decay: c.Decay, decayAll: !c.DecayWeights, clip: c.Clip}
-	r.schedule = schedule
-	if c.Average > 0 {
-		r.average = newAverage(c.Average, r.graph.state())
+	if c.EMADecay > 0 {
+		r.average = optim.NewAverage(c.EMADecay, r.graph.State())
 	}
 	return r, nil
+}
+
+// parseTransforms returns the transformations of a batch: for a method without views the
+// identity alone.
+func parseTransforms(c *Config, m *graph.Method, channels int) ([]format.Transform, error) {
+	transforms, err := sla.ParseTransforms(c.Transform, channels)
+	if err != nil {
+		return nil, err
+	}
+	if !m.Views {
+		return transforms[:1], nil
+	}
+	if len(transforms) < 2 {
+		return nil, fmt.Errorf("method %s needs at least two transformations, %q has one", c.Method, c.Transform)
+	}
+	return transforms, nil
+}
+
+// divide finds what is trained on and what is held out, and how many steps that makes.
+func (r *run) divide() (err error) {
+	c, d := &r.config, r.data
+	if r.train, r.held, err = divide(d, c, r.rng); err != nil {
+		return err
+	}
+	r.dataHash = d.Train.Hash()
+	if r.held.Len() == 0 {
+		return fmt.Errorf("%d training images are too few: a tenth of each class is held out to choose the mode", d.Train.Len())
+	}
+	if c.episodic() {
+		r.stepsPerEpoch = c.Episodes
+		if _, err := fewshot.NewSampler(c.Episode, r.held.Labels); err != nil {
+			return err
+		}
+		_, err = fewshot.NewSampler(c.Episode, r.train.Labels)
+		return err
+	}
+	if r.stepsPerEpoch = r.train.Len() / c.BatchSize; r.stepsPerEpoch == 0 {
+		return fmt.Errorf("a batch of %d images is more than the %d training images", c.BatchSize, r.train.Len())
+	}
+	return nil
+}
+
+// divide makes what a run trains on and what it holds out, with the first numbers of
+// its random source; d.Train becomes both together, and d.ClassNames those of what is
+// trained on.
+func divide(d *dataset.Dataset, c *Config, rng *rand.Rand) (train, held dataset.Split, err error) {
+	if err := d.Limit(c.TrainPerClass, c.Imbalance, rng); err != nil {
+		return train, held, err
+	}
+	if c.episodic() {
+		return d.HoldOutClasses(c.Episode.Way, rng)
+	}
+	train, held = d.HoldOut(rng)
+	// Where rare classes matter, the epoch and the mode are chosen by their scores too.
+	held.Balanced = c.Imbalance > 1 || c.Loss != "" && c.Loss != "ce" || c.DRW
+	return train, held, nil
 }
 
 // epoch trains until the end of the epoch, from wherever in it the run stands,
@@ -183,18 +222,13 @@ func (r *run) epoch(ctx context.Context, report func(Event)) error {
 	// The order of the images is drawn from the epoch's first random numbers, on
 	// the side, so that it can be drawn once more in the middle of an epoch.
 	drawn := r.epochStart
-	var order []int
-	if rng := rand.New(&drawn); r.config.inEpisodes() {
-		var err error
-		if order, err = r.config.order(rng, &r.train); err != nil {
-			return err
-		}
-	} else {
-		order = rng.Perm(r.train.Len())
+	order, err := r.order(rand.New(&drawn))
+	if err != nil {
+		return err
 	}
-	event := Event{Epoch: r.epochs + 1, Epochs: r.config.Epochs, Steps: r.steps(), Batch: r.config.Batch}
+	event := Event{Epoch: r.epochs + 1, Epochs: r.config.Epochs, Steps: r.steps(), BatchSize: r.config.BatchSize}
 	tell := func(validation []format.Metric) {
-		event.Step, event.Loss, event.Rate = r.done, r.lossSum/float64(r.done-before), r.solver.rate
+		event.Step, event.Loss, event.LR = r.done, r.lossSum/float64(r.done-before), r.solver.LR
 		event.Seconds, event.Validation = r.elapsed(), validation
 		report(event)
 	}
@@ -205,7 +239,7 @@ func (r *run) epoch(ctx context.Context, report func(Event)) error {
 		if at == 0 {
 			*r.source = drawn
 		}
-		loss, err := r.step(order[at*r.config.Batch : (at+1)*r.config.Batch])
+		loss, err := r.step(order[at*r.config.BatchSize : (at+1)*r.config.BatchSize])
 		if err != nil {
 			return fmt.Errorf("step %d: %w", r.done+1, err)
 		}
@@ -221,40 +255,52 @@ func (r *run) epoch(ctx context.Context, report func(Event)) error {
 	return nil
 }
 
+// order draws the order of an epoch's images.
+func (r *run) order(rng *rand.Rand) ([]int, error) {
+	if !r.config.episodic() {
+		return rng.Perm(r.train.Len()), nil
+	}
+	s, err := fewshot.NewSampler(r.config.Episode, r.train.Labels)
+	if err != nil {
+		return nil, err
+	}
+	return s.Order(r.config.Episodes, rng), nil
+}
+
 // elapsed is the time that the run has taken, in seconds.
 func (r *run) elapsed() float64 { return r.seconds + time.Since(r.began).Seconds() }
 
 // step trains on the images with the given indices.
 func (r *run) step(indices []int) (float64, error) {
 	at := (float64(r.done) + 0.5) / float64(r.steps())
-	if r.config.Deferred {
-		r.balance.on = at >= deferredFor
+	if r.config.DRW {
+		r.balance.On = at >= graph.DRWStart
 	}
-	r.batcher.fill(r.graph, indices, r.rng)
-	loss, err := r.graph.run()
+	r.graph.Load(r.views, r.batcher.Next(indices, r.rng))
+	loss, err := r.graph.Run()
 	if err != nil {
 		return 0, err
 	}
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
 		return 0, fmt.Errorf("%w: the loss is %v; try a lower learning rate", ErrDiverged, loss)
 	}
-	r.solver.rate = r.config.Rate * r.schedule(at)
-	if err := r.graph.step(r.solver); err != nil {
+	r.solver.LR = r.config.LR * r.schedule(at)
+	if err := r.graph.Step(r.solver); err != nil {
 		return 0, err
 	}
 	if r.average != nil {
-		if err := r.graph.pull(r.solver); err != nil {
+		if err := r.graph.Pull(r.solver); err != nil {
 			return 0, err
 		}
-		r.average.add(r.graph.state())
+		r.average.Add(r.graph.State())
 	}
 	return loss, nil
 }
 
 // checkServed finds out whether the net will have the mode to serve.
 func (r *run) checkServed() error {
-	modes := r.graph.export(&r.manifest).Modes()
-	if serve := r.config.Serve; serve != auto && !slices.Contains(modes, serve) {
+	modes := r.graph.Export(&r.manifest).Modes()
+	if serve := r.config.ServedMode; serve != auto && !slices.Contains(modes, serve) {
 		return fmt.Errorf("serve %q: a slab of method %s has %s, or auto", serve, r.config.Method, strings.Join(modes, ", "))
 	}
 	return nil
@@ -263,13 +309,13 @@ func (r *run) checkServed() error {
 // snapshot exports the net as it is, with averaged weights if there are any,
 // evaluates it on the held-out images and keeps it if it is the best.
 func (r *run) snapshot(ctx context.Context) error {
-	if err := r.graph.pull(r.solver); err != nil {
+	if err := r.graph.Pull(r.solver); err != nil {
 		return err
 	}
 	var model *format.Model
-	export := func() { model = r.graph.export(&r.manifest) }
+	export := func() { model = r.graph.Export(&r.manifest) }
 	if r.average != nil {
-		r.average.with(r.graph.state(), export)
+		r.average.With(r.graph.State(), export)
 	} else {
 		export()
 	}
@@ -277,37 +323,39 @@ func (r *run) snapshot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	model.Metrics = metricsOf(scores)
+	model.Metrics = evaluate.Metrics(scores)
 	r.metrics = model.Metrics
-	if model.Recommended = r.config.Serve; model.Recommended == auto {
+	if model.Recommended = r.config.ServedMode; model.Recommended == auto {
 		model.Recommended = recommend(&model.Manifest, model.Metrics)
 	}
-	if r.best.model != nil && served(model) < served(r.best.model) {
+	if r.best.model != nil && servedAccuracy(model) < servedAccuracy(r.best.model) {
 		return nil
 	}
 	model.Provenance.Epochs, model.Provenance.Steps = r.epochs+1, r.done
-	slab, err := seal(model)
+	slab, err := evaluate.EncodeWithSelfTest(model)
 	if err != nil {
 		return err
 	}
-	r.best = kept{model, slab}
+	r.best = bestEpoch{model, slab}
 	return nil
 }
 
-// validate scores a model on what was held out.
-func (r *run) validate(ctx context.Context, m *format.Model) ([]Score, error) {
-	if r.config.inEpisodes() {
-		return r.validateEpisodes(ctx, m)
-	}
-	return Evaluate(ctx, Ensemble{m}, r.data, &r.held, "validation", 0, nil)
-}
+// validationEpisodes is how many episodes choose the epoch.
+const validationEpisodes = 200
 
-// served is the validation accuracy of the mode that a slab recommends.
-func served(m *format.Model) float64 {
-	for _, x := range m.Metrics {
-		if x.Mode == m.Recommended {
-			return x.Accuracy
-		}
+// validate scores a model on what was held out. In episodes those are other classes, and
+// the model's head is made of the classes that it was trained on.
+func (r *run) validate(ctx context.Context, m *format.Model) ([]evaluate.Score, error) {
+	if !r.config.episodic() {
+		return evaluate.Evaluate(ctx, evaluate.Ensemble{m}, r.data, &r.held, "validation", 0, nil)
 	}
-	return 0
+	if err := fewshot.SetPrototypes(ctx, m, r.data, &r.train); err != nil {
+		return nil, err
+	}
+	features, err := fewshot.Features(ctx, m, r.data, &r.held)
+	if err != nil {
+		return nil, err
+	}
+	e := fewshot.Evaluation{Episode: r.config.Episode, Episodes: validationEpisodes, Seed: r.config.Seed}
+	return e.Scores(m.Modes(), features, m.Views(), r.held.Labels)
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"math"
 	"math/rand/v2"
-	"os/exec"
 	"runtime"
 	"slices"
 	"strings"
@@ -14,25 +13,28 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
+	"github.com/quarterturn/quarterturn/trainer/fewshot"
 )
 
 // small is a part of fashion-mini that trains in a second.
-func small(t testing.TB) *Dataset {
+func small(t testing.TB) *dataset.Dataset {
 	t.Helper()
-	d, err := Load("fashion-mini")
+	d, err := dataset.Load("fashion-mini")
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := d.limit(20, 0, rand.New(rand.NewPCG(1, 1))); err != nil {
+	if err := d.Limit(20, 0, rand.New(rand.NewPCG(1, 1))); err != nil {
 		t.Fatal(err)
 	}
-	d.Test = d.subset(&d.Test, []int{0, 1, 2, 3, 4, 5, 6, 7})
+	d.Test = d.Subset(&d.Test, []int{0, 1, 2, 3, 4, 5, 6, 7})
 	return d
 }
 
 func smallConfig() Config {
 	c := DefaultConfig()
-	c.Net, c.Epochs, c.Batch = "resnet8w8", 2, 16
+	c.Net, c.Epochs, c.BatchSize = "resnet8w8", 2, 16
 	return c
 }
 
@@ -74,9 +76,9 @@ func TestWorkersDoNotChangeTheSlab(t *testing.T) {
 // Training must learn: the loss falls well below that of a guess.
 func TestTrainingLearns(t *testing.T) {
 	d := small(t)
-	for _, m := range methods {
+	for _, method := range []string{"baseline", "da", "mt", "sla", "sla+sd"} {
 		c := smallConfig()
-		c.Method, c.Epochs = m.name, 6
+		c.Method, c.Epochs = method, 6
 		var losses []float64
 		model, _, err := Train(t.Context(), d, c, func(e Event) {
 			if e.Validation != nil {
@@ -84,143 +86,14 @@ func TestTrainingLearns(t *testing.T) {
 			}
 		})
 		if err != nil {
-			t.Fatalf("%s: %v", m.name, err)
+			t.Fatalf("%s: %v", method, err)
 		}
 		if first, last := losses[0], losses[len(losses)-1]; last > 0.85*first {
-			t.Errorf("%s: the loss goes from %v to %v", m.name, first, last)
+			t.Errorf("%s: the loss goes from %v to %v", method, first, last)
 		}
 		if len(model.Metrics) != len(model.Modes()) || model.Recommended == "" {
-			t.Errorf("%s: metrics %v, recommended %q", m.name, model.Metrics, model.Recommended)
+			t.Errorf("%s: metrics %v, recommended %q", method, model.Metrics, model.Recommended)
 		}
-	}
-}
-
-// The slab computes what the graph computes: with the batch's own statistics in
-// place of the running ones, logits of training kernels (NHWC, normalisation
-// apart) and of the inference kernels (planar, folded) agree for every view.
-func TestExportedNetAgreesWithTheGraph(t *testing.T) {
-	for _, name := range []string{"resnet8w8", "resnet8w8p", "conv4w8"} {
-		t.Run(name, func(t *testing.T) { exportedNetAgrees(t, name, 2e-5) })
-	}
-	// Normalised over 20 numbers in their last stages, which are one pixel here.
-	for _, name := range []string{"resnet18", "resnet12w16"} {
-		t.Run(name, func(t *testing.T) { exportedNetAgrees(t, name, 4e-4) })
-	}
-}
-
-func exportedNetAgrees(t *testing.T, name string, tolerance float64) {
-	g := fixtureGraph(t, name, "sla+sd")
-	if _, err := g.run(); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range g.convs {
-		copy(c.running.mean, c.unit.Mean)
-		copy(c.running.variance, c.unit.Var)
-	}
-	net, _ := parseNet(name)
-	transforms, err := sla.ParseTransforms("rotation", 1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	model := g.export(&format.Manifest{
-		Labels: []string{"a", "b", "c"}, Transforms: transforms, Layers: net.layers(),
-		Input:       format.Input{Channels: 1, Height: 8, Width: 8, Mean: []float32{0}, Std: []float32{1}},
-		Recommended: format.ModeDistilled,
-	})
-	// Images are bytes to a slab, so the graph sees those same levels again.
-	const images, side = 5, 8
-	pixels := make([]byte, images*side*side)
-	rng := rand.New(rand.NewPCG(4, 4))
-	for i := range pixels {
-		pixels[i] = byte(rng.Uint32())
-	}
-	b, err := newBatcher(DefaultConfig(), model.Input, net.border(), transforms, 3, &Split{Pixels: pixels, Classes: make([]int, images)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := range images {
-		for j, tr := range transforms {
-			size := len(g.inputs) / images / 4
-			image := pixels[i*side*side : (i+1)*side*side]
-			b.view(g.inputs[(i*4+j)*size:][:size], image, image, nil, tr)
-		}
-	}
-	if _, err := g.run(); err != nil {
-		t.Fatal(err)
-	}
-	for _, c := range g.convs {
-		copy(c.running.mean, c.unit.Mean)
-		copy(c.running.variance, c.unit.Var)
-	}
-	model.Weights = g.export(&model.Manifest).Weights
-	if _, err := seal(model); err != nil {
-		t.Fatal(err)
-	}
-	classifier, err := sla.New(model)
-	if err != nil {
-		t.Fatal(err)
-	}
-	joint, student := g.heads[0].buffer(), g.heads[1].buffer()
-	d := &Dataset{Height: side, Width: side, Channels: 1}
-	near := func(what string, got float32, want float64) {
-		t.Helper()
-		if math.Abs(float64(got)-want) > tolerance {
-			t.Errorf("%s is %v in the slab, %v in the graph", what, got, want)
-		}
-	}
-	for i := range images {
-		img := d.Image(&Split{Pixels: pixels}, i)
-		if err := errors.Join(classifier.Begin(side, side), classifier.Rows(img.Pix)); err != nil {
-			t.Fatal(err)
-		}
-		r, err := classifier.Run(sla.Aggregated)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for y := range 3 {
-			var sum float64
-			for j := range 4 {
-				v := float64(joint[(i*4+j)*12+y*4+j])
-				near("a view's logit", r.Views[j*3+y], v)
-				sum += v / 4
-			}
-			near("an aggregated logit", r.Logits[y], sum)
-		}
-		if r, err = classifier.Run(sla.Distilled); err != nil {
-			t.Fatal(err)
-		}
-		for y := range 3 {
-			near("a distilled logit", r.Logits[y], float64(student[i*3+y]))
-		}
-	}
-}
-
-// The counts of He et al. 2015 and of the SLA paper, with a 10-way head.
-func TestParameterCount(t *testing.T) {
-	m, _ := parseMethod("baseline")
-	for name, want := range map[string]int{
-		"resnet8": 75290, "resnet20": 269722, "resnet20p": 272474, "resnet32": 464154, "resnet44": 658586, "resnet56": 853018,
-		"resnet18": 11181642, // torchvision's, with 10 classes
-		"conv4":    113482,   // the usual 113,088 without the biases that normalisation makes useless, and a head of 650
-		"resnet12": 12430730, // the 12.42 million of Tian et al. 2020, and a head of 6,410
-	} {
-		net, err := parseNet(name)
-		if err != nil {
-			t.Fatal(err)
-		}
-		g, err := newGraph(graphSpec{net: net, input: format.Input{Channels: 3, Height: 8, Width: 8},
-			joint: sla.Joint{Classes: 10, Views: 1}, images: 1, method: m, rng: rand.New(rand.NewPCG(1, 1))})
-		if err != nil {
-			t.Fatal(err)
-		}
-		n := 0
-		for _, p := range g.params {
-			n += len(p.value)
-		}
-		if n != want {
-			t.Errorf("%s has %d parameters, want %d", name, n, want)
-		}
-		g.close()
 	}
 }
 
@@ -248,7 +121,7 @@ func TestEvaluateScores(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	metrics, err := Evaluate(t.Context(), Ensemble{model}, d, &d.Test, "test", 0, nil)
+	metrics, err := evaluate.Evaluate(t.Context(), evaluate.Ensemble{model}, d, &d.Test, "test", 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -262,7 +135,7 @@ func TestEvaluateScores(t *testing.T) {
 			t.Fatal(err)
 		}
 		right, nll := 0, 0.0
-		for i, y := range d.Test.Classes {
+		for i, y := range d.Test.Labels {
 			if err := errors.Join(c.Begin(28, 28), c.Rows(d.Image(&d.Test, i).Pix)); err != nil {
 				t.Fatal(err)
 			}
@@ -279,8 +152,8 @@ func TestEvaluateScores(t *testing.T) {
 			t.Errorf("%+v, counted %d right, NLL %v", x, right, nll)
 		}
 	}
-	d.Labels = d.Labels[:9]
-	if _, err := Evaluate(t.Context(), Ensemble{model}, d, &d.Test, "test", 0, nil); err == nil || !strings.Contains(err.Error(), "10 classes") {
+	d.ClassNames = d.ClassNames[:9]
+	if _, err := evaluate.Evaluate(t.Context(), evaluate.Ensemble{model}, d, &d.Test, "test", 0, nil); err == nil || !strings.Contains(err.Error(), "10 classes") {
 		t.Errorf("a data set of other classes: %v", err)
 	}
 }
@@ -290,7 +163,7 @@ func TestEvaluateScores(t *testing.T) {
 func TestEnsemble(t *testing.T) {
 	d := small(t)
 	config := smallConfig()
-	var e Ensemble
+	var e evaluate.Ensemble
 	var classifiers []*sla.Classifier
 	for _, method := range []string{"sla", "sla+sd"} {
 		config.Method = method
@@ -305,7 +178,7 @@ func TestEnsemble(t *testing.T) {
 		}
 		e, classifiers = append(e, model), append(classifiers, c)
 	}
-	metrics, err := Evaluate(t.Context(), e, d, &d.Test, "test", 0, nil)
+	metrics, err := evaluate.Evaluate(t.Context(), e, d, &d.Test, "test", 0, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -313,7 +186,7 @@ func TestEnsemble(t *testing.T) {
 		t.Fatalf("metrics %+v, %d passes aggregated", metrics, e.Passes("aggregated"))
 	}
 	right, nll := 0, 0.0
-	for i, y := range d.Test.Classes {
+	for i, y := range d.Test.Labels {
 		mean := make([]float64, 10)
 		for _, c := range classifiers {
 			if err := errors.Join(c.Begin(28, 28), c.Rows(d.Image(&d.Test, i).Pix)); err != nil {
@@ -340,7 +213,7 @@ func TestEnsemble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := Evaluate(t.Context(), append(e, other), d, &d.Test, "test", 0, nil); err == nil || !strings.Contains(err.Error(), "no mode in common") {
+	if _, err := evaluate.Evaluate(t.Context(), append(e, other), d, &d.Test, "test", 0, nil); err == nil || !strings.Contains(err.Error(), "no mode in common") {
 		t.Errorf("nets without a common mode: %v", err)
 	}
 }
@@ -356,17 +229,17 @@ func TestTrainErrors(t *testing.T) {
 		{func(c *Config) { c.Transform = "color" }, "the images are grey"},
 		{func(c *Config) { c.Transform = "none" }, "at least two transformations"},
 		{func(c *Config) { c.Epochs = 0 }, "epochs"},
-		{func(c *Config) { c.Batch = 1000 }, "more than the 180 training images"},
-		{func(c *Config) { c.Rate = 0 }, "learning rate"},
-		{func(c *Config) { c.Schedule = "linear" }, `schedule "linear": want one-cycle, cosine, step`},
-		{func(c *Config) { c.Smoothing = 1 }, "label smoothing"},
-		{func(c *Config) { c.Clip = -1 }, "clip"},
-		{func(c *Config) { c.Average = 1 }, "averaged weights"},
+		{func(c *Config) { c.BatchSize = 1000 }, "more than the 180 training images"},
+		{func(c *Config) { c.LR = 0 }, "learning rate"},
+		{func(c *Config) { c.Schedule = "linear" }, `schedule "linear": want warmup-cosine, cosine, step`},
+		{func(c *Config) { c.LabelSmoothing = 1 }, "label smoothing"},
+		{func(c *Config) { c.ClipNorm = -1 }, "clip"},
+		{func(c *Config) { c.EMADecay = 1 }, "averaged weights"},
 		{func(c *Config) { c.Augment = "crop,blur" }, `augmentation "blur": want none or a list of crop, flip, rand, cutout`},
 		{func(c *Config) { c.Mix = "blend" }, `mix "blend": want mixup or cutmix`},
 		{func(c *Config) { c.Mix, c.MixAlpha = "mixup", 0 }, "alpha"},
 		{func(c *Config) { c.Method, c.StageHeads = "da", true }, "method da has no joint loss"},
-		{func(c *Config) { c.Method, c.Serve = "baseline", "distilled" }, `serve "distilled": a slab of method baseline has baseline, or auto`},
+		{func(c *Config) { c.Method, c.ServedMode = "baseline", "distilled" }, `serve "distilled": a slab of method baseline has baseline, or auto`},
 		{func(c *Config) { c.Imbalance = 0.5 }, "imbalance must be at least 1"},
 		{func(c *Config) { c.Imbalance = 50 }, "an imbalance of 50 leaves no training image of class"},
 		{func(c *Config) { c.Seed = -1 }, "seed"},
@@ -385,31 +258,33 @@ func TestTrainErrors(t *testing.T) {
 		t.Errorf("cancelled: %v", err)
 	}
 	wild := smallConfig()
-	wild.Rate, wild.Decay = 100, 100
+	wild.LR, wild.WeightDecay = 100, 100
 	if _, _, err := Train(t.Context(), small(t), wild, nil); !errors.Is(err, ErrDiverged) {
 		t.Errorf("a learning rate of 100: %v", err)
 	}
 }
 
-// The import law: what runs models never sees what trains them.
-func TestImportLaw(t *testing.T) {
-	const module = "github.com/quarterturn/quarterturn/"
-	const training = "/msgpack gorgonia.org gonum.org quarterturn/trainer"
-	for pkg, forbidden := range map[string]string{
-		"format": training + " fmt reflect quarterturn/sla quarterturn/host",
-		"sla":    training + " fmt reflect quarterturn/host",
-		"host":   training,
-		"www":    training + " quarterturn/host",
-	} {
-		out, err := exec.Command("go", "list", "-deps", module+pkg).Output()
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, dep := range strings.Fields(string(out)) {
-			for _, f := range strings.Fields(forbidden) {
-				if dep == f || strings.ContainsAny(f, "/.") && strings.Contains(dep, f) {
-					t.Errorf("%s imports %s", pkg, dep)
-				}
+// The directions of a dataset's images are those of package sla, and separate pictures
+// that are alike from others.
+func TestDirections(t *testing.T) {
+	d := small(t)
+	model, _, err := Train(t.Context(), d, smallConfig(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	z, err := fewshot.Features(t.Context(), model, d, &d.Test)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, v := range z {
+		width := len(v) / model.Views()
+		for j := range model.Views() {
+			var square float64
+			for _, x := range v[j*width : (j+1)*width] {
+				square += float64(x) * float64(x)
+			}
+			if math.Abs(square-1) > 1e-5 {
+				t.Fatalf("image %d, view %d: length² %v", i, j, square)
 			}
 		}
 	}

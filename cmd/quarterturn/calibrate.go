@@ -8,12 +8,14 @@ import (
 
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
 )
 
 func calibrateCommand() *cobra.Command {
 	var slabs slabArgs
 	var run, out, split string
-	var source trainer.Source
+	var source dataset.Source
 	var maxDrop float64
 	var asJSON bool
 	cmd := &cobra.Command{
@@ -36,8 +38,8 @@ func calibrateCommand() *cobra.Command {
 				}
 			}
 			name := "validation"
-			var d *trainer.Dataset
-			var images *trainer.Split
+			var d *dataset.Dataset
+			var images *dataset.Split
 			var err error
 			if run != "" {
 				d, images, err = trainer.HeldOut(run)
@@ -52,7 +54,11 @@ func calibrateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			_, slab, results, err := trainer.Calibrate(cmd.Context(), m, d, images, name, maxDrop/100)
+			m, results, err := evaluate.Calibrate(cmd.Context(), m, d, images, name, maxDrop/100)
+			if err != nil {
+				return fmt.Errorf("%s: %w", model, err)
+			}
+			slab, err := evaluate.EncodeWithSelfTest(m)
 			if err != nil {
 				return fmt.Errorf("%s: %w", model, err)
 			}
@@ -69,7 +75,7 @@ func calibrateCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&run, "run", "", "the folder of a training run")
 	slabs.add(f, "the `slab`; by default that of the run")
-	f.StringVar(&source.Data, "data", "", "data set: "+trainer.DataHelp)
+	f.StringVar(&source.Data, "data", "", "data set: "+dataset.DataHelp)
 	f.StringVar(&split, "split", "test", "test or train")
 	f.StringVar(&out, "out", "", "the slab to write")
 	f.Float64Var(&maxDrop, "max-accuracy-drop", 0.1, "percentage points of accuracy that adaptive may lose against aggregated")

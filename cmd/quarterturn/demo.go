@@ -15,6 +15,7 @@ import (
 	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/parity"
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
 func demoCommand() *cobra.Command {
@@ -45,7 +46,7 @@ func demoCommand() *cobra.Command {
 func demoConfig(method string) trainer.Config {
 	c := trainer.DefaultConfig()
 	c.Method, c.Net = method, "resnet8"
-	c.Epochs, c.Batch, c.Rate, c.Decay = 12, 32, 0.1, 5e-4
+	c.Epochs, c.BatchSize, c.LR, c.WeightDecay = 12, 32, 0.1, 5e-4
 	return c
 }
 
@@ -62,11 +63,11 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	d, err := trainer.Load("fashion-mini")
+	d, err := dataset.Load("fashion-mini")
 	if err != nil {
 		return err
 	}
-	note("fashion-mini: %d training and %d test images of %d classes", d.Train.Len(), d.Test.Len(), len(d.Labels))
+	note("fashion-mini: %d training and %d test images of %d classes", d.Train.Len(), d.Test.Len(), len(d.ClassNames))
 	_, _, plain, err := trainAndTest(ctx, d, demoConfig("baseline"))
 	if err != nil {
 		return err

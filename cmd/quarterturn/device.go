@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/graph"
 )
 
 // gpuWorker is the program that drives a GPU.
@@ -29,7 +30,7 @@ func addDeviceFlags(f *pflag.FlagSet) *deviceFlags {
 }
 
 // open returns the device; the processor is nil.
-func (w *deviceFlags) open() (*trainer.Device, error) {
+func (w *deviceFlags) open() (*graph.Device, error) {
 	switch w.device {
 	case "cpu":
 		return nil, nil
@@ -53,7 +54,7 @@ func (w *deviceFlags) open() (*trainer.Device, error) {
 }
 
 // train trains in the folder that begin opens for the device.
-func (w *deviceFlags) train(ctx context.Context, asJSON bool, begin func(*trainer.Device) (*trainer.Folder, error)) error {
+func (w *deviceFlags) train(ctx context.Context, asJSON bool, begin func(*graph.Device) (*trainer.RunDir, error)) error {
 	d, err := w.open()
 	if err != nil {
 		return err
@@ -70,17 +71,17 @@ func (w *deviceFlags) train(ctx context.Context, asJSON bool, begin func(*traine
 }
 
 // startWorker starts the worker that is beside this program, or in PATH.
-func startWorker() (*trainer.Device, error) {
+func startWorker() (*graph.Device, error) {
 	if self, err := os.Executable(); err == nil {
 		if beside := filepath.Join(filepath.Dir(self), gpuWorker); isFile(beside) {
-			return trainer.OpenDevice(beside)
+			return graph.OpenDevice(beside)
 		}
 	}
 	path, err := exec.LookPath(gpuWorker)
 	if err != nil {
 		return nil, fmt.Errorf("no %s is beside quarterturn or in PATH; build it from cmd/%s", gpuWorker, gpuWorker)
 	}
-	return trainer.OpenDevice(path)
+	return graph.OpenDevice(path)
 }
 
 func isFile(name string) bool {

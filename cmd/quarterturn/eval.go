@@ -7,13 +7,15 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/format/atomicfile"
-	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
+	"github.com/quarterturn/quarterturn/trainer/report"
 )
 
 func evalCommand() *cobra.Command {
 	var slabs slabArgs
 	var split string
-	var source trainer.Source
+	var source dataset.Source
 	var limit int
 	var confusion string
 	var asJSON bool
@@ -32,7 +34,7 @@ func evalCommand() *cobra.Command {
 			if len(models) == 0 {
 				return usagef("give a slab, as the first argument or with --model")
 			}
-			var e trainer.Ensemble
+			var e evaluate.Ensemble
 			for _, name := range models {
 				_, m, err := readSlab(name)
 				if err != nil {
@@ -51,13 +53,13 @@ func evalCommand() *cobra.Command {
 				return usagef("--limit cannot be negative")
 			}
 			r := &reporter{}
-			results, err := trainer.Evaluate(cmd.Context(), e, d, images, split, limit, r.tested)
+			results, err := evaluate.Evaluate(cmd.Context(), e, d, images, split, limit, r.tested)
 			r.bar.clear()
 			if err != nil {
 				return fmt.Errorf("%s on %s: %w", strings.Join(models, ", "), source.Data, err)
 			}
 			if confusion != "" {
-				if err := writeConfusion(confusion, e, results, images, d.Labels); err != nil {
+				if err := writeConfusion(confusion, e, results, images, d.ClassNames); err != nil {
 					return err
 				}
 			}
@@ -69,7 +71,7 @@ func evalCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	slabs.add(f, "the `slab`; several are an ensemble")
-	f.StringVar(&source.Data, "data", "", "data set: "+trainer.DataHelp)
+	f.StringVar(&source.Data, "data", "", "data set: "+dataset.DataHelp)
 	f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
 	f.StringVar(&split, "split", "test", "test or train")
 	f.IntVar(&limit, "limit", 0, "only the first so many images; 0: all")
@@ -79,12 +81,12 @@ func evalCommand() *cobra.Command {
 }
 
 // loadSplit returns a data set and the part of it that is named.
-func loadSplit(source trainer.Source, split string) (*trainer.Dataset, *trainer.Split, error) {
+func loadSplit(source dataset.Source, split string) (*dataset.Dataset, *dataset.Split, error) {
 	d, err := source.Load()
 	if err != nil {
 		return nil, nil, err
 	}
-	images, ok := map[string]*trainer.Split{"test": &d.Test, "train": &d.Train}[split]
+	images, ok := map[string]*dataset.Split{"test": &d.Test, "train": &d.Train}[split]
 	if !ok {
 		return nil, nil, usagef("--split %q: want test or train", split)
 	}
@@ -93,14 +95,14 @@ func loadSplit(source trainer.Source, split string) (*trainer.Dataset, *trainer.
 
 // writeConfusion draws the mode that the first slab recommends, or if the others lack
 // it the first that all have.
-func writeConfusion(file string, e trainer.Ensemble, results []trainer.Score, images *trainer.Split, labels []string) error {
+func writeConfusion(file string, e evaluate.Ensemble, results []evaluate.Score, images *dataset.Split, names []string) error {
 	shown := &results[0]
 	for i := range results {
 		if results[i].Mode == e[0].Recommended {
 			shown = &results[i]
 		}
 	}
-	svg, err := trainer.Confusion(shown, images, labels)
+	svg, err := report.Confusion(shown, images.Labels, names)
 	if err != nil {
 		return err
 	}
@@ -119,7 +121,7 @@ type scores struct {
 	Modes map[string]modeScore `json:"modes"`
 }
 
-func evalResult(results []trainer.Score) scores {
+func evalResult(results []evaluate.Score) scores {
 	s := scores{Modes: map[string]modeScore{}}
 	for _, x := range results {
 		s.N = x.N

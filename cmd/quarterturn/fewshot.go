@@ -7,6 +7,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/fewshot"
+	"github.com/quarterturn/quarterturn/trainer/graph"
 )
 
 func fewshotCommand() *cobra.Command {
@@ -21,7 +24,7 @@ func fewshotCommand() *cobra.Command {
 }
 
 // episodeFlags are the flags of an episode.
-func episodeFlags(f *pflag.FlagSet, e *trainer.Episode, queries int) {
+func episodeFlags(f *pflag.FlagSet, e *fewshot.Episode, queries int) {
 	f.StringVar(&e.Head, "head", "proto", "proto: compare an image with the means of the classes, as galleries do (prototypical networks, Snell et al. 2017); ridge: ridge regression on the support images (Bertinetto et al. 2019)")
 	f.IntVar(&e.Way, "way", 5, "classes in an episode")
 	f.IntVar(&e.Shot, "shot", 5, "support images of each class")
@@ -31,8 +34,8 @@ func episodeFlags(f *pflag.FlagSet, e *trainer.Episode, queries int) {
 func fewshotTrainCommand() *cobra.Command {
 	c := trainer.DefaultConfig()
 	c.Net, c.Method = "conv4", "sla"
-	var source trainer.Source
-	var e trainer.Episode
+	var source dataset.Source
+	var e fewshot.Episode
 	var out string
 	var episodes int
 	var asJSON bool
@@ -48,7 +51,7 @@ func fewshotTrainCommand() *cobra.Command {
 			"  quarterturn fewshot train --data folder:things --out run --net resnet12 --head ridge",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return device.train(cmd.Context(), asJSON, func(d *trainer.Device) (*trainer.Folder, error) {
+			return device.train(cmd.Context(), asJSON, func(d *graph.Device) (*trainer.RunDir, error) {
 				return trainer.Start(out, source, c.InEpisodes(e, episodes), d)
 			})
 		},
@@ -75,9 +78,9 @@ func fewshotTrainCommand() *cobra.Command {
 func fewshotEvalCommand() *cobra.Command {
 	var slabs slabArgs
 	var split string
-	var source trainer.Source
+	var source dataset.Source
 	var asJSON bool
-	f := trainer.FewShot{}
+	f := fewshot.Evaluation{}
 	eval := &cobra.Command{
 		Use:   "eval SLAB --data D",
 		Short: "Evaluate a slab in episodes of new classes",
@@ -99,11 +102,11 @@ func fewshotEvalCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			directions, err := trainer.Directions(cmd.Context(), m, d, images)
+			directions, err := fewshot.Features(cmd.Context(), m, d, images)
 			if err != nil {
 				return err
 			}
-			estimates, err := f.Estimate(directions, m.Views(), images.Classes)
+			estimates, err := f.Estimate(directions, m.Views(), images.Labels)
 			if err != nil {
 				return fmt.Errorf("%s: %w", source.Data, err)
 			}
@@ -119,7 +122,7 @@ func fewshotEvalCommand() *cobra.Command {
 	}
 	flags := eval.Flags()
 	slabs.add(flags, "the `slab`")
-	flags.StringVar(&source.Data, "data", "", "data set: "+trainer.DataHelp)
+	flags.StringVar(&source.Data, "data", "", "data set: "+dataset.DataHelp)
 	flags.StringVar(&split, "split", "test", "test or train")
 	episodeFlags(flags, &f.Episode, 15)
 	flags.IntVar(&f.Episodes, "episodes", 600, "episodes")

@@ -25,7 +25,7 @@ import (
 	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/format/pack"
 	"github.com/quarterturn/quarterturn/sla/slatest"
-	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/fewshot"
 )
 
 // The tests run this very program: with the variable set it is the command.
@@ -299,7 +299,7 @@ func TestFewShotTrain(t *testing.T) {
 		t.Errorf("verify: %q", stderr)
 	}
 	stdout, stderr, code = runCommand(t, "fewshot", "eval", "--model", model, "--data", "fashion-mini", "--head", "ridge", "--episodes", "10", "--json")
-	var e []trainer.Estimate
+	var e []fewshot.Estimate
 	if err := json.Unmarshal([]byte(stdout), &e); err != nil || code != 0 || len(e) != 2 || e[1].Accuracy < .4 {
 		t.Errorf("exit code %d, %q, %q, %v", code, stdout, stderr, err)
 	}
@@ -311,7 +311,7 @@ func TestFewShotTrain(t *testing.T) {
 func TestFewShotEval(t *testing.T) {
 	at := folder(t)
 	stdout, stderr, code := runCommand(t, "fewshot", "eval", "--model", at("tiny.slab"), "--data", "fashion-mini", "--episodes", "20", "--json")
-	var e []trainer.Estimate
+	var e []fewshot.Estimate
 	if err := json.Unmarshal([]byte(stdout), &e); err != nil || code != 0 || len(e) != 2 || e[1].Views != 4 || e[0].Accuracy < .25 || e[1].Interval <= 0 {
 		t.Errorf("exit code %d, %q, %q, %v", code, stdout, stderr, err)
 	}

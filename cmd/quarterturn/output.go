@@ -11,7 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
 )
 
 // printJSON writes a result, and nothing else, to standard output.
@@ -88,7 +88,7 @@ var onTerminal = sync.OnceValue(func() bool {
 })
 
 // modeTable returns a table of what the modes scored.
-func modeTable(scores []trainer.Score, name func(mode string) string) string {
+func modeTable(scores []evaluate.Score, name func(mode string) string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %-28s %9s %7s %6s %7s\n", "mode", "accuracy", "NLL", "ECE", "passes")
 	for _, x := range scores {

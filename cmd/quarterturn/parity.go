@@ -14,7 +14,7 @@ import (
 
 	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/parity"
 	"github.com/quarterturn/quarterturn/host/imagefile"
-	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
 func parityCommand() *cobra.Command {
@@ -84,7 +84,7 @@ func printParity(r *parity.Report) error {
 // the embedded data set, and synthetic ones of many sizes.
 func parityImages(ctx context.Context, dir string) ([]*image.NRGBA, error) {
 	if dir == "" {
-		d, err := trainer.Load("fashion-mini")
+		d, err := dataset.Load("fashion-mini")
 		if err != nil {
 			return nil, err
 		}

@@ -14,10 +14,10 @@ import (
 
 func reproduceCommand() *cobra.Command {
 	var out string
-	var folders experiments.Folders
+	var paths experiments.DataPaths
 	long := "Train what a table of docs/results.md lists, evaluate it, and print the table. Every run is a folder under\n" +
 		"--out; finished runs are not repeated, and after a stop the same command resumes.\n\nExperiments:\n"
-	for _, e := range experiments.All(experiments.Folders{}) {
+	for _, e := range experiments.All(experiments.DataPaths{}) {
 		long += fmt.Sprintf("  %-15s %s\n", e.Name, e.About)
 	}
 	cmd := &cobra.Command{
@@ -28,7 +28,7 @@ func reproduceCommand() *cobra.Command {
 			"  quarterturn reproduce cifar10 --cifar10 data/cifar-10-batches-bin --out runs",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			all := experiments.All(folders)
+			all := experiments.All(paths)
 			i := slices.IndexFunc(all, func(e experiments.Experiment) bool { return e.Name == args[0] })
 			if i < 0 {
 				return usagef("there is no experiment %q; --help lists them", args[0])
@@ -48,8 +48,8 @@ func reproduceCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&out, "out", "", "folder of the runs")
-	f.StringVar(&folders.CIFAR10, "cifar10", "", "folder of CIFAR-10's binary files")
-	f.StringVar(&folders.Fashion, "fashion", "", "folder of Fashion-MNIST's four files")
-	f.StringVar(&folders.Omniglot, "omniglot", "", "folder of Omniglot's archives")
+	f.StringVar(&paths.CIFAR10, "cifar10", "", "folder of CIFAR-10's binary files")
+	f.StringVar(&paths.Fashion, "fashion", "", "folder of Fashion-MNIST's four files")
+	f.StringVar(&paths.Omniglot, "omniglot", "", "folder of Omniglot's archives")
 	return required(cmd, "out")
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/host/prometheus"
-	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/www"
 )
 
@@ -228,18 +228,18 @@ func samplesFor(slab []byte) ([]www.Sample, error) {
 	if err != nil {
 		return nil, err
 	}
-	d, err := trainer.Load("fashion-mini")
-	if err != nil || !slices.Equal(m.Labels, d.Labels) {
+	d, err := dataset.Load("fashion-mini")
+	if err != nil || !slices.Equal(m.Labels, d.ClassNames) {
 		return nil, err
 	}
 	var samples []www.Sample
-	for y := range d.Labels {
-		i := slices.Index(d.Test.Classes, y)
+	for y := range d.ClassNames {
+		i := slices.Index(d.Test.Labels, y)
 		var b bytes.Buffer
 		if err := png.Encode(&b, d.Image(&d.Test, i)); err != nil {
 			return nil, err
 		}
-		samples = append(samples, www.Sample{PNG: b.Bytes(), Label: d.Labels[y]})
+		samples = append(samples, www.Sample{PNG: b.Bytes(), Label: d.ClassNames[y]})
 	}
 	return samples, nil
 }

@@ -11,11 +11,16 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/batch"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
+	"github.com/quarterturn/quarterturn/trainer/fewshot"
+	"github.com/quarterturn/quarterturn/trainer/graph"
 )
 
 func trainCommand() *cobra.Command {
 	c := trainer.DefaultConfig()
-	var source trainer.Source
+	var source dataset.Source
 	var out, resume string
 	var asJSON bool
 	var device *deviceFlags
@@ -35,7 +40,7 @@ func trainCommand() *cobra.Command {
 			if resume == "" && (source.Data == "" || out == "") {
 				return usagef("give --data and --out, or --resume")
 			}
-			return device.train(cmd.Context(), asJSON, func(d *trainer.Device) (*trainer.Folder, error) {
+			return device.train(cmd.Context(), asJSON, func(d *graph.Device) (*trainer.RunDir, error) {
 				if resume == "" {
 					return trainer.Start(out, source, c, d)
 				}
@@ -68,18 +73,18 @@ func trainCommand() *cobra.Command {
 	})
 	group(f, "Loss", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Loss, "loss", "", "ce (default), or for classes of unequal size cb-rw, cb-focal or ldam")
-		f.BoolVar(&c.Deferred, "drw", false, "deferred re-weighting: weight rare classes more, in the last fifth of the run")
-		f.Float64Var(&c.Smoothing, "label-smoothing", 0, "share of a label that is spread over all classes")
+		f.BoolVar(&c.DRW, "drw", false, "deferred re-weighting: weight rare classes more, in the last fifth of the run")
+		f.Float64Var(&c.LabelSmoothing, "label-smoothing", 0, "share of a label that is spread over all classes")
 	})
 	group(f, "Optimisation", func(f *pflag.FlagSet) {
 		f.IntVar(&c.Epochs, "epochs", c.Epochs, "passes over the training images")
-		f.IntVar(&c.Batch, "batch", c.Batch, "images in a batch")
+		f.IntVar(&c.BatchSize, "batch", c.BatchSize, "images in a batch")
 	})
 	return cmd
 }
 
 // runFlags are the flags of training in batches and in episodes.
-func runFlags(f *pflag.FlagSet, source *trainer.Source, out *string, c *trainer.Config) {
+func runFlags(f *pflag.FlagSet, source *dataset.Source, out *string, c *trainer.Config) {
 	group(f, "Run", func(f *pflag.FlagSet) {
 		f.StringVar(out, "out", "", "folder of the run")
 		f.IntVar(&c.Seed, "seed", c.Seed, "random seed")
@@ -90,24 +95,24 @@ func runFlags(f *pflag.FlagSet, source *trainer.Source, out *string, c *trainer.
 		f.IntVar(&source.Size, "size", 0, "side in pixels that the images of a folder are resized to; 0: 32")
 		f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
 		f.IntVar(&c.TrainPerClass, "train-per-class", 0, "use at most this many training images of each class; 0: all")
-		f.StringVar(&c.Augment, "augment", c.Augment, "none, or a list of "+trainer.AugmentHelp)
+		f.StringVar(&c.Augment, "augment", c.Augment, "none, or a list of "+batch.AugmentHelp)
 	})
 	group(f, "Method", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Transform, "transform", c.Transform, "views: rotation, rotation2, color, color3, or a product such as rotation2xcolor3")
-		f.StringVar(&c.Serve, "serve", c.Serve, "mode that the slab recommends and that decides which epoch is kept; auto: the cheapest within 0.2 points of the best")
+		f.StringVar(&c.ServedMode, "serve", c.ServedMode, "mode that the slab recommends and that decides which epoch is kept; auto: the cheapest within 0.2 points of the best")
 	})
 	group(f, "Net", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Net, "net", c.Net, "resnet8, resnet14, resnet20, resnet32 ..., with a width as in resnet8w32, with 1x1 shortcuts as in resnet8p; resnet18; conv4 and resnet12, the nets of few-shot learning, with a width as in conv4w32")
 	})
 	group(f, "Optimisation", func(f *pflag.FlagSet) {
-		f.Float64Var(&c.Rate, "lr", c.Rate, "peak learning rate")
+		f.Float64Var(&c.LR, "lr", c.LR, "peak learning rate")
 		f.StringVar(&c.Schedule, "schedule", c.Schedule, "learning rate schedule: one-cycle, cosine or step")
 		f.Float64Var(&c.Momentum, "momentum", c.Momentum, "momentum")
 		f.BoolVar(&c.Nesterov, "nesterov", false, "Nesterov momentum")
-		f.Float64Var(&c.Decay, "weight-decay", c.Decay, "weight decay")
+		f.Float64Var(&c.WeightDecay, "weight-decay", c.WeightDecay, "weight decay")
 		f.BoolVar(&c.DecayWeights, "decay-weights-only", false, "no weight decay on normalisation and biases")
-		f.Float64Var(&c.Clip, "clip", 0, "clip the norm of all gradients together to this; 0: never")
-		f.Float64Var(&c.Average, "ema", 0, "exponential moving average of the weights, with this decay per step (such as 0.999), which the slab gets; 0: none")
+		f.Float64Var(&c.ClipNorm, "clip", 0, "clip the norm of all gradients together to this; 0: never")
+		f.Float64Var(&c.EMADecay, "ema", 0, "exponential moving average of the weights, with this decay per step (such as 0.999), which the slab gets; 0: none")
 	})
 }
 
@@ -124,7 +129,7 @@ func changed(flags *pflag.FlagSet, allowed ...string) (name string) {
 	return name
 }
 
-func train(ctx context.Context, f *trainer.Folder, asJSON bool) error {
+func train(ctx context.Context, f *trainer.RunDir, asJSON bool) error {
 	if f.Step() > 0 {
 		note("resuming %s at step %d of %d", f.Dir, f.Step(), f.Steps())
 	}
@@ -153,12 +158,12 @@ func train(ctx context.Context, f *trainer.Folder, asJSON bool) error {
 	return printText(text)
 }
 
-func announce(d *trainer.Dataset, c trainer.Config) {
-	if e := c.Episode; e != (trainer.Episode{}) {
+func announce(d *dataset.Dataset, c trainer.Config) {
+	if e := c.Episode; e != (fewshot.Episode{}) {
 		note("training %s on %s with %s, %s: %d epochs of %d %d-way %d-shot episodes, seed %d", c.Net, d.Name, c.Method, e.Head, c.Epochs, c.Episodes, e.Way, e.Shot, c.Seed)
 		return
 	}
-	note("training %s on %s with %s: %d epochs of %d images a batch, seed %d", c.Net, d.Name, c.Method, c.Epochs, c.Batch, c.Seed)
+	note("training %s on %s with %s: %d epochs of %d images a batch, seed %d", c.Net, d.Name, c.Method, c.Epochs, c.BatchSize, c.Seed)
 }
 
 // A reporter shows a run: a bar on a terminal, and a line an epoch.
@@ -166,12 +171,12 @@ type reporter struct{ bar progress }
 
 func (r *reporter) event(e trainer.Event) {
 	if e.Validation == nil {
-		r.bar.set(e.Step*e.Batch, e.Steps*e.Batch, fmt.Sprintf("epoch %d/%d, loss %.3f", e.Epoch, e.Epochs, e.Loss))
+		r.bar.set(e.Step*e.BatchSize, e.Steps*e.BatchSize, fmt.Sprintf("epoch %d/%d, loss %.3f", e.Epoch, e.Epochs, e.Loss))
 		return
 	}
 	r.bar.clear()
 	line := fmt.Sprintf("  epoch %2d/%d  %5.0f s  %4.0f images/s  loss %.3f  validation accuracy:", e.Epoch, e.Epochs, e.Seconds,
-		float64(e.Step*e.Batch)/e.Seconds, e.Loss)
+		float64(e.Step*e.BatchSize)/e.Seconds, e.Loss)
 	for _, x := range e.Validation {
 		line += fmt.Sprintf(" %s %.1f%%", x.Mode, 100*x.Accuracy)
 	}
@@ -181,7 +186,7 @@ func (r *reporter) event(e trainer.Event) {
 func (r *reporter) tested(done, of int) { r.bar.set(done, of, "testing") }
 
 // trainAndTest trains without a folder and evaluates on the test images.
-func trainAndTest(ctx context.Context, d *trainer.Dataset, c trainer.Config) (*format.Model, []byte, []trainer.Score, error) {
+func trainAndTest(ctx context.Context, d *dataset.Dataset, c trainer.Config) (*format.Model, []byte, []evaluate.Score, error) {
 	announce(d, c)
 	r := &reporter{}
 	defer r.bar.clear()
@@ -189,6 +194,6 @@ func trainAndTest(ctx context.Context, d *trainer.Dataset, c trainer.Config) (*f
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	results, err := trainer.Evaluate(ctx, trainer.Ensemble{model}, d, &d.Test, "test", 0, r.tested)
+	results, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, d, &d.Test, "test", 0, r.tested)
 	return model, slab, results, err
 }

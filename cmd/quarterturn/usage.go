@@ -8,7 +8,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
-	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
 // groupKey annotates a flag with the heading it stands under in a command's help.
@@ -69,7 +69,7 @@ func flagSections(c *cobra.Command) string {
 
 // dataSets lists the kinds of data sets, one a line.
 func dataSets() string {
-	return "  " + strings.ReplaceAll(trainer.DataHelp, "), ", ")\n  ")
+	return "  " + strings.ReplaceAll(dataset.DataHelp, "), ", ")\n  ")
 }
 
 // helpWidth returns the columns that help may take.

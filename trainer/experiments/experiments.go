@@ -4,16 +4,18 @@ import (
 	"fmt"
 
 	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/fewshot"
 )
 
 // An Experiment is some ways of training on one data set.
 type Experiment struct {
 	Name  string
 	About string // a line for people
-	data  trainer.Source
+	data  dataset.Source
 	tail  bool           // the table has the classes of a long tail apart
 	exits bool           // nets with a distilled head are calibrated, for the mode adaptive
-	novel trainer.Source // if it is set, the table is of few-shot episodes of these classes
+	novel dataset.Source // if it is set, the table is of few-shot episodes of these classes
 	ways  []way
 }
 
@@ -24,18 +26,18 @@ type way struct {
 	change func(c *trainer.Config)
 }
 
-// Folders says where data sets are.
-type Folders struct {
+// DataPaths says where data sets are.
+type DataPaths struct {
 	CIFAR10  string // the binary files
 	Fashion  string // the four IDX files of Fashion-MNIST
 	Omniglot string // the two smaller archives
 }
 
 // All lists the experiments.
-func All(f Folders) []Experiment {
+func All(p DataPaths) []Experiment {
 	small := func(net, method string, epochs int) func(c *trainer.Config) {
 		return func(c *trainer.Config) {
-			c.Net, c.Method, c.Epochs, c.Batch, c.Decay = net, method, epochs, 32, 5e-4
+			c.Net, c.Method, c.Epochs, c.BatchSize, c.WeightDecay = net, method, epochs, 32, 5e-4
 		}
 	}
 	cifar := func(method string, epochs int) func(c *trainer.Config) {
@@ -43,14 +45,14 @@ func All(f Folders) []Experiment {
 	}
 	characters := func(method string, epochs int) func(c *trainer.Config) {
 		return func(c *trainer.Config) {
-			c.Method, c.Epochs, c.Batch, c.Decay, c.Augment = method, epochs, 32, 5e-4, "crop"
+			c.Method, c.Epochs, c.BatchSize, c.WeightDecay, c.Augment = method, epochs, 32, 5e-4, "crop"
 		}
 	}
 	// episodes are 5-way 5-shot ones, five images of each class being asked.
 	episodes := func(head, method string, epochs int) func(c *trainer.Config) {
 		return func(c *trainer.Config) {
-			c.Net, c.Method, c.Epochs, c.Decay, c.Augment = "conv4", method, epochs, 5e-4, "crop"
-			*c = c.InEpisodes(trainer.Episode{Head: head, Way: 5, Shot: 5, Queries: 5}, 100)
+			c.Net, c.Method, c.Epochs, c.WeightDecay, c.Augment = "conv4", method, epochs, 5e-4, "crop"
+			*c = c.InEpisodes(fewshot.Episode{Head: head, Way: 5, Shot: 5, Queries: 5}, 100)
 		}
 	}
 	// few is limited data; the epochs make about as many steps of every size.
@@ -58,7 +60,7 @@ func All(f Folders) []Experiment {
 		return func(c *trainer.Config) { c.TrainPerClass, c.Method, c.Epochs = perClass, method, epochs }
 	}
 	limited := Experiment{Name: "limited", About: "few images a class: the gain of SLA+SD against the amount of data",
-		data: trainer.Source{Data: "cifar10:" + f.CIFAR10}}
+		data: dataset.Source{Data: "cifar10:" + p.CIFAR10}}
 	for _, size := range []struct{ perClass, epochs int }{{100, 140}, {500, 28}, {2000, 7}} {
 		name := fmt.Sprint(size.perClass, " a class, ")
 		limited.ways = append(limited.ways,
@@ -72,7 +74,7 @@ func All(f Folders) []Experiment {
 		}
 	}
 	longTail := Experiment{Name: "long-tail", About: "classes of unequal numbers of images: losses for them, with and without SLA+SD",
-		data: trainer.Source{Data: "cifar10:" + f.CIFAR10}, tail: true}
+		data: dataset.Source{Data: "cifar10:" + p.CIFAR10}, tail: true}
 	for _, tail := range []struct {
 		ratio  float64
 		epochs int // for about 1,000 steps
@@ -83,13 +85,13 @@ func All(f Folders) []Experiment {
 		}{{"ce", "", false}, {"cb-rw", "cb-rw", false}, {"ldam, drw", "ldam", true}} {
 			for _, method := range []string{"baseline", "sla+sd"} {
 				longTail.ways = append(longTail.ways, way{fmt.Sprintf("1:%v, %s, %s", tail.ratio, loss.name, method), 3, func(c *trainer.Config) {
-					c.Imbalance, c.Epochs, c.Method, c.Loss, c.Deferred = tail.ratio, tail.epochs, method, loss.loss, loss.deferred
+					c.Imbalance, c.Epochs, c.Method, c.Loss, c.DRW = tail.ratio, tail.epochs, method, loss.loss, loss.deferred
 				}})
 			}
 		}
 	}
 	clothes := func(method string, epochs int) func(c *trainer.Config) {
-		return func(c *trainer.Config) { c.Net, c.Method, c.Epochs, c.Decay = "resnet8w8", method, epochs, 5e-4 }
+		return func(c *trainer.Config) { c.Net, c.Method, c.Epochs, c.WeightDecay = "resnet8w8", method, epochs, 5e-4 }
 	}
 	views := func(method, transform string) func(c *trainer.Config) {
 		return func(c *trainer.Config) {
@@ -97,12 +99,12 @@ func All(f Folders) []Experiment {
 		}
 	}
 	transformations := Experiment{Name: "transformations", About: "which transformations are worth their passes",
-		data: trainer.Source{Data: "cifar10:" + f.CIFAR10}, ways: []way{{"none (baseline)", 3, views("baseline", "rotation")}}}
+		data: dataset.Source{Data: "cifar10:" + p.CIFAR10}, ways: []way{{"none (baseline)", 3, views("baseline", "rotation")}}}
 	for _, list := range []string{"rotation", "color3", "color", "rotation2xcolor3", "rotationxcolor3", "rotationxcolor"} {
 		transformations.ways = append(transformations.ways, way{list, 3, views("sla+sd", list)})
 	}
 	return []Experiment{
-		{Name: "fashion-mini", About: "the built-in pictures of clothes: small nets, short runs", data: trainer.Source{Data: "fashion-mini"}, ways: []way{
+		{Name: "fashion-mini", About: "the built-in pictures of clothes: small nets, short runs", data: dataset.Source{Data: "fashion-mini"}, ways: []way{
 			{"resnet8, baseline", 3, small("resnet8", "baseline", 14)},
 			{"resnet8, sla+sd", 3, small("resnet8", "sla+sd", 14)},
 			{"resnet8, baseline, 4x the steps", 3, small("resnet8", "baseline", 56)},
@@ -110,7 +112,7 @@ func All(f Folders) []Experiment {
 			{"resnet8w8, sla+sd", 3, small("resnet8w8", "sla+sd", 30)},
 			{"resnet8w8, baseline, 4x the steps", 3, small("resnet8w8", "baseline", 120)},
 		}},
-		{Name: "cifar10", About: "the five methods with equal steps, and the baseline with four times as many", data: trainer.Source{Data: "cifar10:" + f.CIFAR10}, ways: []way{
+		{Name: "cifar10", About: "the five methods with equal steps, and the baseline with four times as many", data: dataset.Source{Data: "cifar10:" + p.CIFAR10}, ways: []way{
 			{"baseline", 1, cifar("baseline", 15)},
 			{"da", 1, cifar("da", 15)},
 			{"mt", 1, cifar("mt", 15)},
@@ -118,7 +120,7 @@ func All(f Folders) []Experiment {
 			{"sla+sd", 1, cifar("sla+sd", 15)},
 			{"baseline, 4x the steps", 1, cifar("baseline", 60)},
 		}},
-		{Name: "fashion", About: "all of Fashion-MNIST: the five methods, ensembles of four nets, adaptive inference", data: trainer.Source{Data: "fashion:" + f.Fashion}, exits: true, ways: []way{
+		{Name: "fashion", About: "all of Fashion-MNIST: the five methods, ensembles of four nets, adaptive inference", data: dataset.Source{Data: "fashion:" + p.Fashion}, exits: true, ways: []way{
 			{"baseline", 4, clothes("baseline", 2)},
 			{"da", 3, clothes("da", 2)},
 			{"mt", 3, clothes("mt", 2)},
@@ -127,15 +129,15 @@ func All(f Folders) []Experiment {
 			{"baseline, 4x the steps", 3, clothes("baseline", 8)},
 		}},
 		limited, transformations, longTail,
-		{Name: "omniglot", About: "new characters told apart by a few drawings of each", data: trainer.Source{Data: "omniglot:" + f.Omniglot},
-			novel: trainer.Source{Data: "omniglot-new:" + f.Omniglot}, ways: []way{
+		{Name: "omniglot", About: "new characters told apart by a few drawings of each", data: dataset.Source{Data: "omniglot:" + p.Omniglot},
+			novel: dataset.Source{Data: "omniglot-new:" + p.Omniglot}, ways: []way{
 				{"baseline", 3, characters("baseline", 30)},
 				{"sla", 3, characters("sla", 30)},
 				{"sla+sd", 3, characters("sla+sd", 30)},
 				{"baseline, 4x the steps", 3, characters("baseline", 120)},
 			}},
-		{Name: "episodes", About: "the same, but Conv-4 trained in episodes", data: trainer.Source{Data: "omniglot:" + f.Omniglot},
-			novel: trainer.Source{Data: "omniglot-new:" + f.Omniglot}, ways: []way{
+		{Name: "episodes", About: "the same, but Conv-4 trained in episodes", data: dataset.Source{Data: "omniglot:" + p.Omniglot},
+			novel: dataset.Source{Data: "omniglot-new:" + p.Omniglot}, ways: []way{
 				{"proto, baseline", 3, episodes("proto", "baseline", 6)},
 				{"proto, sla", 3, episodes("proto", "sla", 6)},
 				{"proto, baseline, 4x the steps", 3, episodes("proto", "baseline", 24)},

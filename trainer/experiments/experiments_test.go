@@ -11,15 +11,16 @@ import (
 	"testing"
 
 	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
 func tiny() *Experiment {
 	small := func(method string) func(c *trainer.Config) {
 		return func(c *trainer.Config) {
-			c.Method, c.Net, c.Epochs, c.Batch, c.TrainPerClass = method, "resnet8w8", 2, 16, 100
+			c.Method, c.Net, c.Epochs, c.BatchSize, c.TrainPerClass = method, "resnet8w8", 2, 16, 100
 		}
 	}
-	return &Experiment{Name: "tiny", data: trainer.Source{Data: "fashion-mini"}, exits: true, ways: []way{{"plain", 2, small("baseline")}, {"both", 1, small("sla+sd")}}}
+	return &Experiment{Name: "tiny", data: dataset.Source{Data: "fashion-mini"}, exits: true, ways: []way{{"plain", 2, small("baseline")}, {"both", 1, small("sla+sd")}}}
 }
 
 // Stopped in the middle and started again, an experiment goes on, prints the same
@@ -76,7 +77,7 @@ func TestRun(t *testing.T) {
 }
 
 func TestAll(t *testing.T) {
-	for _, e := range All(Folders{}) {
+	for _, e := range All(DataPaths{}) {
 		for _, w := range e.ways {
 			c := trainer.DefaultConfig()
 			if w.change(&c); w.seeds < 1 || c == trainer.DefaultConfig() && w.name != "sla+sd" {
@@ -84,7 +85,7 @@ func TestAll(t *testing.T) {
 			}
 		}
 	}
-	if err := All(Folders{})[1].Run(t.Context(), new(strings.Builder), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "cifar10 needs the folder") {
+	if err := All(DataPaths{})[1].Run(t.Context(), new(strings.Builder), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "cifar10 needs the folder") {
 		t.Errorf("without the data set: %v", err)
 	}
 }

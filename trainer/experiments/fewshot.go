@@ -9,11 +9,12 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/quarterturn/quarterturn/sla"
-	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/fewshot"
+	"github.com/quarterturn/quarterturn/trainer/report"
 )
 
 // settings are the episodes of the tables.
-var settings = []trainer.Episode{
+var settings = []fewshot.Episode{
 	{Head: "proto", Way: 5, Shot: 1, Queries: 15}, {Head: "proto", Way: 5, Shot: 5, Queries: 15},
 	{Head: "proto", Way: 20, Shot: 1, Queries: 15}, {Head: "proto", Way: 20, Shot: 5, Queries: 15},
 }
@@ -46,7 +47,7 @@ func (r *running) tabulateFewShot(ctx context.Context) error {
 		for _, m := range models {
 			turned := *m
 			turned.Transforms, turned.Exits = rotation, nil
-			directions, err := trainer.Directions(ctx, &turned, d, &d.Test)
+			directions, err := fewshot.Features(ctx, &turned, d, &d.Test)
 			if err != nil {
 				return err
 			}
@@ -54,7 +55,7 @@ func (r *running) tabulateFewShot(ctx context.Context) error {
 				if c.Episode.Head != "" {
 					s.Head = c.Episode.Head
 				}
-				estimates, err := trainer.FewShot{Episode: s, Episodes: 600, Seed: 1}.Estimate(directions, len(rotation), d.Test.Classes)
+				estimates, err := fewshot.Evaluation{Episode: s, Episodes: 600, Seed: 1}.Estimate(directions, len(rotation), d.Test.Labels)
 				if err != nil {
 					return err
 				}
@@ -70,7 +71,7 @@ func (r *running) tabulateFewShot(ctx context.Context) error {
 		for _, views := range slices.Sorted(maps.Keys(accuracy)) {
 			line := fmt.Sprintf("%s| %d |", begin, views)
 			for k, a := range accuracy[views] {
-				r.points = append(r.points, trainer.ChartPoint{Row: fmt.Sprintf("%s, views: %d", w.name, views), Series: columns[k], Values: a})
+				r.points = append(r.points, report.ChartPoint{Row: fmt.Sprintf("%s, views: %d", w.name, views), Series: columns[k], Values: a})
 				mean, spread := stat.MeanStdDev(a, nil)
 				line += fmt.Sprintf(" %.2f ± %.2f |", mean, spread)
 			}

@@ -16,6 +16,10 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
+	"github.com/quarterturn/quarterturn/trainer/fewshot"
+	"github.com/quarterturn/quarterturn/trainer/report"
 )
 
 // The files of an experiment, in its folder beside the runs.
@@ -25,19 +29,19 @@ const (
 )
 
 // Run trains what is missing in a folder, writes the table, as Markdown, to out and to
-// the folder, and draws the chart there. report, if not nil, is called on the way, with
+// the folder, and draws the chart there. progress, if not nil, is called on the way, with
 // the name of the run.
-func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report func(run string, e trainer.Event)) error {
-	for _, s := range []trainer.Source{e.data, e.novel} {
+func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, progress func(run string, e trainer.Event)) error {
+	for _, s := range []dataset.Source{e.data, e.novel} {
 		if strings.HasSuffix(s.Data, ":") {
 			return fmt.Errorf("%s needs the folder of the data set", e.Name)
 		}
 	}
-	if report == nil {
-		report = func(string, trainer.Event) {}
+	if progress == nil {
+		progress = func(string, trainer.Event) {}
 	}
 	var copied bytes.Buffer
-	r := &running{Experiment: e, out: io.MultiWriter(out, &copied), dir: dir, report: report}
+	r := &running{Experiment: e, out: io.MultiWriter(out, &copied), dir: dir, progress: progress}
 	tabulate, what := r.tabulate, "accuracy on test images, %"
 	if e.novel.Data != "" {
 		tabulate, what = r.tabulateFewShot, "accuracy in episodes of new classes, %"
@@ -45,12 +49,12 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report 
 	if err := tabulate(ctx); err != nil {
 		return err
 	}
-	svg, err := trainer.Chart(e.Name, what, r.points)
+	svg, err := report.Chart(e.Name, what, r.points)
 	if err == nil {
-		err = trainer.WriteFile(filepath.Join(dir, ChartFile), svg)
+		err = dataset.WriteFile(filepath.Join(dir, ChartFile), svg)
 	}
 	if err == nil {
-		err = trainer.WriteFile(filepath.Join(dir, TableFile), copied.Bytes())
+		err = dataset.WriteFile(filepath.Join(dir, TableFile), copied.Bytes())
 	}
 	return err
 }
@@ -58,10 +62,10 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, report 
 // running is an experiment under way.
 type running struct {
 	*Experiment
-	out    io.Writer
-	dir    string
-	report func(run string, e trainer.Event)
-	points []trainer.ChartPoint // of the chart
+	out      io.Writer
+	dir      string
+	progress func(run string, e trainer.Event)
+	points   []report.ChartPoint // of the chart
 }
 
 // tabulate makes the table of accuracies on the test images.
@@ -77,7 +81,7 @@ func (r *running) tabulate(ctx context.Context) error {
 			return err
 		}
 		var modes []string
-		scores := map[string][]trainer.Score{} // by mode, one a seed
+		scores := map[string][]evaluate.Score{} // by mode, one a seed
 		for _, ofSeed := range metrics {
 			for _, m := range ofSeed {
 				if scores[m.Mode] == nil {
@@ -101,13 +105,13 @@ func (r *running) tabulate(ctx context.Context) error {
 }
 
 // train trains what is missing of a way; models and scores come a seed, and c are its settings.
-func (r *running) train(ctx context.Context, w way) (models trainer.Ensemble, scores [][]trainer.Score, c trainer.Config, err error) {
+func (r *running) train(ctx context.Context, w way) (models evaluate.Ensemble, scores [][]evaluate.Score, c trainer.Config, err error) {
 	c = trainer.DefaultConfig()
 	w.change(&c)
 	for c.Seed = 1; c.Seed <= w.seeds; c.Seed++ {
 		run := fmt.Sprintf("%s, seed %d", w.name, c.Seed)
 		dir := filepath.Join(r.dir, run)
-		model, s, err := train(ctx, dir, r.data, c, func(e trainer.Event) { r.report(run, e) })
+		model, s, err := train(ctx, dir, r.data, c, func(e trainer.Event) { r.progress(run, e) })
 		if err == nil && r.exits && model.HasHead(format.HeadJoint) && model.HasHead(format.HeadDistilled) {
 			model, s, err = calibrated(ctx, dir, model)
 		}
@@ -121,20 +125,20 @@ func (r *running) train(ctx context.Context, w way) (models trainer.Ensemble, sc
 
 // calibrated gives the model of a run exits, fitted to lose 0.1 points at the most on the
 // images that the run held out, and its scores on the test images.
-func calibrated(ctx context.Context, run string, m *format.Model) (*format.Model, []trainer.Score, error) {
+func calibrated(ctx context.Context, run string, m *format.Model) (*format.Model, []evaluate.Score, error) {
 	d, held, err := trainer.HeldOut(run)
 	if err != nil {
 		return nil, nil, err
 	}
-	if m, _, _, err = trainer.Calibrate(ctx, m, d, held, "validation", 0.001); err != nil {
+	if m, _, err = evaluate.Calibrate(ctx, m, d, held, "validation", 0.001); err != nil {
 		return nil, nil, err
 	}
-	scores, err := trainer.Evaluate(ctx, trainer.Ensemble{m}, d, &d.Test, "test", 0, nil)
+	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{m}, d, &d.Test, "test", 0, nil)
 	return m, scores, err
 }
 
 // row writes what one mode scored, and notes it for the chart.
-func (r *running) row(begin, name, mode string, scores []trainer.Score) {
+func (r *running) row(begin, name, mode string, scores []evaluate.Score) {
 	var accuracy, nll, ece, passes, many, medium, few []float64
 	for _, m := range scores {
 		accuracy, nll, ece, passes = append(accuracy, 100*m.Accuracy), append(nll, m.NLL), append(ece, m.ECE), append(passes, m.Passes)
@@ -156,23 +160,23 @@ func (r *running) row(begin, name, mode string, scores []trainer.Score) {
 		fmt.Fprintf(r.out, " %.1f / %.1f / %.1f |", stat.Mean(many, nil), stat.Mean(medium, nil), stat.Mean(few, nil))
 	}
 	fmt.Fprintln(r.out)
-	r.points = append(r.points, trainer.ChartPoint{Row: name, Series: mode, Values: accuracy})
+	r.points = append(r.points, report.ChartPoint{Row: name, Series: mode, Values: accuracy})
 }
 
 // ensemble writes what the nets of all seeds score together (the paper's IE).
-func (r *running) ensemble(ctx context.Context, w way, models trainer.Ensemble) error {
+func (r *running) ensemble(ctx context.Context, w way, models evaluate.Ensemble) error {
 	d, err := r.data.Load()
 	if err != nil {
 		return err
 	}
-	metrics, err := trainer.Evaluate(ctx, models, d, &d.Test, "test", 0, nil)
+	metrics, err := evaluate.Evaluate(ctx, models, d, &d.Test, "test", 0, nil)
 	if err != nil {
 		return err
 	}
 	name := fmt.Sprintf("%d nets of %s together", len(models), w.name)
 	begin := fmt.Sprintf("| %s | | ", name)
 	for _, m := range metrics {
-		r.row(begin, name, m.Mode, []trainer.Score{m})
+		r.row(begin, name, m.Mode, []evaluate.Score{m})
 		begin = "| | | "
 	}
 	return nil
@@ -180,7 +184,7 @@ func (r *running) ensemble(ctx context.Context, w way, models trainer.Ensemble) 
 
 // train gives the model of a run and its scores on the test images, training
 // what is missing.
-func train(ctx context.Context, dir string, data trainer.Source, c trainer.Config, report func(trainer.Event)) (*format.Model, []trainer.Score, error) {
+func train(ctx context.Context, dir string, data dataset.Source, c trainer.Config, progress func(trainer.Event)) (*format.Model, []evaluate.Score, error) {
 	slab, err := os.ReadFile(filepath.Join(dir, trainer.SlabFile))
 	if err == nil {
 		return finished(dir, slab, c)
@@ -188,7 +192,7 @@ func train(ctx context.Context, dir string, data trainer.Source, c trainer.Confi
 	if !errors.Is(err, fs.ErrNotExist) {
 		return nil, nil, err
 	}
-	var f *trainer.Folder
+	var f *trainer.RunDir
 	if _, err := os.Stat(filepath.Join(dir, trainer.ConfigFile)); err == nil {
 		f, err = trainer.Resume(dir, nil)
 		if err != nil {
@@ -198,11 +202,11 @@ func train(ctx context.Context, dir string, data trainer.Source, c trainer.Confi
 		return nil, nil, err
 	}
 	defer f.Close()
-	return f.Run(ctx, report, nil)
+	return f.Run(ctx, progress, nil)
 }
 
 // finished reads a run that is complete.
-func finished(dir string, slab []byte, c trainer.Config) (*format.Model, []trainer.Score, error) {
+func finished(dir string, slab []byte, c trainer.Config) (*format.Model, []evaluate.Score, error) {
 	b, err := os.ReadFile(filepath.Join(dir, trainer.ConfigFile))
 	if err != nil {
 		return nil, nil, err
@@ -218,7 +222,7 @@ func finished(dir string, slab []byte, c trainer.Config) (*format.Model, []train
 	if err != nil {
 		return nil, nil, err
 	}
-	if c.Episode != (trainer.Episode{}) {
+	if c.Episode != (fewshot.Episode{}) {
 		return model, nil, nil // these have no test images
 	}
 	log, err := os.Open(filepath.Join(dir, trainer.LogFile))
@@ -229,7 +233,7 @@ func finished(dir string, slab []byte, c trainer.Config) (*format.Model, []train
 	for lines := json.NewDecoder(log); ; {
 		var event struct {
 			Event   string
-			Metrics []trainer.Score
+			Metrics []evaluate.Score
 		}
 		if err := lines.Decode(&event); err != nil {
 			return nil, nil, fmt.Errorf("%s: no test: %w", trainer.LogFile, err)

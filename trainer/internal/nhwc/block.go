@@ -1,5 +1,7 @@
 package nhwc
 
+import "github.com/quarterturn/quarterturn/trainer/internal/parallel"
+
 // Params are what a Unit learns.
 type Params struct {
 	Weight      []float32 // (Kernel, Kernel, In, Out)
@@ -250,7 +252,7 @@ func (s *Stage) Units() (units []*Unit) {
 func (s *Stage) prepare() {
 	first := s.Blocks[0].First
 	out := func() []float32 { return make([]float32, first.outSize()) }
-	for len(s.workers) < Workers() {
+	for len(s.workers) < parallel.Workers() {
 		in := make([]float32, max(first.inSize(), first.outSize()))
 		s.workers = append(s.workers, workspace{out(), out(), out(), in, out()})
 	}
@@ -274,18 +276,18 @@ func (s *Stage) Forward(y, x []float32, params []Params) {
 	}
 	images := s.Blocks[0].First.Images
 	for i, b := range s.Blocks {
-		Parallel(images, func(worker, n int) {
+		parallel.For(images, func(worker, n int) {
 			if i > 0 {
 				s.Blocks[i-1].forward3(&s.workers[worker], n, s.input(i, n, x), s.input(i-1, n, x))
 			}
 			b.forward1(n, s.input(i, n, x))
 		})
 		b.ran1()
-		Parallel(images, func(worker, n int) { b.forward2(&s.workers[worker], n) })
+		parallel.For(images, func(worker, n int) { b.forward2(&s.workers[worker], n) })
 		b.ran2()
 	}
 	last := len(s.Blocks) - 1
-	Parallel(images, func(worker, n int) {
+	parallel.For(images, func(worker, n int) {
 		s.Blocks[last].forward3(&s.workers[worker], n, one(y, n, s.Blocks[last].Second.outSize()), s.input(last, n, x))
 	})
 }
@@ -297,7 +299,7 @@ func (s *Stage) Backward(dx, x, y, dy []float32) {
 	in, out := first.inSize(), first.outSize()
 	outer, inner := grow(&s.buffers.outer, len(y)), grow(&s.buffers.inner, len(y))
 	last := len(s.Blocks) - 1
-	Parallel(first.Images, func(_, n int) {
+	parallel.For(first.Images, func(_, n int) {
 		s.Blocks[last].backward1(n, one(outer, n, out), one(dy, n, out), one(y, n, out))
 	})
 	for i := last; i >= 0; i-- {

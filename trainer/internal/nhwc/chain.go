@@ -1,5 +1,7 @@
 package nhwc
 
+import "github.com/quarterturn/quarterturn/trainer/internal/parallel"
+
 // A Link is a unit of a Chain:
 //
 //	y = relu(norm(pool(conv(x))))
@@ -65,7 +67,7 @@ func (c *Chain) prepare() {
 	for _, l := range c.Links {
 		l.prepare()
 	}
-	for len(c.workers) < Workers() {
+	for len(c.workers) < parallel.Workers() {
 		var w chainSpace
 		for i, l := range c.Links {
 			s := linkSpace{d: make([]float32, l.Norm.size())}
@@ -99,7 +101,7 @@ func (c *Chain) Forward(y, x []float32, params []Params, inputGradient bool) {
 		l.params = params[i]
 		l.winograd.prepareWeights(l.params.Weight, i > 0 || inputGradient)
 		step := l.winograd.images()
-		Parallel((l.Images+step-1)/step, func(worker, chunk int) {
+		parallel.For((l.Images+step-1)/step, func(worker, chunk int) {
 			w := &c.workers[worker]
 			l.winograd.forward(&w.tileSpace, chunk*step, min(l.Images, (chunk+1)*step),
 				func(n int) []float32 { return c.input(w, i, n, x) },
@@ -119,7 +121,7 @@ func (c *Chain) Forward(y, x []float32, params []Params, inputGradient bool) {
 		l.ran()
 	}
 	last := c.Links[len(c.Links)-1]
-	Parallel(last.Images, func(_, n int) { last.apply(one(y, n, last.Norm.size()), last.output(n), nil, true) })
+	parallel.For(last.Images, func(_, n int) { last.apply(one(y, n, last.Norm.size()), last.output(n), nil, true) })
 }
 
 // Backward sets the gradients of the params, in the Links, and writes that of x to dx,
@@ -127,7 +129,7 @@ func (c *Chain) Forward(y, x []float32, params []Params, inputGradient bool) {
 func (c *Chain) Backward(dx, x, dy []float32) {
 	last := c.Links[len(c.Links)-1]
 	m := grow(&c.buffers.outer, len(dy))
-	Parallel(last.Images, func(_, n int) {
+	parallel.For(last.Images, func(_, n int) {
 		last.observeReLU(n, one(m, n, last.Norm.size()), last.output(n), one(dy, n, last.Norm.size()))
 	})
 	for i := len(c.Links) - 1; i >= 0; i-- {
@@ -137,7 +139,7 @@ func (c *Chain) Backward(dx, x, dy []float32) {
 		if i > 0 {
 			next = grow(&c.buffers.inner, c.Links[i-1].Images*c.Links[i-1].Norm.size())
 		}
-		Parallel(groups, func(worker, group int) {
+		parallel.For(groups, func(worker, group int) {
 			w := &c.workers[worker]
 			c.backward(w, i, group, dx, x, m, next)
 			l.winograd.takeWeights(&w.tileSpace, group)

@@ -1,6 +1,10 @@
 package nhwc
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/quarterturn/quarterturn/trainer/internal/parallel"
+)
 
 // vectorMax is the largest number of vectors of output channels that a kernel
 // makes at a time.
@@ -194,7 +198,7 @@ const groups = 16
 
 // inGroups calls f for every image, those of one group in order.
 func inGroups(images int, f func(worker, group, n int)) {
-	Parallel(groups, func(worker, g int) {
+	parallel.For(groups, func(worker, g int) {
 		for n := g * images / groups; n < (g+1)*images/groups; n++ {
 			f(worker, g, n)
 		}

@@ -7,6 +7,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/quarterturn/quarterturn/trainer/internal/parallel"
 )
 
 // shapes covers every tile width and both vector counts, the stems of grey and
@@ -54,12 +56,12 @@ func bordered(rng *rand.Rand, images, h, w, c, border int) []float32 {
 
 // convForward, convInput and convWeights do whole batches.
 func convForward(c *Conv, y, x, w []float32) {
-	Parallel(c.Images, func(_, n int) { c.forward(one(y, n, c.outSize()), one(x, n, c.inSize()), w) })
+	parallel.For(c.Images, func(_, n int) { c.forward(one(y, n, c.outSize()), one(x, n, c.inSize()), w) })
 }
 
 func convInput(c *Conv, dx, dy, w []float32) {
 	c.turn(w)
-	Parallel(c.Images, func(_, n int) { c.gradInput(one(dx, n, c.inSize()), one(dy, n, c.outSize())) })
+	parallel.For(c.Images, func(_, n int) { c.gradInput(one(dx, n, c.inSize()), one(dy, n, c.outSize())) })
 }
 
 func convWeights(c *Conv, dw, x, dy []float32) {

@@ -1,5 +1,7 @@
 package nhwc
 
+import "github.com/quarterturn/quarterturn/trainer/internal/parallel"
+
 // A Layer is a unit that runs by itself:
 //
 //	y = relu(norm(conv(x)) + residual)
@@ -21,10 +23,10 @@ func NewLayer(c Conv, relu bool, b *Buffers) *Layer {
 func (l *Layer) Forward(y, x, residual []float32, p Params) {
 	l.prepare()
 	l.params = p
-	Parallel(l.Images, func(_, n int) { l.run(n, one(x, n, l.inSize())) })
+	parallel.For(l.Images, func(_, n int) { l.run(n, one(x, n, l.inSize())) })
 	l.ran()
 	size := l.outSize()
-	Parallel(l.Images, func(_, n int) {
+	parallel.For(l.Images, func(_, n int) {
 		var r []float32
 		if residual != nil {
 			r = one(residual, n, size)
@@ -43,17 +45,17 @@ func (l *Layer) Backward(dx, dresidual, x, y, dy []float32) {
 		if m = dresidual; m == nil {
 			m = grow(&l.buffers.outer, len(y))
 		}
-		Parallel(l.Images, func(_, n int) {
+		parallel.For(l.Images, func(_, n int) {
 			l.observeMasked(n, one(m, n, size), l.output(n), one(dy, n, size), one(y, n, size))
 		})
 	} else {
-		Parallel(l.Images, func(_, n int) { l.observeGrad(n, l.output(n), one(dy, n, size)) })
+		parallel.For(l.Images, func(_, n int) { l.observeGrad(n, l.output(n), one(dy, n, size)) })
 	}
 	l.startGrad()
 	if dx != nil {
 		l.turn(l.params.Weight)
 	}
-	for len(l.d) < Workers() {
+	for len(l.d) < parallel.Workers() {
 		l.d = append(l.d, make([]float32, size))
 	}
 	inGroups(l.Images, func(worker, group, n int) {
@@ -83,7 +85,7 @@ func NewFrozen(c Conv) *Frozen {
 func (f *Frozen) Forward(y, x, weight, bias []float32) {
 	f.norm.tile(f.norm.scale, func(int) float32 { return 1 })
 	f.norm.tile(f.norm.shift, func(c int) float32 { return bias[c] })
-	Parallel(f.Images, func(_, n int) {
+	parallel.For(f.Images, func(_, n int) {
 		to := one(y, n, f.outSize())
 		f.forward(to, one(x, n, f.inSize()), weight)
 		f.norm.apply(to, to, nil, true)

@@ -1,5 +1,7 @@
 package nhwc
 
+import "github.com/quarterturn/quarterturn/trainer/internal/parallel"
+
 // A Pool is max pooling over 3x3 windows, two pixels apart, of padded NHWC images
 // without negative values, so that a border of zeros changes nothing.
 type Pool struct{ Images, Height, Width, Channels int }
@@ -14,7 +16,7 @@ func (p *Pool) OutWidth() int { return (p.Width + 1) / 2 }
 // first float and that of the first float of its window.
 func (p *Pool) windows(f func(window, out int)) {
 	in, out := Padded(p.Height, p.Width, p.Channels), Padded(p.OutHeight(), p.OutWidth(), p.Channels)
-	Parallel(p.Images, func(_, n int) {
+	parallel.For(p.Images, func(_, n int) {
 		for y := range p.OutHeight() {
 			for x := range p.OutWidth() {
 				f(n*in+(2*y*(p.Width+2)+2*x)*p.Channels, n*out+((y+1)*(p.OutWidth()+2)+x+1)*p.Channels)

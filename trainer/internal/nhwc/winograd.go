@@ -1,6 +1,10 @@
 package nhwc
 
-import "unsafe"
+import (
+	"unsafe"
+
+	"github.com/quarterturn/quarterturn/trainer/internal/parallel"
+)
 
 // Winograd's algorithm F(4x4, 3x3) (Lavin and Gray 2016, "Fast Algorithms for Convolutional
 // Neural Networks"): a tile of 4x4 pixels of a 3x3 convolution of stride 1 is
@@ -107,7 +111,7 @@ func (w *winograd) prepareWeights(weight []float32, inputGradient bool) {
 func (w *winograd) transform(to, weight []float32, in, out int) {
 	set, _ := choose(out)
 	block, plane := block(out), bytes(w.weightPlane())
-	Parallel(out/block, func(_, k int) {
+	parallel.For(out/block, func(_, k int) {
 		for i := range in {
 			set.winogradWeights(&weight[i*out+k*block], bytes(in*out), bytes(3*in*out),
 				&to[(k*in+i)*block], plane, tileIn*plane, uintptr(block))

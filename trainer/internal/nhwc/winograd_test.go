@@ -6,6 +6,8 @@ import (
 	"runtime"
 	"slices"
 	"testing"
+
+	"github.com/quarterturn/quarterturn/trainer/internal/parallel"
 )
 
 // winogradShapes has maps of whole tiles and others, of one tile and of more than are
@@ -27,15 +29,15 @@ func winogradAll(c *Conv, x, weight, dy []float32) (y, dx, dw []float32) {
 	w.prepareWeights(weight, true)
 	w.startWeights()
 	y, dx, dw = make([]float32, len(dy)), make([]float32, len(x)), make([]float32, len(weight))
-	spaces := make([]tileSpace, Workers())
+	spaces := make([]tileSpace, parallel.Workers())
 	image := func(v []float32, size int) func(n int) []float32 {
 		return func(n int) []float32 { return one(v, n, size) }
 	}
 	step := w.images()
-	Parallel((c.Images+step-1)/step, func(worker, k int) {
+	parallel.For((c.Images+step-1)/step, func(worker, k int) {
 		w.forward(&spaces[worker], k*step, min(c.Images, (k+1)*step), image(x, c.inSize()), image(y, c.outSize()), func(int) {})
 	})
-	Parallel(groups, func(worker, g int) {
+	parallel.For(groups, func(worker, g int) {
 		for from, to := g*c.Images/groups, (g+1)*c.Images/groups; from < to; from += step {
 			w.backward(&spaces[worker], from, min(to, from+step), image(x, c.inSize()), image(dy, c.outSize()), image(dx, c.inSize()), func(int) {})
 		}

@@ -35,14 +35,20 @@ var build = sync.OnceValues(func() (string, error) {
 	return program, err
 })
 
-// Open gives a device that is closed when the test ends.
-func Open(t testing.TB) *gpu.Device {
+// Worker builds the program that is the device, and returns its path.
+func Worker(t testing.TB) string {
 	t.Helper()
 	program, err := build()
 	if err != nil {
 		t.Fatalf("the kernels do not compile with g++: %v", err)
 	}
-	d, err := gpu.Open(program)
+	return program
+}
+
+// Open returns a device that is closed when the test ends.
+func Open(t testing.TB) *gpu.Device {
+	t.Helper()
+	d, err := gpu.Open(Worker(t))
 	if err != nil {
 		t.Fatal(err)
 	}

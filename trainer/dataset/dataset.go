@@ -1,0 +1,65 @@
+// Package dataset reads labelled images and divides them.
+//
+// A Source says where they are: the built-in pictures, the files of a known data set, or
+// a folder of pictures. Its Load returns a Dataset, two Splits of images of one size, in
+// memory. Limit, HoldOut and HoldOutClasses take parts of the training images, with a
+// random source that the caller seeds.
+package dataset
+
+import (
+	"crypto/sha256"
+	"image"
+)
+
+// A Dataset is a set of labelled images of one size.
+type Dataset struct {
+	Name                    string
+	ClassNames              []string
+	Height, Width, Channels int
+	Train, Test             Split
+}
+
+// A Split is a part of a Dataset.
+type Split struct {
+	// Pixels are the images, (n, Height, Width, Channels): levels of 0 to 255, one byte a
+	// channel, rows from the top, channels red, green, blue or grey alone.
+	Pixels   []byte
+	Labels   []int // (n), each an index of Dataset.ClassNames
+	Balanced bool  // scores are to count every class alike, however many images it has
+}
+
+// Len is the number of images.
+func (s *Split) Len() int { return len(s.Labels) }
+
+// Counts returns the number of images of each class, of so many.
+func (s *Split) Counts(classes int) []int {
+	n := make([]int, classes)
+	for _, y := range s.Labels {
+		n[y]++
+	}
+	return n
+}
+
+// Hash returns a fingerprint, SHA-256, of the images and their labels.
+func (s *Split) Hash() [32]byte {
+	h := sha256.New()
+	h.Write(s.Pixels)
+	for _, y := range s.Labels {
+		h.Write([]byte{byte(y), byte(y >> 8)})
+	}
+	return [32]byte(h.Sum(nil))
+}
+
+// Image returns image i of a split, for people and for Classify.
+func (d *Dataset) Image(s *Split, i int) *image.NRGBA {
+	img := image.NewNRGBA(image.Rect(0, 0, d.Width, d.Height))
+	size := d.Height * d.Width
+	for k := range size {
+		px := s.Pixels[(i*size+k)*d.Channels:][:d.Channels]
+		for c := range 3 {
+			img.Pix[4*k+c] = px[min(c, d.Channels-1)]
+		}
+		img.Pix[4*k+3] = 255
+	}
+	return img
+}

@@ -1,0 +1,135 @@
+package dataset
+
+import (
+	"image"
+	"image/color"
+	"image/jpeg"
+	"image/png"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// writePicture writes a w x h picture of one colour, PNG or JPEG by its name.
+func writePicture(t *testing.T, name string, w, h int, c color.Color) {
+	t.Helper()
+	if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	var img interface {
+		image.Image
+		Set(x, y int, c color.Color)
+	} = image.NewNRGBA(image.Rect(0, 0, w, h))
+	if _, grey := c.(color.Gray); grey {
+		img = image.NewGray(image.Rect(0, 0, w, h))
+	}
+	for y := range h {
+		for x := range w {
+			img.Set(x, y, c)
+		}
+	}
+	f, err := os.Create(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if strings.HasSuffix(name, ".jpg") {
+		err = jpeg.Encode(f, img, &jpeg.Options{Quality: 100})
+	} else {
+		err = png.Encode(f, img)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestImageFolder(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	red, blue := color.NRGBA{200, 10, 10, 255}, color.NRGBA{10, 10, 200, 255}
+	writePicture(t, at("train/red/a.png"), 40, 30, red)
+	writePicture(t, at("train/red/b.jpg"), 17, 60, red)
+	writePicture(t, at("train/blue/a.png"), 9, 9, blue)
+	writePicture(t, at("test/blue/c.png"), 12, 9, blue)
+	writePicture(t, at("test/red/c.png"), 100, 9, red)
+	if err := os.WriteFile(at("train/red/notes.txt"), []byte("not a picture"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	load := func() (*Dataset, error) { return Source{Data: "folder:" + dir, Size: 16}.Load() }
+	for _, try := range []string{"read", "cached"} {
+		d, err := load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(d.ClassNames, []string{"blue", "red"}) || d.Channels != 3 || d.Width != 16 ||
+			!slices.Equal(d.Train.Labels, []int{0, 1, 1}) || !slices.Equal(d.Test.Labels, []int{0, 1}) {
+			t.Fatalf("%s: %+v", try, d)
+		}
+		for i, y := range d.Train.Labels {
+			px := d.Train.Pixels[i*16*16*3:][:3]
+			if want := [][]byte{{10, 10, 200}, {200, 10, 10}}[y]; max(px[0], want[0])-min(px[0], want[0]) > 3 || max(px[2], want[2])-min(px[2], want[2]) > 3 {
+				t.Errorf("%s: image %d has the pixel %v, want about %v", try, i, px, want)
+			}
+		}
+	}
+	// A file that changes is read again.
+	writePicture(t, at("train/blue/a.png"), 9, 9, color.NRGBA{10, 10, 100, 255})
+	if err := os.Chtimes(at("train/blue/a.png"), time.Time{}, time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	if d, err := load(); err != nil || d.Train.Pixels[2] != 100 {
+		t.Errorf("after a change: %v, pixel %v", err, d.Train.Pixels[:3])
+	}
+	// A broken file is named, and left out on request.
+	if err := os.WriteFile(at("train/red/z.png"), []byte("\x89PNG\r\n\x1a\nand then nothing"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := load(); err == nil || !strings.Contains(err.Error(), "1 of 6 images cannot be read") || !strings.Contains(err.Error(), "train/red/z.png") {
+		t.Errorf("a broken file: %v", err)
+	}
+	if d, err := (Source{Data: "folder:" + dir, SkipBroken: true}).Load(); err != nil || d.Train.Len() != 3 || d.Width != 32 {
+		t.Errorf("skipping a broken file: %v", err)
+	}
+}
+
+func TestBadImageFolders(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	grey, red := color.Gray{50}, color.NRGBA{200, 10, 10, 255}
+	for _, c := range []struct {
+		pictures map[string]color.Color
+		folders  []string
+		size     int
+		want     string
+	}{
+		{nil, nil, 0, "train: no such file"},
+		{map[string]color.Color{"train/a/1.png": red}, nil, 0, "has 1 folders, want one for each of at least 2 classes"},
+		{map[string]color.Color{"train/a/1.png": red, "train/b/1.png": red}, nil, 0, "test: no such file"},
+		{map[string]color.Color{"train/a/1.png": red, "test/a/1.png": red}, []string{"train/b"}, 0, "b holds no PNG"},
+		{map[string]color.Color{"train/a/1.png": red, "train/b/1.png": red, "test/c/1.png": red}, nil, 0, "class c is in test but not in train"},
+		{map[string]color.Color{"train/a/1.png": red, "train/b/1.png": grey, "test/a/1.png": red}, nil, 0, "train/b/1.png is grey"},
+		{map[string]color.Color{"train/a/1.png": red}, nil, 4, "want 8 to 512"},
+	} {
+		dir := t.TempDir()
+		for name, colour := range c.pictures {
+			writePicture(t, filepath.Join(dir, name), 8, 8, colour)
+		}
+		for _, name := range c.folders {
+			if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if _, err := (Source{Data: "folder:" + dir, Size: c.size}).Load(); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %q", err, c.want)
+		}
+	}
+	if d, err := (Source{Data: "fashion-mini", Name: "clothes"}).Load(); err != nil || d.Name != "clothes" {
+		t.Errorf("a name of one's own: %v", err)
+	}
+	if _, err := (Source{Data: "fashion-mini", Size: 64}).Load(); err == nil || !strings.Contains(err.Error(), "only the images of a folder") {
+		t.Errorf("resizing fashion-mini: %v", err)
+	}
+}

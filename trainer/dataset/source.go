@@ -1,0 +1,74 @@
+package dataset
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/quarterturn/quarterturn/trainer/fashionmini"
+)
+
+// DataHelp says how data sets are named.
+const DataHelp = "fashion-mini (built in), fashion:DIR (the four IDX files of Fashion-MNIST), cifar10:DIR or cifar100:DIR (the binary files), " +
+	"cifar-fs:DIR or cifar-fs-new:DIR (80 classes of cifar100 to train on, and the 20 others, test images alone), " +
+	"omniglot:DIR (the archives images_background_small1.zip and 2: 136 characters) or omniglot-new:DIR (106 others, test images alone), " +
+	"folder:DIR (DIR/train/CLASS/*.png, jpg, gif or webp, and DIR/test/CLASS/...)"
+
+// A Source says where a data set is, what to call it and, for image folders, how
+// to read it.
+type Source struct {
+	Data       string `json:"data"`                  // see DataHelp
+	Name       string `json:"name,omitempty"`        // what slabs call it; empty: its kind, or its folder
+	Size       int    `json:"size,omitempty"`        // side to which a folder's images are resized; 0: 32
+	SkipBroken bool   `json:"skip_broken,omitempty"` // leave out images of a folder that cannot be read
+}
+
+// Load reads the data set.
+func (source Source) Load() (*Dataset, error) {
+	name := source.Data
+	kind, dir, hasDir := strings.Cut(name, ":")
+	var d *Dataset
+	var err error
+	switch {
+	case name == "fashion-mini":
+		d, err = loadFashion(fashionmini.Files)
+	case !hasDir || dir == "":
+		return nil, fmt.Errorf("data %q: want %s", name, DataHelp)
+	case kind == "fashion":
+		d, err = loadFashion(os.DirFS(dir))
+	case kind == "cifar10":
+		d, err = loadCIFAR(os.DirFS(dir), "data_batch_[0-9]*.bin", "test_batch.bin", 0, cifar10Names)
+	case kind == "cifar100":
+		d, err = loadCIFAR100(os.DirFS(dir))
+	case kind == "cifar-fs" || kind == "cifar-fs-new":
+		d, err = loadCIFARFS(os.DirFS(dir), kind == "cifar-fs-new")
+	case kind == "omniglot" || kind == "omniglot-new":
+		d, err = loadOmniglot(dir, kind == "omniglot-new")
+	case kind == "folder":
+		size := source.Size
+		if size == 0 {
+			size = 32
+		}
+		d, err = loadFolder(dir, size, source.SkipBroken)
+	default:
+		return nil, fmt.Errorf("data %q: want %s", name, DataHelp)
+	}
+	if err == nil && kind != "folder" && (source.Size != 0 || source.SkipBroken) {
+		err = errors.New("only the images of a folder can be resized or skipped")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("data %s: %w", name, err)
+	}
+	switch d.Name = kind; {
+	case source.Name != "":
+		d.Name = source.Name
+	case kind == "folder":
+		d.Name = filepath.Base(filepath.Clean(dir))
+	}
+	return d, nil
+}
+
+// Load reads a data set by its name alone.
+func Load(name string) (*Dataset, error) { return Source{Data: name}.Load() }

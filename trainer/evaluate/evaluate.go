@@ -1,0 +1,190 @@
+package evaluate
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"slices"
+	"sync/atomic"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/internal/parallel"
+)
+
+// An Ensemble is models whose probabilities are averaged (the SLA paper's IE);
+// mostly it is one model alone.
+type Ensemble []*format.Model
+
+// Modes lists the modes that all models have.
+func (e Ensemble) Modes() (modes []string) {
+	for _, mode := range e[0].Modes() {
+		if !slices.ContainsFunc(e, func(m *format.Model) bool { return !slices.Contains(m.Modes(), mode) }) {
+			modes = append(modes, mode)
+		}
+	}
+	return modes
+}
+
+// Passes is the number of passes through a net that an image takes, at most.
+func (e Ensemble) Passes(mode string) (n int) {
+	for _, m := range e {
+		n += m.Passes(mode)
+	}
+	return n
+}
+
+// check finds out whether the models can be scored on a data set.
+func (e Ensemble) check(d *dataset.Dataset) error {
+	for _, m := range e {
+		if m.Classes() != len(d.ClassNames) {
+			return fmt.Errorf("the slab knows %d classes, the data set %s has %d", m.Classes(), d.Name, len(d.ClassNames))
+		}
+	}
+	if len(e.Modes()) == 0 {
+		return errors.New("the slabs have no mode in common")
+	}
+	return nil
+}
+
+// scorePrediction compares an answer, the mean of the results, with the truth. Of one
+// result the logits decide: they tell more than rounded probabilities.
+func scorePrediction(results []*sla.Result, truth int) Outcome {
+	mean := make([]float64, len(results[0].Probabilities))
+	passes := 0
+	for _, r := range results {
+		passes += r.Passes
+		for k, p := range r.Probabilities {
+			mean[k] += float64(p) / float64(len(results))
+		}
+	}
+	best := 0
+	for k := range mean {
+		if len(results) == 1 && results[0].Logits[k] > results[0].Logits[best] || len(results) > 1 && mean[k] > mean[best] {
+			best = k
+		}
+	}
+	return Outcome{mean[truth], mean[best], best, passes}
+}
+
+// Evaluate runs every mode of an ensemble on the first limit images of a split
+// (all of them if limit is 0), with the inference code that runs everywhere.
+// Scores come in the order of Modes. progress, if not nil, is called after each
+// image, from several goroutines.
+func Evaluate(ctx context.Context, e Ensemble, d *dataset.Dataset, s *dataset.Split, split string, limit int, progress func(done, of int)) ([]Score, error) {
+	if err := e.check(d); err != nil {
+		return nil, err
+	}
+	n := s.Len()
+	if limit > 0 {
+		n = min(n, limit)
+	}
+	if n == 0 {
+		return nil, fmt.Errorf("the %s split of %s is empty", split, d.Name)
+	}
+	modes := e.Modes()
+	classifiers := make([][]*sla.Classifier, parallel.Workers())
+	for i := range classifiers {
+		for _, m := range e {
+			c, err := sla.New(m)
+			if err != nil {
+				return nil, err
+			}
+			classifiers[i] = append(classifiers[i], c)
+		}
+	}
+	outcomes := make([][]Outcome, n) // per image and mode
+	var failure atomic.Pointer[error]
+	var done atomic.Int64
+	parallel.For(n, func(worker, i int) {
+		if ctx.Err() != nil || failure.Load() != nil {
+			return
+		}
+		img := d.Image(s, i)
+		err := loadImage(classifiers[worker], img)
+		for _, name := range modes {
+			var results []*sla.Result
+			if err == nil {
+				results, err = classify(classifiers[worker], name)
+			}
+			if err != nil {
+				failure.Store(&err)
+				return
+			}
+			outcomes[i] = append(outcomes[i], scorePrediction(results, s.Labels[i]))
+		}
+		if progress != nil {
+			progress(int(done.Add(1)), n)
+		}
+	})
+	if err := failure.Load(); err != nil {
+		return nil, *err
+	}
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	var scores []Score
+	for k, name := range modes {
+		of := make([]Outcome, n)
+		for i := range of {
+			of[i] = outcomes[i][k]
+		}
+		scores = append(scores, NewScore(name, split, s, len(d.ClassNames), of))
+	}
+	return scores, nil
+}
+
+// EachImage calls f for every image of a split, on all processors, with a classifier
+// that was given the image.
+func EachImage(ctx context.Context, m *format.Model, d *dataset.Dataset, s *dataset.Split, f func(c *sla.Classifier, i int) error) error {
+	classifiers := make([]*sla.Classifier, parallel.Workers())
+	for i := range classifiers {
+		var err error
+		if classifiers[i], err = sla.New(m); err != nil {
+			return err
+		}
+	}
+	failures := make([]error, s.Len())
+	parallel.For(s.Len(), func(worker, i int) {
+		if ctx.Err() != nil {
+			return
+		}
+		c := classifiers[worker]
+		if failures[i] = loadImage([]*sla.Classifier{c}, d.Image(s, i)); failures[i] == nil {
+			failures[i] = f(c, i)
+		}
+	})
+	return errors.Join(append(failures, ctx.Err())...)
+}
+
+// loadImage gives classifiers an image.
+func loadImage(classifiers []*sla.Classifier, img *image.NRGBA) error {
+	for _, c := range classifiers {
+		if err := c.Begin(img.Rect.Dx(), img.Rect.Dy()); err != nil {
+			return err
+		}
+		if err := c.Rows(img.Pix); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// classify asks classifiers in a mode.
+func classify(classifiers []*sla.Classifier, name string) ([]*sla.Result, error) {
+	mode, err := sla.ParseMode(name)
+	if err != nil {
+		return nil, err
+	}
+	var results []*sla.Result
+	for _, c := range classifiers {
+		r, err := c.Run(mode)
+		if err != nil {
+			return nil, err
+		}
+		results = append(results, r)
+	}
+	return results, nil
+}

@@ -1,0 +1,201 @@
+package graph
+
+import (
+	"math"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
+	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+)
+
+// A convLayer is a convolution of the slab with the batch normalisation behind
+// it: what they learn, and the running statistics, kept as PyTorch keeps them:
+// momentum 0.1, the unbiased variance.
+type convLayer struct {
+	layer               *format.Layer
+	unit                *nhwc.Unit
+	weight, gamma, beta *param
+	running             struct{ mean, variance []float32 }
+	device              struct{ runningMean, runningVariance gpu.Ptr }
+}
+
+// conv makes what a unit learns.
+func (b *builder) conv(l *format.Layer, u *nhwc.Unit) *convLayer {
+	std := math.Sqrt(2 / float64(u.Kernel*u.Kernel*u.Out)) // He et al. 2015, over the fan-out
+	normal := func() float32 { return float32(b.spec.Rng.NormFloat64() * std) }
+	c := &convLayer{layer: l, unit: u,
+		weight: b.param(l.Name+" weight", normal, u.Kernel, u.Kernel, u.In, u.Out),
+		gamma:  b.param(l.Name+" gamma", constant(1), u.Out),
+		beta:   b.param(l.Name+" beta", constant(0), u.Out),
+	}
+	c.running.mean, c.running.variance = make([]float32, u.Out), make([]float32, u.Out)
+	for i := range c.running.variance {
+		c.running.variance[i] = 1
+	}
+	if b.dev != nil {
+		c.device.runningMean, c.device.runningVariance = gpu.Put(b.dev.Device, c.running.mean), gpu.Put(b.dev.Device, c.running.variance)
+	}
+	b.convs = append(b.convs, c)
+	return c
+}
+
+func (c *convLayer) nodes() G.Nodes { return G.Nodes{c.weight.node, c.gamma.node, c.beta.node} }
+
+// accumulateStats takes the statistics of the batch just seen.
+func (c *convLayer) accumulateStats() {
+	u := c.unit
+	count := float32(u.Images * u.OutHeight() * u.OutWidth())
+	for i := range u.Mean {
+		c.running.mean[i] += 0.1 * (u.Mean[i] - c.running.mean[i])
+		c.running.variance[i] += 0.1 * (u.Var[i]*count/(count-1) - c.running.variance[i])
+	}
+}
+
+// unitInputs are the dimensions of a unit's weight, gamma and beta.
+var unitInputs = []int{4, 1, 1}
+
+func unitParams(x [][]float32) nhwc.Params {
+	return nhwc.Params{Weight: x[0], Gamma: x[1], Beta: x[2]}
+}
+
+// unitGrads makes the nodes of a unit's gradients, which the Op behind from, a
+// gradient itself, leaves in the unit, or in this memory of the device.
+func (o *op) unitGrads(c *convLayer, from *G.Node, device gpu.Grads) (G.Nodes, error) {
+	var grads G.Nodes
+	for _, g := range []struct {
+		suffix string
+		of     *param
+		host   []float32
+		device gpu.Ptr
+	}{{" dw", c.weight, c.unit.DWeight, device.Weight}, {" dgamma", c.gamma, c.unit.DGamma, device.Gamma}, {" dbeta", c.beta, c.unit.DBeta, device.Beta}} {
+		d, err := o.auxGrad(" "+c.layer.Name+g.suffix, from, g.host, g.device, g.of.node.Shape()...)
+		if err != nil {
+			return nil, err
+		}
+		grads = append(grads, d)
+	}
+	return grads, nil
+}
+
+// convOp is a layer that runs by itself; its inputs are x, the unit's params and perhaps
+// a residual.
+type convOp struct {
+	op
+	*nhwc.Layer
+	layer        *convLayer
+	isInputLayer bool // x are the images, whose gradient nobody wants
+	residual     bool
+	dresidual    []float32
+	gpu          struct {
+		layer     *gpu.Layer
+		params    gpu.Params
+		grads     gpu.Grads
+		dresidual gpu.Ptr
+	}
+}
+
+func newConvOp(l *convLayer, n *nhwc.Layer, isInputLayer, residual bool) *convOp {
+	o := &convOp{op: newOp(l.layer.Name, append([]int{4}, unitInputs...), n.Images, n.OutHeight()+2, n.OutWidth()+2, n.Out),
+		Layer: n, layer: l, isInputLayer: isInputLayer, residual: residual}
+	if residual {
+		o.inputs = append(o.inputs, 4)
+	}
+	return o
+}
+
+func (o *convOp) place() { o.gpu.layer = gpu.NewLayer(o.dev.Device, o.Conv, false, o.ReLU) }
+
+func (o *convOp) host(y []float32, x [][]float32) error {
+	var residual []float32
+	if o.residual {
+		residual = x[4]
+	}
+	o.Forward(y, x[0], residual, unitParams(x[1:]))
+	o.layer.accumulateStats()
+	return nil
+}
+
+func (o *convOp) launch(y gpu.Ptr, x []gpu.Ptr) error {
+	var residual gpu.Ptr
+	if o.residual {
+		residual = x[4]
+	}
+	d := &o.layer.device
+	o.gpu.params = gpu.Params{Weight: x[1], Gamma: x[2], Beta: x[3], RunningMean: d.runningMean, RunningVariance: d.runningVariance}
+	o.gpu.layer.Forward(y, x[0], residual, o.gpu.params)
+	return nil
+}
+
+func (o *convOp) DiffWRT(n int) []bool {
+	wanted := allDifferentiable(n)
+	wanted[0] = !o.isInputLayer
+	return wanted
+}
+
+func (o *convOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+	shape := in[0].Shape()
+	if o.isInputLayer {
+		shape = tensor.Shape{1, 1, 1, 1} // of an output without a meaning
+	}
+	dx, err := o.apply(&convGradOp{newOp(o.name+" dx", []int{4, 4, 4}, shape...), o}, in[0], out, grad)
+	if err != nil {
+		return nil, err
+	}
+	o.allocateGrads()
+	grads, err := o.unitGrads(o.layer, dx, o.gpu.grads)
+	if err != nil {
+		return nil, err
+	}
+	if o.residual {
+		d, err := o.auxGrad(" dresidual", dx, o.dresidual, o.gpu.dresidual, o.shape...)
+		if err != nil {
+			return nil, err
+		}
+		grads = append(grads, d)
+	}
+	if o.isInputLayer {
+		return append(G.Nodes{nil}, grads...), nil
+	}
+	return append(G.Nodes{dx}, grads...), nil
+}
+
+// allocateGrads makes the memory of gradients that the unit does not have.
+func (o *convOp) allocateGrads() {
+	if o.dev == nil {
+		if o.residual {
+			o.dresidual = make([]float32, o.shape.TotalSize())
+		}
+		return
+	}
+	l := o.layer
+	o.gpu.grads = gpu.Grads{Weight: o.dev.Floats(len(l.weight.value)), Gamma: o.dev.Floats(len(l.gamma.value)), Beta: o.dev.Floats(len(l.beta.value))}
+	if o.residual {
+		o.gpu.dresidual = o.dev.Floats(o.shape.TotalSize())
+	}
+}
+
+// convGradOp leaves the gradients but for x's in the unit and in the forward Op.
+type convGradOp struct {
+	op
+	forward *convOp
+}
+
+func (o *convGradOp) host(dx []float32, x [][]float32) error {
+	if o.forward.isInputLayer {
+		dx = nil
+	}
+	o.forward.Backward(dx, o.forward.dresidual, x[0], x[1], x[2])
+	return nil
+}
+
+func (o *convGradOp) launch(dx gpu.Ptr, x []gpu.Ptr) error {
+	f := &o.forward.gpu
+	if o.forward.isInputLayer {
+		dx = 0
+	}
+	f.layer.Backward(dx, f.dresidual, x[0], x[1], x[2], f.params, f.grads)
+	return nil
+}

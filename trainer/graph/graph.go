@@ -1,0 +1,174 @@
+package graph
+
+import (
+	"math/rand/v2"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/batch"
+	"github.com/quarterturn/quarterturn/trainer/fewshot"
+	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
+	"github.com/quarterturn/quarterturn/trainer/optim"
+)
+
+// A Spec is what a Graph is made from.
+type Spec struct {
+	Net    Net
+	Input  format.Input
+	Joint  sla.Joint // Views is 1 for a method without views
+	Images int       // a batch
+
+	Method      Method
+	StageHeads  bool    // joint heads behind every stage but the last, too
+	SumViews    bool    // the joint loss is a sum over the views, not their mean
+	Temperature float64 // T of the distillation: T² KL(softmax(s/T) || softmax(u/T)) + Beta CE(u, y)
+	Beta        float64
+	Balance     *Balance // nil: plain cross-entropy
+	Cosine      bool     // classifiers of classes see angles
+
+	Episode fewshot.Episode // a batch is an episode; without one there are heads
+
+	Rng    *rand.Rand // for the initial weights
+	Device *Device    // nil: the processor
+}
+
+// A Graph is a net, its heads and its loss for batches of one size.
+type Graph struct {
+	inputs  []float32 // (images*M, H+2B, W+2B, C), views of an image next to each other
+	border  int       // B
+	targets []float32 // (images, N), one distribution a row
+	params  []*param
+	convs   []*convLayer
+	heads   []headLayer
+
+	features int  // F
+	episodes bool // there are no heads: each episode makes its own
+
+	g    *G.ExprGraph
+	loss *G.Node
+	vm   G.VM
+
+	input, target *tensor.Dense // of inputs and targets
+	device        *deviceGraph  // nil: all is on the processor
+}
+
+// A param is a trained tensor.
+type param struct {
+	node  *G.Node
+	value []float32
+}
+
+// New builds the Graph of a Spec, with initial weights. Close frees it.
+func New(s Spec) (*Graph, error) {
+	if s.Balance == nil {
+		s.Balance = &Balance{}
+	}
+	b := &builder{Graph: &Graph{g: G.NewGraph(), border: s.Net.border()}, spec: s, rows: s.Images * s.Joint.Views}
+	shape := tensor.Shape{b.rows, s.Input.Height + 2*b.border, s.Input.Width + 2*b.border, s.Input.Channels}
+	b.target = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(s.Images, s.Joint.Classes))
+	b.targets = floats(b.target)
+	if s.Device != nil {
+		b.dev = newDevice(s.Device.gpu)
+		b.dev.copyOf(b.target)
+		b.input = b.dev.placeholder(shape, b.dev.Floats(shape.TotalSize()))
+	} else {
+		b.input = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(shape...))
+		b.inputs = floats(b.input)
+	}
+	x := G.NewTensor(b.g, tensor.Float32, 4, G.WithShape(shape...), G.WithName("inputs"), G.WithValue(b.input))
+	features := b.backbone(x)
+	if s.Episode != (fewshot.Episode{}) {
+		b.episodes = true
+		b.loss = b.episodeLoss(features[0])
+	} else {
+		y := G.NewTensor(b.g, tensor.Float32, 2, G.WithShape(b.target.Shape()...), G.WithName("targets"), G.WithValue(b.target))
+		b.loss = b.objective(features, y)
+	}
+	if b.err != nil {
+		return nil, b.err
+	}
+	var nodes G.Nodes
+	for _, p := range b.params {
+		nodes = append(nodes, p.node)
+	}
+	grads, err := G.Grad(b.loss, nodes...)
+	if err != nil {
+		return nil, err
+	}
+	if b.dev != nil {
+		if b.device, err = newDeviceGraph(b.Graph, b.dev, grads); err != nil {
+			return nil, err
+		}
+		b.vm = G.NewTapeMachine(b.g, G.WithEngine(engine{d: b.dev}))
+		return b.Graph, nil
+	}
+	b.vm = G.NewTapeMachine(b.g, G.BindDualValues(nodes...))
+	return b.Graph, nil
+}
+
+// Load makes a batch the graph's, rendered as these views.
+func (g *Graph) Load(v *batch.Views, b *batch.Batch) {
+	copy(g.targets, b.Targets)
+	if d := g.device; d != nil {
+		d.render(d.where[g.input], g.border, v, b)
+		gpu.Upload(d.Device, d.where[g.target], g.targets)
+		return
+	}
+	v.Render(g.inputs, g.border, b)
+}
+
+// Run computes the loss of the batch and the gradients of the params.
+func (g *Graph) Run() (loss float64, err error) {
+	g.vm.Reset()
+	if g.device != nil {
+		if err := g.vm.RunAll(); err != nil {
+			return 0, err
+		}
+		return g.device.loss()
+	}
+	for _, p := range g.params {
+		// Gorgonia adds to the gradients of the run before; at first there are none.
+		if grad, err := p.node.Grad(); err == nil && grad != nil {
+			clear(floats(grad))
+		}
+	}
+	if err := g.vm.RunAll(); err != nil {
+		return 0, err
+	}
+	return float64(g.loss.Value().Data().(float32)), nil
+}
+
+// Step lets a solver change the params by the gradients of the last Run.
+func (g *Graph) Step(s *optim.SGD) error {
+	if g.device != nil {
+		return g.device.step(g.params, s)
+	}
+	var params []optim.Param
+	for _, p := range g.params {
+		grad, err := p.node.Grad()
+		if err != nil {
+			return err
+		}
+		params = append(params, optim.Param{Value: p.value, Grad: floats(grad), Dims: p.node.Dims()})
+	}
+	s.Step(params)
+	return nil
+}
+
+// State lists what the net knows, params and running statistics: the graph's own memory,
+// which on a device Pull and Push exchange.
+func (g *Graph) State() (state [][]float32) {
+	for _, p := range g.params {
+		state = append(state, p.value)
+	}
+	for _, c := range g.convs {
+		state = append(state, c.running.mean, c.running.variance)
+	}
+	return state
+}
+
+// Close frees what the graph holds.
+func (g *Graph) Close() error { return g.vm.Close() }

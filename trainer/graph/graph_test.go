@@ -1,0 +1,328 @@
+package graph
+
+import (
+	"encoding/json"
+	"math"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"testing"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/formattest"
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/internal/rows"
+	"github.com/quarterturn/quarterturn/trainer/optim"
+)
+
+// fixtureGraph is the net, batch and objective of testdata/fixtures.py.
+func fixtureGraph(t testing.TB, netName, methodName string, changes ...func(*Spec)) *Graph {
+	t.Helper()
+	const images, side, classes = 5, 8, 3
+	net, err := ParseNet(netName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := ParseMethod(methodName)
+	if err != nil {
+		t.Fatal(err)
+	}
+	joint := sla.Joint{Classes: classes, Views: 4}
+	if !m.Views {
+		joint.Views = 1
+	}
+	spec := Spec{
+		Net: net, Input: format.Input{Channels: 1, Height: side, Width: side},
+		Joint: joint, Images: images, Method: m, Temperature: 2, Beta: 0.5, Rng: rand.New(rand.NewPCG(1, 2)),
+	}
+	for _, change := range changes {
+		change(&spec)
+	}
+	g, err := New(spec)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { g.Close() })
+	for i, p := range g.params {
+		offset := float32(0)
+		if i%3 == 1 && i < 3*len(g.convs) {
+			offset = 1 // gamma
+		}
+		for k, v := range formattest.LCG(uint32(200+i), len(p.value)) {
+			p.value[k] = offset + 0.25*v
+		}
+	}
+	if spec.Device != nil {
+		return g // onDevice fills the batch
+	}
+	pixels := formattest.LCG(1, images*side*side)
+	for b := range images {
+		for j := range joint.Views {
+			border := net.border()
+			row := g.inputs[(b*joint.Views+j)*(side+2*border)*(side+2*border):]
+			for y := range side {
+				for x := range side {
+					sy, sx := sla.RotatedSource(j, y, x, side, side)
+					row[(y+border)*(side+2*border)+x+border] = pixels[(b*side+sy)*side+sx]
+				}
+			}
+		}
+		p := make([]float64, classes)
+		logits := formattest.LCG(2, images*classes)[b*classes : (b+1)*classes]
+		rows.Softmax(p, logits, 0.5)
+		for k := range p {
+			g.targets[b*classes+k] = float32(p[k])
+		}
+	}
+	return g
+}
+
+// Two steps of SLA+SD, loss, weights and running statistics, against PyTorch.
+func TestTrainingStepsAgainstPyTorch(t *testing.T) {
+	type probe struct {
+		First     []float64
+		Dot, Norm float64
+	}
+	var want struct {
+		Losses  []float64
+		Params  []probe
+		Running [][2]probe
+	}
+	b, err := os.ReadFile("testdata/step.json")
+	if err == nil {
+		err = json.Unmarshal(b, &want)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	compare := func(what string, got []float32, want probe) {
+		t.Helper()
+		var dot float64
+		for i, v := range formattest.LCG(3, len(got)) {
+			dot += float64(v) * float64(got[i])
+		}
+		for i, v := range want.First {
+			if math.Abs(float64(got[i])-v) > 1e-5*(1+math.Abs(v)) {
+				t.Errorf("%s[%d] is %v, PyTorch says %v", what, i, got[i], v)
+			}
+		}
+		if math.Abs(dot-want.Dot) > 1e-5*(1+want.Norm) {
+			t.Errorf("%s: its dot product is %v, PyTorch says %v", what, dot, want.Dot)
+		}
+	}
+
+	g := fixtureGraph(t, "resnet8w8", "sla+sd")
+	solver := &optim.SGD{LR: 0.1, Momentum: 0.9, WeightDecay: 1e-2, DecayAll: true}
+	for step, w := range want.Losses {
+		loss, err := g.Run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if math.Abs(loss-w) > 1e-5*w {
+			t.Errorf("the loss before step %d is %v, PyTorch says %v", step+1, loss, w)
+		}
+		if step < 2 {
+			if err := g.Step(solver); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if len(want.Params) != len(g.params) {
+		t.Fatalf("%d parameters, PyTorch has %d", len(g.params), len(want.Params))
+	}
+	for i, p := range g.params {
+		compare(p.node.Name(), p.value, want.Params[i])
+	}
+	for i, c := range g.convs {
+		compare(c.layer.Name+" running mean", c.running.mean, want.Running[i][0])
+		compare(c.layer.Name+" running variance", c.running.variance, want.Running[i][1])
+	}
+}
+
+// logSoftmax is the plain formula in float64.
+func logSoftmax(logits []float32, t float64) []float64 {
+	var sum float64
+	for _, v := range logits {
+		sum += math.Exp(float64(v) / t)
+	}
+	out := make([]float64, len(logits))
+	for i, v := range logits {
+		out[i] = float64(v)/t - math.Log(sum)
+	}
+	return out
+}
+
+// plainLoss is an objective written down once more, in float64, from the logits
+// of the last run. teacher holds the aggregated logits; if it is nil they are
+// taken from the run.
+func plainLoss(g *Graph, m Method, sumViews bool, teacher [][]float32) (loss float64, aggregated [][]float32) {
+	const images, classes, temperature, beta = 5, 3, 2, 0.5
+	views := g.heads[0].rows / images
+	target := func(b, y int) float64 { return float64(g.targets[b*classes+y]) }
+	heads := m.heads
+	for len(heads) < len(g.heads) { // the distilled one, left out below, and those of the stages
+		heads = append(slices.Clip(heads), trainHead{labels: jointLabels})
+	}
+	for i, h := range heads {
+		if m.distils && i == 1 {
+			continue
+		}
+		weight := 1.0 / float64(images*views)
+		if sumViews && h.labels == jointLabels {
+			weight = 1.0 / images
+		}
+		logits := g.heads[i].buffer()
+		k := len(logits) / (images * views)
+		for r := range images * views {
+			b, j := r/views, r%views
+			for o, lp := range logSoftmax(logits[r*k:(r+1)*k], 1) {
+				var label float64
+				switch {
+				case h.labels == classLabels:
+					label = target(b, o)
+				case h.labels == viewLabels && o == j, h.labels == jointLabels && o%views == j:
+					if label = 1; h.labels == jointLabels {
+						label = target(b, o/views)
+					}
+				}
+				loss -= label * lp * weight
+			}
+		}
+	}
+	if !m.distils {
+		return loss, nil
+	}
+	joint, student := g.heads[0].buffer(), g.heads[1].buffer()
+	for b := range images {
+		s := make([]float32, classes)
+		for y := range s {
+			for j := range views {
+				s[y] += joint[(b*views+j)*classes*views+y*views+j] / float32(views)
+			}
+		}
+		aggregated = append(aggregated, s)
+		if teacher != nil {
+			s = teacher[b]
+		}
+		u := student[b*classes : (b+1)*classes]
+		p, q, hard := logSoftmax(s, temperature), logSoftmax(u, temperature), logSoftmax(u, 1)
+		for y := range p {
+			loss += (temperature*temperature*math.Exp(p[y])*(p[y]-q[y]) - beta*target(b, y)*hard[y]) / images
+		}
+	}
+	return loss, aggregated
+}
+
+// Every objective's loss against the plain formula, and its gradient against
+// central differences of that formula along the gradient. In SLA+SD the teacher
+// is held fixed, which is what its stop-gradient means.
+func TestGradientOfEveryObjective(t *testing.T) {
+	type objective struct {
+		net string
+		Method
+		stageHeads, sumViews bool
+	}
+	var objectives []objective
+	for _, m := range methods {
+		objectives = append(objectives, objective{"resnet8w8", m, false, false})
+		if m.Joint() {
+			objectives = append(objectives, objective{"resnet8w8", m, true, true})
+		}
+		if m.distils {
+			objectives = append(objectives, objective{"conv4w8", m, false, false}, objective{"resnet12w16", m, false, false})
+		}
+	}
+	for _, m := range objectives {
+		g := fixtureGraph(t, m.net, m.Name, func(s *Spec) { s.StageHeads, s.SumViews = m.stageHeads, m.sumViews })
+		loss, err := g.Run()
+		if err != nil {
+			t.Fatal(err)
+		}
+		want, teacher := plainLoss(g, m.Method, m.sumViews, nil)
+		if math.Abs(loss-want) > 1e-6*want {
+			t.Errorf("%+v: the loss is %v, want %v", m, loss, want)
+		}
+		if exported := len(g.Export(&format.Manifest{}).Heads); m.stageHeads && exported > 2 {
+			t.Errorf("%s: %d heads are exported", m.Name, exported)
+		}
+		var grads [][]float32
+		for _, p := range g.params {
+			grad, err := p.node.Grad()
+			if err != nil {
+				t.Fatal(err)
+			}
+			grads = append(grads, append([]float32(nil), floats(grad)...))
+		}
+		for i, p := range g.params {
+			var square float64
+			for _, v := range grads[i] {
+				square += float64(v) * float64(v)
+			}
+			norm := math.Sqrt(square)
+			if norm < 1e-3 {
+				t.Errorf("%s, %s: the gradient vanishes", m.Name, p.node.Name())
+				continue
+			}
+			start := append([]float32(nil), p.value...)
+			best := math.Inf(1)
+			for _, h := range []float64{1e-3, 3e-4, 1e-4} { // large steps meet kinks, small ones rounding
+				var side [2]float64
+				for s, sign := range []float64{h, -h} {
+					for k := range p.value {
+						p.value[k] = start[k] + float32(sign*float64(grads[i][k])/norm)
+					}
+					if _, err := g.Run(); err != nil {
+						t.Fatal(err)
+					}
+					side[s], _ = plainLoss(g, m.Method, m.sumViews, teacher)
+				}
+				best = min(best, math.Abs((side[0]-side[1])/(2*h)-norm))
+			}
+			copy(p.value, start)
+			if best > 2e-2*norm {
+				t.Errorf("%s, %s: the slope along the gradient is off by %v from the gradient's norm %v", m.Name, p.node.Name(), best, norm)
+			}
+		}
+	}
+}
+
+// The gradient of the distillation: in the student by central differences; in
+// the teacher it is stopped.
+func TestDistillation(t *testing.T) {
+	joint := sla.Joint{Classes: 3, Views: 4}
+	const images = 2
+	o := newDistillOp("distil", joint, images, 1.5, 0.7, &Balance{On: true, weights: []float64{0.5, 1, 1.5}, margins: []float64{0.1, 0.2, 0.3}}, nil)
+	o.self = o
+	teacher, student := formattest.LCG(5, images*4*12), formattest.LCG(6, images*3)
+	targets := []float32{0, 1, 0, 0.5, 0.25, 0.25}
+	value := func() float64 {
+		in := func(v []float32, shape ...int) G.Value {
+			return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(v))
+		}
+		v, err := o.Do(in(teacher, images*4, 12), in(student, images, 3), in(targets, images, 3))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return float64(v.Data().(float32))
+	}
+	value()
+	grad := append([]float32(nil), o.grad...)
+	for k := range student {
+		const h = 5e-3
+		start := student[k]
+		student[k] = start + h
+		up := value()
+		student[k] = start - h
+		down := value()
+		student[k] = start
+		if slope := (up - down) / (2 * h); math.Abs(slope-float64(grad[k])) > 1e-3 {
+			t.Errorf("student %d: the slope is %v, the gradient %v", k, slope, grad[k])
+		}
+	}
+	if d := o.DiffWRT(3); d[0] || !d[1] {
+		t.Errorf("differentiable in %v; the teacher must be stopped", d)
+	}
+}

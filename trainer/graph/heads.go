@@ -1,0 +1,140 @@
+package graph
+
+import (
+	"fmt"
+	"math"
+
+	G "gorgonia.org/gorgonia"
+	"gorgonia.org/tensor"
+
+	"github.com/quarterturn/quarterturn/format"
+)
+
+// A headLayer is a linear classifier; export as in trainHead.
+type headLayer struct {
+	*linearOp
+	weight *param
+	bias   *param  // nil with a scale
+	scale  float32 // of cosines; 0: a plain linear layer
+	export string
+}
+
+// A builder makes the nodes of a graph; the first error sticks.
+type builder struct {
+	*Graph
+	spec Spec
+	rows int
+	dev  *device // nil: the processor
+	err  error
+}
+
+func (b *builder) apply(o operation, inputs ...*G.Node) *G.Node {
+	if b.err != nil {
+		return nil
+	}
+	var n *G.Node
+	n, b.err = apply(b.dev, o, inputs...)
+	return n
+}
+
+// param makes a trained tensor with initial values from init.
+func (b *builder) param(name string, init func() float32, shape ...int) *param {
+	t := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(shape...))
+	p := &param{value: floats(t)}
+	for i := range p.value {
+		p.value[i] = init()
+	}
+	p.node = G.NewTensor(b.g, tensor.Float32, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(t))
+	b.params = append(b.params, p)
+	if b.dev != nil {
+		b.dev.copyOf(t)
+	}
+	return p
+}
+
+func constant(v float32) func() float32 { return func() float32 { return v } }
+
+// episodeLoss puts the head of an episode and its loss on the features.
+func (b *builder) episodeLoss(z *G.Node) *G.Node {
+	if b.err != nil {
+		return nil
+	}
+	b.features = z.Shape()[1]
+	unit := b.apply(newNormalizeOp("unit features", b.rows, b.features, 1), z)
+	return b.apply(newEpisodeOp("episode", b.spec.Episode, b.spec.Joint.Views, b.features), unit)
+}
+
+// objective puts the method's heads on the features of the last stage, and joint
+// heads on those of the others (Yang et al. 2021, "Hierarchical Self-supervised
+// Augmented Knowledge Distillation"), and adds up their losses.
+func (b *builder) objective(features G.Nodes, targets *G.Node) *G.Node {
+	var total, joint *G.Node
+	add := func(loss *G.Node) {
+		if total == nil || b.err != nil {
+			total = loss
+			return
+		}
+		var err error
+		if total, err = G.Add(total, loss); err != nil {
+			b.err = err
+		}
+	}
+	z := features[len(features)-1]
+	for i, h := range b.spec.Method.heads {
+		logits, loss := b.classify(fmt.Sprint("head", i+1), z, h, targets)
+		if h.labels == jointLabels {
+			joint = logits
+		}
+		add(loss)
+	}
+	if b.spec.Method.distils {
+		student := b.head("distilled", z, b.spec.Joint.Classes, b.spec.Joint.Views, b.spec.Cosine, format.HeadDistilled)
+		add(b.apply(newDistillOp("distillation", b.spec.Joint, b.spec.Images, b.spec.Temperature, b.spec.Beta, b.spec.Balance, b.targets), joint, student, targets))
+	}
+	for i, z := range features[:len(features)-1] {
+		_, loss := b.classify(fmt.Sprint("stage head", i+1), z, trainHead{labels: jointLabels}, targets)
+		add(loss)
+	}
+	return total
+}
+
+// classify puts a head and its loss on features.
+func (b *builder) classify(name string, z *G.Node, h trainHead, targets *G.Node) (logits, loss *G.Node) {
+	weight := 1
+	if h.labels == jointLabels && b.spec.SumViews {
+		weight = b.spec.Joint.Views
+	}
+	o := newCrossEntropyOp(name+" loss", h.labels, b.spec.Joint, b.rows, weight, b.spec.Balance, b.targets)
+	logits = b.head(name, z, o.outputs(), 1, b.spec.Cosine && h.labels != viewLabels, h.export)
+	return logits, b.apply(o, logits, targets)
+}
+
+// head is a linear layer over every stride-th row, with PyTorch's initial values, or
+// ldamScale times the cosine between row and weight.
+func (b *builder) head(name string, z *G.Node, outputs, stride int, cosine bool, export string) *G.Node {
+	if b.err != nil {
+		return nil
+	}
+	features := z.Shape()[1]
+	bound := 1 / math.Sqrt(float64(features))
+	uniform := func() float32 { return float32((2*b.spec.Rng.Float64() - 1) * bound) }
+	h := headLayer{linearOp: newLinearOp(name, b.rows, features, outputs, stride), export: export,
+		weight: b.param(name+" weight", uniform, outputs, features)}
+	weight := h.weight.node
+	var bias *G.Node
+	if cosine {
+		h.scale = ldamScale
+		z = b.apply(newNormalizeOp(name+" features", b.rows, features, ldamScale), z)
+		weight = b.apply(newNormalizeOp(name+" directions", outputs, features, 1), weight)
+		zeros := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(outputs))
+		bias = G.NewTensor(b.g, tensor.Float32, 1, G.WithShape(outputs), G.WithName(name+" no bias"), G.WithValue(zeros))
+		if b.dev != nil {
+			b.dev.copyOf(zeros)
+		}
+	} else {
+		h.bias = b.param(name+" bias", uniform, outputs)
+		bias = h.bias.node
+	}
+	b.heads = append(b.heads, h)
+	return b.apply(h.linearOp, z, weight, bias)
+}

@@ -1,0 +1,56 @@
+package graph
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/quarterturn/quarterturn/format"
+)
+
+// A Method is an objective: which heads are trained, on which labels.
+type Method struct {
+	Name    string
+	Views   bool // the batch holds every view of an image, not the image alone
+	heads   []trainHead
+	distils bool // a further head is taught by the joint one
+}
+
+// A trainHead is a classifier with a cross-entropy loss; export names the head
+// of the slab that it becomes, or is empty for one that only helps training.
+type trainHead struct {
+	labels labelKind
+	export string
+}
+
+// Joint says whether a head has joint labels.
+func (m *Method) Joint() bool { return m.heads[0].labels == jointLabels }
+
+// The methods, after the SLA paper (Lee et al. 2020, section 3).
+var methods = []Method{
+	// Cross-entropy on the classes.
+	{"baseline", false, []trainHead{{classLabels, format.HeadClass}}, false},
+	// Data augmentation: every view has the label of its image.
+	{"da", true, []trainHead{{classLabels, format.HeadClass}}, false},
+	// Multi-task: one head learns the classes and another the transformations.
+	{"mt", true, []trainHead{{classLabels, format.HeadClass}, {viewLabels, ""}}, false},
+	// Self-supervised label augmentation: one head learns (class, transformation).
+	{"sla", true, []trainHead{{jointLabels, format.HeadJoint}}, false},
+	// SLA, and self-distillation of its aggregated answers into a head for one pass.
+	{"sla+sd", true, []trainHead{{jointLabels, format.HeadJoint}}, true},
+}
+
+// MethodHelp says what the methods are.
+const MethodHelp = "baseline; da, data augmentation: every view has the class as its label; mt, multi-task: the class and the transformation, " +
+	"each by a head; sla: joint labels of class and transformation; sla+sd: these, and self-distillation into a head for one pass"
+
+// ParseMethod returns the method of a name.
+func ParseMethod(name string) (Method, error) {
+	var names []string
+	for _, m := range methods {
+		if m.Name == name {
+			return m, nil
+		}
+		names = append(names, m.Name)
+	}
+	return Method{}, fmt.Errorf("method %q: want %s", name, strings.Join(names, ", "))
+}

@@ -1,0 +1,3 @@
+// Package report draws what a run did: curves by epoch, confusion matrices and charts of
+// experiments as SVG, and events for TensorBoard.
+package report
