@@ -11,29 +11,35 @@ import (
 	"github.com/quarterturn/quarterturn/format/safetensors"
 )
 
-// encoders are the formats to export to, by the ending of a file's name.
-var encoders = map[string]func(m *format.Model) ([]byte, error){
-	".onnx":        func(m *format.Model) ([]byte, error) { return onnx.Encode(m), nil },
-	".safetensors": safetensors.Encode,
-}
-
 func exportCommand() *cobra.Command {
 	var slabs slabArgs
 	var out string
+	var o onnx.Options
 	cmd := &cobra.Command{
 		Use:   "export SLAB --out NAME.onnx|NAME.safetensors",
-		Short: "Write the net of a slab for other programs",
-		Long: "Write the net of a slab for other programs: as ONNX, with the normalised image as input and each head's logits\n" +
-			"as an output, or its tensors as safetensors. Preprocessing, transformations and modes stay behind.",
+		Short: "Write a slab for other programs",
+		Long: "Write a slab for other programs.\n\n" +
+			"As ONNX: a graph of one mode, with logits and probabilities, and the labels, the preprocessing and the manifest\n" +
+			"as metadata. Its input is the normalised image, or with --preprocess pixels of any size. The mode adaptive\n" +
+			"computes every view and then chooses. With --mode heads the outputs are the logits of each head.\n\n" +
+			"As safetensors: the tensors, and the manifest as metadata.",
 		Example: "  quarterturn export model.slab --out model.onnx\n" +
+			"  quarterturn export model.slab --out model.onnx --mode aggregated --preprocess\n" +
 			"  quarterturn export model.slab --out model.safetensors",
-		RunE: func(_ *cobra.Command, args []string) error {
+		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := slabs.only(args)
 			if err != nil {
 				return err
 			}
-			encode, ok := encoders[filepath.Ext(out)]
-			if !ok {
+			encode := func(m *format.Model) ([]byte, error) { return onnx.Encode(m, o) }
+			switch filepath.Ext(out) {
+			case ".onnx":
+			case ".safetensors":
+				if flag := changed(cmd.Flags(), "out", "model", "quiet", "verbose"); flag != "" {
+					return usagef("--%s is for ONNX; safetensors are the tensors alone", flag)
+				}
+				encode = safetensors.Encode
+			default:
 				return usagef("--out %q: want a name that ends in .onnx or .safetensors", out)
 			}
 			_, m, err := readSlab(name)
@@ -51,7 +57,10 @@ func exportCommand() *cobra.Command {
 			return nil
 		},
 	}
-	slabs.add(cmd.Flags(), "the `slab`")
-	cmd.Flags().StringVar(&out, "out", "", "the file to write")
+	f := cmd.Flags()
+	slabs.add(f, "the `slab`")
+	f.StringVar(&out, "out", "", "the file to write")
+	f.StringVar(&o.Mode, "mode", "auto", "ONNX: a mode of the slab, auto for the one it recommends, or heads")
+	f.BoolVar(&o.Preprocess, "preprocess", false, "ONNX: take uint8 pixels of any size (N, height, width, 3 or 4)")
 	return required(cmd, "out")
 }

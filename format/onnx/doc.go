@@ -1,8 +1,8 @@
-// Package onnx writes the net of a slab as an ONNX model, for other runtimes: to
-// compare with, or to go on with elsewhere. It imports the standard library only.
+// Package onnx exchanges nets with other runtimes as ONNX models
+// (https://github.com/onnx/onnx). Encode writes a slab as a graph of one of its modes,
+// views and preprocessing included if wanted, or of its heads alone. It imports the
+// standard library only.
 //
-// What ONNX cannot say stays behind: preprocessing, transformations and modes. The
-// model's input "image" is float32 (N, C, H, W), normalised as the slab's manifest
-// says; its outputs are the logits of the slab's heads, named "class", "joint" and
-// "distilled".
+// Logits agree with the slab's to rounding, not to the bit: other runtimes sum in other
+// orders.
 package onnx

@@ -156,7 +156,11 @@ func TestGraphGivesTheSlabsLogits(t *testing.T) {
 		if err := m.Validate(); err != nil {
 			t.Fatal(err)
 		}
-		ints, parts := fields(t, Encode(m))
+		b, err := Encode(m, Options{Mode: Heads})
+		if err != nil {
+			t.Fatal(err)
+		}
+		ints, parts := fields(t, b)
 		_, opset := fields(t, parts[8][0])
 		if versions, _ := fields(t, parts[8][0]); ints[1][0] != 8 || versions[2][0] != 13 || len(opset) != 0 {
 			t.Errorf("IR version %v, opset %v", ints[1], versions)

@@ -22,7 +22,7 @@ export async function prepare(slab, dir) {
   const file = (name) => join(dir, name);
   mkdirSync(dir, { recursive: true });
   writeFileSync(file('model.slab'), readFileSync(slab));
-  quarterturn('export', file('model.slab'), '--out', file('model.onnx'));
+  quarterturn('export', file('model.slab'), '--mode', 'heads', '--out', file('model.onnx'));
   quarterturn('export', file('model.slab'), '--out', file('model.safetensors'));
   const guest = await Guest.start(new WebAssembly.Module(readFileSync(join(root, 'wasm/module/quarterturn.wasm'))));
   const info = guest.open(readFileSync(slab));
