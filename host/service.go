@@ -1,135 +1,204 @@
 package host
 
 import (
-	"context"
 	_ "embed"
 	"encoding/json"
 	"errors"
-	"fmt"
-	"image"
-	"io"
 	"log/slog"
-	"mime"
 	"net/http"
-	"strconv"
+	"runtime"
 	"strings"
 	"sync/atomic"
 	"time"
 
-	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/sla"
 )
 
 // A Service classifies over HTTP. It answers
 //
 //	POST /v1/classify?mode=..&top=..   an image; JSON with the answer
+//	POST /v1/batch?mode=..&top=..      several images; JSON with an answer for each
 //	GET  /v1/model                     the slab's description
 //	GET  /v1/openapi.json              the description of this interface
-//	GET  /healthz                      200, or 503 once Drain was called
+//	GET  /healthz                      200 while the service runs, 503 once Drain was called
+//	GET  /readyz                       200 while requests are welcome
+//	/v2/...                            the KServe (Triton) inference protocol, version 2
 //
-// PNG, JPEG, GIF and WebP are read; see package imagefile. Failures are {"error":{"code":..,"message":..}}.
+// Images come as the body itself, as one file of multipart/form-data, or in base64 in
+// JSON. Failures are {"error":{"code":..,"message":..}}; those under /v2 have the form
+// of that protocol. docs/service.md has it all.
+//
+// Every request to classify has a deadline (WithTimeout) for everything together, from
+// its headers to the last byte of its answer. To keep it, the service sets the deadlines
+// of the connection through http.ResponseController: middleware that wraps the
+// ResponseWriter needs an Unwrap method. NewServer sets up the http.Server to match.
 type Service struct {
 	classifier atomic.Pointer[Classifier]
+	unready    atomic.Bool
 	draining   atomic.Bool
-	places     chan struct{} // one for each request that is read, waits or is at work
+	places     chan struct{} // one for each request that waits or is at work
 	work       chan struct{} // one for each image that is decoded or classified
+	large      chan struct{} // one for the large image that is decoded or classified
+	bodies     *bodyBudget
 	mux        http.ServeMux
-	o          service
+	config     serviceConfig
 }
 
-type service struct {
+type serviceConfig struct {
 	maxBody   int64
 	maxPixels int
+	maxBatch  int
 	queue     int
 	timeout   time.Duration
 	metrics   Metrics
 	log       *slog.Logger
 }
 
-// A ServiceOption changes how Handler sets a Service up.
-type ServiceOption func(*service)
+// A ServiceOption changes how NewService sets a Service up.
+type ServiceOption func(*serviceConfig)
 
-// WithMaxBody bounds the bytes of an image file; the default is 16 MiB.
-func WithMaxBody(bytes int64) ServiceOption { return func(s *service) { s.maxBody = bytes } }
+// WithMaxBody bounds the bytes of a request's body; the default is 32 MiB. All bodies
+// together take at most eight times as much: when that is used up, the request that has
+// been sending its body for the longest time is told to come back.
+func WithMaxBody(bytes int64) ServiceOption { return func(s *serviceConfig) { s.maxBody = bytes } }
 
-// WithMaxPixels bounds width times height, which are looked at before an image is
-// decoded; the default is 16 Mi.
-func WithMaxPixels(n int) ServiceOption { return func(s *service) { s.maxPixels = n } }
+// WithMaxPixels bounds width times height, which are checked before an image is
+// decoded; the default is 64 Mi. Of images with more than 4 Mi pixels one is decoded
+// at a time.
+func WithMaxPixels(n int) ServiceOption { return func(s *serviceConfig) { s.maxPixels = n } }
 
-// WithQueue bounds how many requests wait while others are at work; more are told
-// to come back. The default is 64.
-func WithQueue(n int) ServiceOption { return func(s *service) { s.queue = max(0, n) } }
+// WithMaxBatch bounds the images of one request; the default is 64.
+func WithMaxBatch(n int) ServiceOption { return func(s *serviceConfig) { s.maxBatch = max(1, n) } }
 
-// WithTimeout bounds the time from a request to its answer; the default is 10 s.
-func WithTimeout(d time.Duration) ServiceOption { return func(s *service) { s.timeout = d } }
+// WithQueue bounds how many requests wait, with their bodies read, while others are at
+// work; more are answered with 429. The default is 64.
+func WithQueue(n int) ServiceOption { return func(s *serviceConfig) { s.queue = max(0, n) } }
 
-// WithMetrics has every request counted.
-func WithMetrics(m Metrics) ServiceOption { return func(s *service) { s.metrics = m } }
+// WithTimeout bounds the time from a request's first byte to its answer: 408 if its
+// body is not there by then, 504 if the answer is not. The default is 10 s.
+func WithTimeout(d time.Duration) ServiceOption { return func(s *serviceConfig) { s.timeout = d } }
 
-// WithLogger has failures of the service logged, and what was asked and answered at
-// level debug. The default is silence.
-func WithLogger(l *slog.Logger) ServiceOption { return func(s *service) { s.log = l } }
+// WithMetrics counts every request to classify.
+func WithMetrics(m Metrics) ServiceOption { return func(s *serviceConfig) { s.metrics = m } }
 
-// Metrics counts what a Service does; package host/prometheus has one. Its methods
-// are called from many goroutines.
+// WithLogger logs failures of the service at level error, and what was asked and
+// answered at level debug. The default is silence.
+func WithLogger(l *slog.Logger) ServiceOption { return func(s *serviceConfig) { s.log = l } }
+
+// Metrics counts what a Service does; packages host/prometheus and host/otel each have
+// one. Its methods are called from many goroutines.
 type Metrics interface {
-	// InFlight tells how many requests are read, wait or are at work.
+	// InFlight reports how many requests wait or are at work.
 	InFlight(n int)
-	// Answered tells of a request to classify that has ended.
+	// Answered reports a request to classify that has ended.
 	Answered(a Answer)
 }
 
 // An Answer is what Metrics learns of a request.
 type Answer struct {
-	Status   int    // as in HTTP; 499 if the client had gone
+	Status   int    // that was sent; 499 if the client had gone
 	Mode     string // that ran; empty if none did
-	Passes   int
+	Images   int    // that were classified
+	Passes   int    // of the network, over all images
 	Duration time.Duration
 }
 
-// statusGone is what nginx calls a client that did not wait.
-const statusGone = 499
+// modest is the number of pixels up to which images are decoded side by side.
+const modest = 4 << 20
 
 //go:embed openapi.json
 var openAPI []byte
 
-// Handler makes a Service of a classifier, which stays the caller's to close.
-func Handler(c *Classifier, opts ...ServiceOption) *Service {
-	s := &Service{o: service{maxBody: 16 << 20, maxPixels: 16 << 20, queue: 64, timeout: 10 * time.Second, log: slog.New(slog.DiscardHandler)}}
+// NewService returns a Service that answers with a classifier, which stays the caller's
+// to close. A nil one makes a service that is not ready until Swap brings one.
+func NewService(c *Classifier, opts ...ServiceOption) *Service {
+	s := &Service{config: serviceConfig{
+		maxBody: 32 << 20, maxPixels: 64 << 20, maxBatch: 64, queue: 64, timeout: 10 * time.Second,
+		log: slog.New(slog.DiscardHandler),
+	}}
 	for _, o := range opts {
-		o(&s.o)
+		o(&s.config)
 	}
-	s.classifier.Store(c)
-	workers := cap(c.pool.slots)
+	workers := runtime.GOMAXPROCS(0)
+	if c != nil {
+		s.classifier.Store(c)
+		workers = cap(c.pool.slots)
+	}
 	s.work = make(chan struct{}, workers)
-	s.places = make(chan struct{}, workers+s.o.queue)
-	s.mux.HandleFunc("POST /v1/classify", s.classify)
-	s.mux.HandleFunc("GET /v1/model", func(w http.ResponseWriter, _ *http.Request) {
-		s.reply(w, http.StatusOK, json.RawMessage(sla.AppendJSON(nil, s.classifier.Load().model)))
-	})
+	s.large = make(chan struct{}, 1)
+	s.places = make(chan struct{}, workers+s.config.queue)
+	s.bodies = &bodyBudget{left: 8 * s.config.maxBody}
+
+	s.mux.HandleFunc("POST /v1/classify", s.inference(classifyEndpoint))
+	s.mux.HandleFunc("POST /v1/batch", s.inference(batchEndpoint))
+	s.mux.HandleFunc("GET /v1/model", s.describe)
 	s.mux.HandleFunc("GET /v1/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
-		s.reply(w, http.StatusOK, json.RawMessage(openAPI))
+		s.sendJSON(w, http.StatusOK, json.RawMessage(openAPI))
 	})
 	s.mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
 		if s.draining.Load() {
 			s.fail(w, errDraining)
 			return
 		}
-		s.reply(w, http.StatusOK, map[string]string{"status": "ok"})
+		s.sendJSON(w, http.StatusOK, map[string]string{"status": "ok"})
 	})
+	s.mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if err := s.ready(); err != nil {
+			s.fail(w, err)
+			return
+		}
+		s.sendJSON(w, http.StatusOK, map[string]string{"status": "ok"})
+	})
+	s.routeKServe()
 	return s
 }
 
-// Swap has later requests answered by another classifier and gives the one before.
-// Closing that waits for the requests it still answers; none is dropped.
+// Handler is NewService, for where a handler is wanted.
+func Handler(c *Classifier, opts ...ServiceOption) *Service { return NewService(c, opts...) }
+
+// Swap has later requests answered by another classifier and returns the previous one,
+// or nil if there was none. Closing that waits for the requests it still answers; none
+// is dropped. With nil, the service is not ready and refuses requests until the next
+// Swap.
 func (s *Service) Swap(c *Classifier) *Classifier { return s.classifier.Swap(c) }
 
-// Drain has new requests to classify, and /healthz, answered with 503, so that a
-// balancer sends them elsewhere; those under way go on.
+// SetReady changes what /readyz and /v2/health/ready say, and nothing else: before a
+// service stops, SetReady(false) has balancers send requests elsewhere while those that
+// still come are answered.
+func (s *Service) SetReady(ready bool) { s.unready.Store(!ready) }
+
+// Drain has new requests to classify, /healthz and /readyz answered with 503; those
+// under way are finished.
 func (s *Service) Drain() { s.draining.Store(true) }
+
+// ready returns nil or why requests had better go elsewhere.
+func (s *Service) ready() error {
+	if s.draining.Load() || s.unready.Load() {
+		return errDraining
+	}
+	if s.classifier.Load() == nil {
+		return errNoModel
+	}
+	return nil
+}
+
+// current returns the classifier to ask.
+func (s *Service) current() (*Classifier, error) {
+	if s.draining.Load() {
+		return nil, errDraining
+	}
+	c := s.classifier.Load()
+	if c == nil {
+		return nil, errNoModel
+	}
+	return c, nil
+}
 
 // ServeHTTP answers a request.
 func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.unready.Load() || s.draining.Load() {
+		w.Header().Set("Connection", "close") // the next request is to find another server
+	}
 	if _, pattern := s.mux.Handler(r); pattern == "" {
 		s.unknown(w, r)
 		return
@@ -139,222 +208,75 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // unknown answers what no pattern matches.
 func (s *Service) unknown(w http.ResponseWriter, r *http.Request) {
+	err := &httpError{http.StatusNotFound, "not-found", "there is no " + r.URL.Path}
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		if _, pattern := s.mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "" {
-			w.Header().Set("Allow", method)
-			s.fail(w, &httpError{http.StatusMethodNotAllowed, "method", r.URL.Path + " takes " + method})
-			return
+			w.Header().Set("Allow", strings.Replace(method, "GET", "GET, HEAD", 1))
+			err = &httpError{http.StatusMethodNotAllowed, "method", r.URL.Path + " takes " + method + ", not " + r.Method}
 		}
 	}
-	s.fail(w, &httpError{http.StatusNotFound, "not-found", "there is no " + r.URL.Path})
+	if strings.HasPrefix(r.URL.Path, "/v2") {
+		s.failKServe(w, err)
+		return
+	}
+	s.fail(w, err)
 }
 
-// An httpError is a failure that a client is told.
-type httpError struct {
-	status        int
-	code, message string
+// describe answers GET /v1/model.
+func (s *Service) describe(w http.ResponseWriter, _ *http.Request) {
+	c := s.classifier.Load()
+	if c == nil {
+		s.fail(w, errNoModel)
+		return
+	}
+	s.sendJSON(w, http.StatusOK, json.RawMessage(sla.AppendJSON(nil, c.Model())))
 }
 
-func (e *httpError) Error() string { return e.message }
-
-var (
-	errDraining = &httpError{http.StatusServiceUnavailable, "closing", "the service is shutting down"}
-	errQueue    = &httpError{http.StatusTooManyRequests, "busy", "too many requests wait; come back in a second"}
-	errGone     = &httpError{statusGone, "gone", "the client did not wait"}
-)
-
-// answer is the JSON of a prediction.
-type answer struct {
-	Mode   string       `json:"mode"`
-	Passes int          `json:"passes"`
-	Top    []ClassScore `json:"top"`
-	Digest string       `json:"digest"`
-}
-
-func (s *Service) classify(w http.ResponseWriter, r *http.Request) {
-	start := time.Now()
-	a := Answer{Status: http.StatusOK}
-	p, err := s.predict(w, r)
-	if err != nil {
-		a.Status = s.fail(w, err)
-	} else {
-		a.Mode, a.Passes = p.Mode.String(), p.Passes
-		s.reply(w, http.StatusOK, answer{a.Mode, a.Passes, p.Top, p.Digest()})
-	}
-	a.Duration = time.Since(start)
-	s.o.log.Debug("classified", "status", a.Status, "mode", a.Mode, "passes", a.Passes, "duration", a.Duration, "error", err)
-	if s.o.metrics != nil {
-		s.o.metrics.Answered(a)
-	}
-}
-
-// predict is classify without its frame.
-func (s *Service) predict(w http.ResponseWriter, r *http.Request) (*Prediction, error) {
-	if s.draining.Load() {
-		return nil, errDraining
-	}
-	select {
-	case s.places <- struct{}{}:
-	default:
-		w.Header().Set("Retry-After", "1")
-		return nil, errQueue
-	}
-	s.inFlight()
-	defer func() {
-		<-s.places
-		s.inFlight()
-	}()
-	mode, top, err := s.parameters(r)
-	if err != nil {
-		return nil, err
-	}
-	ctx, cancel := context.WithTimeout(r.Context(), s.o.timeout)
-	defer cancel()
-	body, err := s.body(w, r)
-	if err == nil {
-		var p *Prediction
-		if p, err = s.run(ctx, body, mode, top); err == nil {
-			return p, nil
-		}
-	}
-	switch {
-	case r.Context().Err() != nil:
-		return nil, errGone
-	case ctx.Err() != nil:
-		return nil, &httpError{http.StatusGatewayTimeout, "timeout", fmt.Sprintf("no answer within %v", s.o.timeout)}
-	}
-	return nil, err
-}
-
-func (s *Service) inFlight() {
-	if s.o.metrics != nil {
-		s.o.metrics.InFlight(len(s.places))
-	}
-}
-
-// parameters reads what the address asks for.
-func (s *Service) parameters(r *http.Request) (mode sla.Mode, top int, err error) {
-	top = 5
-	for name, values := range r.URL.Query() {
-		value := values[len(values)-1]
-		switch name {
-		case "mode":
-			if mode, err = sla.ParseMode(value); err == nil {
-				_, err = sla.ResolveMode(&s.classifier.Load().model.Manifest, mode)
-			}
-			if err != nil {
-				return 0, 0, &httpError{http.StatusBadRequest, "mode", err.Error()}
-			}
-		case "top":
-			if top, err = strconv.Atoi(value); err != nil || top < 0 {
-				return 0, 0, &httpError{http.StatusBadRequest, "parameter", "top is to be a number of classes, not " + strconv.Quote(value)}
-			}
-		default:
-			return 0, 0, &httpError{http.StatusBadRequest, "parameter", "there is no parameter " + strconv.Quote(name) + "; use mode and top"}
-		}
-	}
-	return mode, top, nil
-}
-
-// body reads the request's body.
-func (s *Service) body(w http.ResponseWriter, r *http.Request) ([]byte, error) {
-	if t := r.Header.Get("Content-Type"); t != "" {
-		kind, _, err := mime.ParseMediaType(t)
-		// A form is what curl calls any body it was not told about.
-		known := strings.HasPrefix(kind, "image/") || kind == "application/octet-stream" || kind == "application/x-www-form-urlencoded"
-		if err != nil || !known {
-			return nil, &httpError{http.StatusUnsupportedMediaType, "type", "the body is to be an image, not " + t}
-		}
-	}
-	tooLarge := &httpError{http.StatusRequestEntityTooLarge, "too-large", fmt.Sprintf("the image file has more than %d bytes", s.o.maxBody)}
-	if r.ContentLength > s.o.maxBody {
-		return nil, tooLarge
-	}
-	b, err := io.ReadAll(http.MaxBytesReader(w, r.Body, s.o.maxBody))
-	var limit *http.MaxBytesError
-	switch {
-	case errors.As(err, &limit):
-		return nil, tooLarge
-	case err != nil:
-		return nil, &httpError{http.StatusBadRequest, "body", "the body ended too early: " + err.Error()}
-	case len(b) == 0:
-		return nil, &httpError{http.StatusBadRequest, "image", "the body is empty"}
-	}
-	return b, nil
-}
-
-// run waits for its turn, decodes the image and classifies it.
-func (s *Service) run(ctx context.Context, body []byte, mode sla.Mode, top int) (*Prediction, error) {
-	select {
-	case s.work <- struct{}{}:
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
-	defer func() { <-s.work }()
-	img, err := s.decode(ctx, body)
-	if err != nil {
-		return nil, err
-	}
-	for {
-		c := s.classifier.Load()
-		p, err := c.Classify(ctx, img, Mode(mode), TopK(top))
-		if errors.Is(err, ErrClosed) && s.classifier.Load() != c {
-			continue // it was swapped and closed in between
-		}
-		return p, err
-	}
-}
-
-// decode reads an image.
-func (s *Service) decode(ctx context.Context, body []byte) (image.Image, error) {
-	img, err := imagefile.Decode(ctx, body, imagefile.Limits{MaxPixels: s.o.maxPixels})
-	switch {
-	case err == nil:
-		return img, nil
-	case errors.Is(err, imagefile.ErrUnsupported):
-		return nil, &httpError{http.StatusUnsupportedMediaType, "type", err.Error()}
-	case errors.Is(err, imagefile.ErrTooLarge):
-		return nil, &httpError{http.StatusRequestEntityTooLarge, "too-large", err.Error()}
-	case errors.Is(err, imagefile.ErrBroken), errors.Is(err, imagefile.ErrNotImage):
-		return nil, &httpError{http.StatusBadRequest, "image", err.Error()}
-	}
-	return nil, err
-}
-
-// fail tells a client what went wrong, and gives the status.
+// fail sends an error in this interface's own form and returns the status that was sent.
 func (s *Service) fail(w http.ResponseWriter, err error) int {
-	var h *httpError
-	switch {
-	case errors.As(err, &h):
-	case errors.Is(err, ErrImage):
-		h = &httpError{http.StatusBadRequest, "image", err.Error()}
-	case errors.Is(err, sla.ErrMode): // the slab was swapped
-		h = &httpError{http.StatusBadRequest, "mode", err.Error()}
-	case errors.Is(err, ErrClosed):
-		h = errDraining
-	default:
-		s.o.log.Error("a request failed", "error", err)
-		h = &httpError{http.StatusInternalServerError, "engine", "the image could not be classified; the log says why"}
-	}
-	if h == errGone {
-		return h.status // nobody listens
-	}
-	s.reply(w, h.status, map[string]any{"error": map[string]string{"code": h.code, "message": h.message}})
-	return h.status
+	e := s.explain(err)
+	return s.sendJSON(w, e.status, map[string]any{"error": e.detail()})
 }
 
-func (s *Service) reply(w http.ResponseWriter, status int, v any) {
+// sendJSON sends a value and returns the status that was sent.
+func (s *Service) sendJSON(w http.ResponseWriter, status int, v any) int {
 	b, err := json.Marshal(v)
 	if err != nil {
-		s.o.log.Error("an answer cannot be written as JSON", "error", err)
-		status, b = http.StatusInternalServerError, []byte(`{"error":{"code":"engine","message":"the answer holds numbers that JSON has not"}}`)
+		s.config.log.Error("an answer cannot be written as JSON", "error", err)
+		e := &httpError{http.StatusInternalServerError, "engine", "the answer cannot be written as JSON"}
+		status, b = e.status, []byte(`{"error":{"code":"`+e.code+`","message":"`+e.message+`"}}`)
 	}
+	return s.send(w, status, "application/json", append(b, '\n'))
+}
+
+// writeTime is how long a client may take to read an answer.
+const writeTime = 10 * time.Second
+
+// send sends an answer and returns the status that was sent: statusGone if the client
+// had gone or does not read.
+func (s *Service) send(w http.ResponseWriter, status int, contentType string, body []byte) int {
+	control := http.NewResponseController(w)
+	// A writer that cannot do this is one of a test or of middleware; see Service.
+	_ = control.SetWriteDeadline(time.Now().Add(writeTime))
 	h := w.Header()
-	h.Set("Content-Type", "application/json")
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", itoa(len(body)))
 	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'; object-src 'none'")
 	h.Set("Cache-Control", "no-store")
-	w.WriteHeader(status)
-	if _, err := w.Write(append(b, '\n')); err != nil {
-		s.o.log.Debug("a client was gone before its answer", "error", err)
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		h.Set("Retry-After", "1")
 	}
+	w.WriteHeader(status)
+	_, err := w.Write(body)
+	if err == nil {
+		if err = control.Flush(); errors.Is(err, http.ErrNotSupported) {
+			err = nil
+		}
+	}
+	if err != nil && !errors.Is(err, http.ErrBodyNotAllowed) { // HEAD
+		s.config.log.Debug("the client was gone before its answer", "error", err)
+		return statusGone
+	}
+	return status
 }
