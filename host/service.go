@@ -57,13 +57,13 @@ type serviceConfig struct {
 // A ServiceOption changes how NewService sets a Service up.
 type ServiceOption func(*serviceConfig)
 
-// WithMaxBody bounds the bytes of a request's body; the default is 32 MiB. All bodies
-// together take at most eight times as much: when that is used up, the request that has
+// WithMaxBody bounds the bytes of a request's body; the default is 64 MiB. All bodies
+// together take at most four times as much: when that is used up, the request that has
 // been sending its body for the longest time is told to come back.
 func WithMaxBody(bytes int64) ServiceOption { return func(s *serviceConfig) { s.maxBody = bytes } }
 
 // WithMaxPixels bounds width times height, which are checked before an image is
-// decoded; the default is 64 Mi. Of images with more than 4 Mi pixels one is decoded
+// decoded; the default is 64 million. Of images with more than 4 million pixels one is decoded
 // at a time.
 func WithMaxPixels(n int) ServiceOption { return func(s *serviceConfig) { s.maxPixels = n } }
 
@@ -104,7 +104,7 @@ type Answer struct {
 }
 
 // modest is the number of pixels up to which images are decoded side by side.
-const modest = 4 << 20
+const modest = 4_000_000
 
 //go:embed openapi.json
 var openAPI []byte
@@ -113,7 +113,7 @@ var openAPI []byte
 // to close. A nil one makes a service that is not ready until Swap brings one.
 func NewService(c *Classifier, opts ...ServiceOption) *Service {
 	s := &Service{config: serviceConfig{
-		maxBody: 32 << 20, maxPixels: 64 << 20, maxBatch: 64, queue: 64, timeout: 10 * time.Second,
+		maxBody: 64 << 20, maxPixels: 64_000_000, maxBatch: 64, queue: 64, timeout: 10 * time.Second,
 		log: slog.New(slog.DiscardHandler),
 	}}
 	for _, o := range opts {
@@ -127,7 +127,7 @@ func NewService(c *Classifier, opts ...ServiceOption) *Service {
 	s.work = make(chan struct{}, workers)
 	s.large = make(chan struct{}, 1)
 	s.places = make(chan struct{}, workers+s.config.queue)
-	s.bodies = &bodyBudget{left: 8 * s.config.maxBody}
+	s.bodies = &bodyBudget{left: 4 * s.config.maxBody}
 
 	s.mux.HandleFunc("POST /v1/classify", s.inference(classifyEndpoint))
 	s.mux.HandleFunc("POST /v1/batch", s.inference(batchEndpoint))

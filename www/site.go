@@ -203,7 +203,7 @@ func Handler(models []Shown) (http.Handler, error) {
 		}
 		h := w.Header()
 		h.Set("Content-Type", ContentType(name))
-		h.Set("Content-Security-Policy", policy)
+		h.Set("Content-Security-Policy", Policy)
 		h.Set("X-Content-Type-Options", "nosniff")
 		h.Set("Cache-Control", "no-cache") // ask again, and be told that nothing changed
 		b, tag := f.plain, f.tag
@@ -220,9 +220,9 @@ func Handler(models []Shown) (http.Handler, error) {
 	}), nil
 }
 
-// The policy of the page: its own files, pictures that are dropped or taught, and the
+// Policy is the Content-Security-Policy of the page: its own files, pictures that are dropped or taught, and the
 // module, which has to be compiled.
-const policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; object-src 'none'; " +
+const Policy = "default-src 'self'; script-src 'self' 'wasm-unsafe-eval'; img-src 'self' blob: data:; object-src 'none'; " +
 	"base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
 
 func compress(b []byte) []byte {

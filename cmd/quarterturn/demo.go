@@ -116,5 +116,7 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	if noServe {
 		return nil
 	}
-	return (&serveOptions{queue: 64, timeout: 10 * time.Second}).serve(ctx, listener, [][]byte{slab})
+	o := defaultServeOptions(addr)
+	o.drainDelay = 0
+	return o.serve(ctx, listener, [][]byte{slab})
 }

@@ -1,28 +1,29 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"image/png"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/http/pprof"
 	"os"
 	"os/signal"
-	"slices"
 	"strconv"
+	"sync/atomic"
 	"syscall"
 	"time"
 
+	"github.com/rs/cors"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
 
+	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/guard"
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/host/prometheus"
-	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/www"
 )
 
@@ -30,36 +31,62 @@ const defaultAddress = "127.0.0.1:8080"
 
 // serveOptions are the settings of serve.
 type serveOptions struct {
-	models    []string // files; none: the slab that comes with the program
-	addr      string
-	cert, key string
-	pprof     bool
-	workers   int
-	queue     int
-	timeout   time.Duration
+	models          []string // files; none: the slab that comes with the program
+	addr, adminAddr string
+	cert, key       string
+	allowedHosts    []string // none: those of addr
+	corsOrigins     []string
+	tokenFile       string
+	workers         int
+	connections     int
+	queue           int
+	timeout         time.Duration
+	maxBody         int // MiB
+	maxPixels       int // millions
+	maxBatch        int
+	drainDelay      time.Duration
+	logFormat       string
+	pprof           bool
+}
+
+// defaultServeOptions are those of serve without flags.
+func defaultServeOptions(addr string) serveOptions {
+	return serveOptions{addr: addr, connections: 1024, queue: 64, timeout: 10 * time.Second,
+		maxBody: 64, maxPixels: 64, maxBatch: 64, drainDelay: 5 * time.Second, logFormat: "text"}
 }
 
 func serveCommand() *cobra.Command {
-	var s serveOptions
+	s := defaultServeOptions(defaultAddress)
 	var chosen slabArgs
 	cmd := &cobra.Command{
 		Use:   "serve [SLAB...]",
 		Short: "Serve a page that classifies in the browser, and classify over HTTP",
 		Long: "Serve a page that classifies pictures in the browser, with slabs of yours, of which a visitor chooses one, or\n" +
 			"else with one that comes with the program and knows the ten classes of CIFAR-10.\n\n" +
-			"The first slab also classifies here: POST an image to /v1/classify, with ?mode=.. and ?top=.. as you like; GET\n" +
-			"/v1/model, /v1/openapi.json, /healthz and /metrics (Prometheus). SIGHUP reads the first slab again and drops no\n" +
-			"request; SIGTERM and Ctrl-C let those under way end.",
+			"The first slab also classifies here: POST an image to /v1/classify, with ?mode=.. and ?top=.. as you like, or\n" +
+			"several to /v1/batch; /v2 is the inference protocol of KServe and Triton. GET /v1/model, /v1/openapi.json,\n" +
+			"/healthz, /readyz and /metrics (Prometheus).\n\n" +
+			"SIGHUP reads the first slab and the tokens again and drops no request. SIGTERM and Ctrl-C let requests under way\n" +
+			"end; a second Ctrl-C does not. Every flag can also be set by a variable: --max-batch by QUARTERTURN_MAX_BATCH.",
 		Example: "  quarterturn serve\n" +
-			"  quarterturn serve run/model.slab --addr 0.0.0.0:8080\n" +
+			"  quarterturn serve run/model.slab --addr 0.0.0.0:8080 --allowed-hosts pictures.example\n" +
 			"  curl --data-binary @picture.png 'http://127.0.0.1:8080/v1/classify?mode=aggregated&top=3'",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 { // which win over QUARTERTURN_MODEL
+				cmd.Flags().Lookup("model").Changed = true
+			}
+			if err := fromEnvironment(cmd); err != nil {
+				return err
+			}
 			var err error
 			if s.models, err = chosen.all(args); err != nil {
 				return err
 			}
-			if (s.cert == "") != (s.key == "") {
-				return usageError{errors.New("--tls-cert and --tls-key go together")}
+			if err := s.check(); err != nil {
+				return err
+			}
+			if term.IsTerminal(int(os.Stderr.Fd())) && !cmd.Flags().Changed("drain-delay") {
+				s.drainDelay = 0 // somebody waits for it, and no balancer looks
 			}
 			slabs := [][]byte{www.Model}
 			if len(s.models) > 0 {
@@ -79,87 +106,207 @@ func serveCommand() *cobra.Command {
 			return s.serve(cmd.Context(), listener, slabs)
 		},
 	}
-	f := cmd.Flags()
-	chosen.add(f, "a `slab`, several times for several; without it, the one that comes with the program")
-	f.StringVar(&s.addr, "addr", defaultAddress, "address to listen on")
-	f.StringVar(&s.cert, "tls-cert", "", "serve https with this certificate")
-	f.StringVar(&s.key, "tls-key", "", "and this key")
-	f.IntVar(&s.workers, "workers", 0, "images classified at a time; 0: one a processor")
-	f.IntVar(&s.queue, "queue", 64, "requests that may wait; more are answered with 429")
-	f.DurationVar(&s.timeout, "timeout", 10*time.Second, "time for an answer; then 504")
-	f.BoolVar(&s.pprof, "pprof", false, "profiles at /debug/pprof/")
+	s.flags(cmd.Flags(), &chosen)
 	return cmd
+}
+
+func (s *serveOptions) flags(f *pflag.FlagSet, chosen *slabArgs) {
+	group(f, "What and where", func(f *pflag.FlagSet) {
+		chosen.add(f, "a `slab`, several times for several; without it, the one that comes with the program")
+		f.StringVar(&s.addr, "addr", s.addr, "`address` to listen on")
+		f.StringVar(&s.adminAddr, "admin-addr", s.adminAddr, "another `address`, for /metrics, /debug/pprof/, /healthz and /readyz alone")
+		f.StringVar(&s.cert, "tls-cert", s.cert, "serve https with this certificate `file`")
+		f.StringVar(&s.key, "tls-key", s.key, "and this key `file`")
+	})
+	group(f, "Who may ask", func(f *pflag.FlagSet) {
+		f.StringSliceVar(&s.allowedHosts, "allowed-hosts", s.allowedHosts, "`names` it is asked under, * for all; default: localhost and what --addr says")
+		f.StringSliceVar(&s.corsOrigins, "cors-origins", s.corsOrigins, "`origins` whose pages may ask from browsers, such as https://shop.example, or *")
+		f.StringVar(&s.tokenFile, "token-file", s.tokenFile, "`file` of bearer tokens, one a line; with it every request but those about health needs one")
+	})
+	group(f, "How much", func(f *pflag.FlagSet) {
+		f.IntVar(&s.workers, "workers", s.workers, "images decoded and classified at a time, each by an instance; 0: one a processor")
+		f.IntVar(&s.connections, "connections", s.connections, "connections at a time; the longest idle one is closed for the next")
+		f.IntVar(&s.queue, "queue", s.queue, "requests that may wait; more are answered with 429")
+		f.DurationVar(&s.timeout, "timeout", s.timeout, "time from a request's first byte to its answer; then 408 or 504")
+		f.IntVar(&s.maxBody, "max-body", s.maxBody, "`MiB` of a request's body; all bodies together take four times as much")
+		f.IntVar(&s.maxPixels, "max-pixels", s.maxPixels, "`millions` of pixels of an image")
+		f.IntVar(&s.maxBatch, "max-batch", s.maxBatch, "images of one request")
+	})
+	group(f, "Running it", func(f *pflag.FlagSet) {
+		f.DurationVar(&s.drainDelay, "drain-delay", s.drainDelay, "time between /readyz saying no and the end of listening; on a terminal none, unless given")
+		f.StringVar(&s.logFormat, "log-format", s.logFormat, "text or json; -v logs every request")
+		f.BoolVar(&s.pprof, "pprof", s.pprof, "profiles at /debug/pprof/; with --admin-addr they are there anyway")
+	})
+	oldNames(f, map[string]string{"pool": "workers"})
+}
+
+// check refuses settings that make no sense.
+func (s *serveOptions) check() error {
+	if (s.cert == "") != (s.key == "") {
+		return usagef("--tls-cert and --tls-key go together")
+	}
+	if s.logFormat != "text" && s.logFormat != "json" {
+		return usagef("--log-format is text or json, not %q", s.logFormat)
+	}
+	for name, v := range map[string]int{"connections": s.connections, "max-body": s.maxBody, "max-pixels": s.maxPixels, "max-batch": s.maxBatch} {
+		if v < 1 || v > 1<<20 {
+			return usagef("--%s is to be from 1 to %d, not %d", name, 1<<20, v)
+		}
+	}
+	for name, v := range map[string]int{"workers": s.workers, "queue": s.queue} {
+		if v < 0 || v > 1<<16 {
+			return usagef("--%s is to be from 0 to %d, not %d", name, 1<<16, v)
+		}
+	}
+	if s.timeout <= 0 || s.drainDelay < 0 {
+		return usagef("--timeout is to be more than nothing, and --drain-delay no less")
+	}
+	return nil
 }
 
 // serve answers on listener, which it closes, until ctx ends.
 func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [][]byte) error {
 	defer listener.Close() // a second close, after the server's, is an error that nobody needs
-	var models []www.Shown
-	for _, slab := range slabs {
-		samples, err := samplesFor(slab)
-		if err != nil {
-			return err
-		}
-		models = append(models, www.Shown{Slab: slab, Samples: samples})
-	}
-	page, err := www.Handler(models)
+	log := s.logger()
+	page, err := pageOf(slabs)
 	if err != nil {
 		return err
 	}
+	tokens, err := s.readTokens()
+	if err != nil {
+		return err
+	}
+	classifier, err := s.open(ctx, slabs[0])
+	if err != nil {
+		return err
+	}
+	metrics := prometheus.New()
+	service := host.NewService(classifier, host.WithMetrics(metrics), host.WithLogger(log), host.WithQueue(s.queue), host.WithTimeout(s.timeout),
+		host.WithMaxBody(int64(s.maxBody)<<20), host.WithMaxPixels(s.maxPixels*1_000_000), host.WithMaxBatch(s.maxBatch))
+	var current atomic.Pointer[guard.Tokens]
+	current.Store(&tokens)
+	go s.reload(ctx, service, &current, log)
+
+	servers := []*http.Server{s.server(s.public(page, service, metrics, &current), log)}
+	failed := make(chan error, 2)
+	scheme := "http"
+	bound := host.Bound(listener, s.connections)
+	if s.cert != "" {
+		scheme = "https"
+		go func() { failed <- servers[0].ServeTLS(bound, s.cert, s.key) }()
+	} else {
+		go func() { failed <- servers[0].Serve(bound) }()
+	}
+	note("serving %s (stop with Ctrl-C)", browserURL(scheme, listener.Addr()))
+	if s.adminAddr != "" {
+		l, err := net.Listen("tcp", s.adminAddr)
+		if err != nil {
+			return fmt.Errorf("--admin-addr: %w", err)
+		}
+		admin := s.server(guard.Hosts(s.admin(service, metrics), guard.DefaultHosts(s.adminAddr)), log)
+		admin.WriteTimeout = 0 // profiles take as long as they are asked for
+		servers = append(servers, admin)
+		go func() { failed <- admin.Serve(host.Bound(l, 64)) }()
+		note("metrics and profiles at %s", browserURL("http", l.Addr()))
+	}
+	select {
+	case err = <-failed:
+	case <-ctx.Done():
+		s.drain(service)
+	}
+	return errors.Join(err, s.shutDown(ctx, service, servers))
+}
+
+func (s *serveOptions) server(h http.Handler, log *slog.Logger) *http.Server {
+	server := host.NewServer(h, s.timeout)
+	server.ErrorLog = slog.NewLogLogger(log.Handler(), slog.LevelWarn)
+	return server
+}
+
+// public is what the address that everybody knows answers.
+func (s *serveOptions) public(page http.Handler, service *host.Service, metrics http.Handler, tokens *atomic.Pointer[guard.Tokens]) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/", page)
+	for _, path := range []string{"/v1/", "/v2", "/v2/", "/healthz", "/readyz"} {
+		mux.Handle(path, service)
+	}
+	if s.adminAddr == "" {
+		mux.Handle("/metrics", guard.ReadOnly(metrics))
+		if s.pprof {
+			addProfiles(mux)
+		}
+	}
+	h := http.Handler(mux)
+	if s.tokenFile != "" {
+		h = guard.Bearer(h, func() guard.Tokens { return *tokens.Load() })
+	}
+	if len(s.corsOrigins) > 0 {
+		h = cors.New(cors.Options{
+			AllowedOrigins: s.corsOrigins, AllowedMethods: []string{http.MethodGet, http.MethodHead, http.MethodPost}, MaxAge: 600,
+			AllowedHeaders: []string{"Authorization", "Content-Type", "Inference-Header-Content-Length", "Traceparent", "Tracestate"},
+			ExposedHeaders: []string{"Inference-Header-Content-Length", "Retry-After"},
+		}).Handler(h)
+	}
+	allowed := s.allowedHosts
+	if len(allowed) == 0 {
+		allowed = guard.DefaultHosts(s.addr)
+	}
+	return guard.Headers(guard.Hosts(h, allowed), www.Policy)
+}
+
+// admin is what the other address answers.
+func (s *serveOptions) admin(service *host.Service, metrics http.Handler) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/metrics", guard.ReadOnly(metrics))
+	mux.Handle("/healthz", service)
+	mux.Handle("/readyz", service)
+	addProfiles(mux)
+	return mux
+}
+
+func addProfiles(mux *http.ServeMux) {
+	mux.HandleFunc("GET /debug/pprof/", pprof.Index)
+	mux.HandleFunc("GET /debug/pprof/profile", pprof.Profile)
+	mux.HandleFunc("GET /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("POST /debug/pprof/symbol", pprof.Symbol)
+	mux.HandleFunc("GET /debug/pprof/trace", pprof.Trace)
+}
+
+// drain says for a while that the end is near, so that balancers send nothing more.
+func (s *serveOptions) drain(service *host.Service) {
+	service.SetReady(false)
+	if s.drainDelay > 0 {
+		note("shutting down: not ready, listening for %v more (Ctrl-C ends it at once)", s.drainDelay)
+		time.Sleep(s.drainDelay)
+	}
+}
+
+// shutDown stops listening, lets the requests under way end, and closes everything.
+func (s *serveOptions) shutDown(ctx context.Context, service *host.Service, servers []*http.Server) error {
+	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout+5*time.Second)
+	defer cancel()
+	var failed error
+	for _, server := range servers {
+		if err := server.Shutdown(grace); err != nil {
+			failed = errors.Join(failed, fmt.Errorf("requests were cut off: %w", err), server.Close())
+		}
+	}
+	service.Drain()
+	return errors.Join(failed, service.Swap(nil).Close(grace))
+}
+
+func (s *serveOptions) logger() *slog.Logger {
 	level := slog.LevelInfo
 	if verbose {
 		level = slog.LevelDebug
 	} else if quiet {
 		level = slog.LevelWarn
 	}
-	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level}))
-	classifier, err := s.open(ctx, slabs[0])
-	if err != nil {
-		return err
+	options := &slog.HandlerOptions{Level: level}
+	if s.logFormat == "json" {
+		return slog.New(slog.NewJSONHandler(os.Stderr, options))
 	}
-	metrics := prometheus.New()
-	service := host.Handler(classifier, host.WithMetrics(metrics), host.WithLogger(log), host.WithQueue(s.queue), host.WithTimeout(s.timeout))
-	defer func() {
-		if err := service.Swap(nil).Close(context.WithoutCancel(ctx)); err != nil {
-			log.Error("closing", "error", err)
-		}
-	}()
-	go s.reload(ctx, service, log)
-
-	mux := http.NewServeMux()
-	mux.Handle("/", page)
-	mux.Handle("/v1/", service)
-	mux.Handle("/healthz", service)
-	mux.Handle("/metrics", metrics)
-	if s.pprof {
-		mux.HandleFunc("/debug/pprof/", pprof.Index)
-		mux.HandleFunc("/debug/pprof/profile", pprof.Profile)
-		mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
-		mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
-	}
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second, ReadTimeout: time.Minute, IdleTimeout: 2 * time.Minute,
-		ErrorLog: slog.NewLogLogger(log.Handler(), slog.LevelWarn)}
-	failed := make(chan error, 1)
-	scheme := "http"
-	if s.cert != "" {
-		scheme = "https"
-		go func() { failed <- server.ServeTLS(listener, s.cert, s.key) }()
-	} else {
-		go func() { failed <- server.Serve(listener) }()
-	}
-	note("serving %s (stop with Ctrl-C)", browserURL(scheme, listener.Addr()))
-	select {
-	case err := <-failed:
-		return err
-	case <-ctx.Done():
-	}
-	service.Drain()
-	grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), s.timeout+5*time.Second)
-	defer cancel()
-	if err := server.Shutdown(grace); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		return err
-	}
-	return nil
+	return slog.New(slog.NewTextHandler(os.Stderr, options))
 }
 
 // listen opens addr; an error says what to do about it.
@@ -189,12 +336,25 @@ func (s *serveOptions) open(ctx context.Context, slab []byte) (*host.Classifier,
 	return host.Open(ctx, slab, options...)
 }
 
-// reload reads the first slab again at every SIGHUP. What cannot be opened changes
-// nothing. The page goes on with the slabs it began with.
-func (s *serveOptions) reload(ctx context.Context, service *host.Service, log *slog.Logger) {
-	if len(s.models) == 0 {
-		return
+// readTokens reads --token-file, if there is one.
+func (s *serveOptions) readTokens() (guard.Tokens, error) {
+	if s.tokenFile == "" {
+		return nil, nil
 	}
+	text, err := os.ReadFile(s.tokenFile)
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := guard.ParseTokens(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", s.tokenFile, err)
+	}
+	return tokens, nil
+}
+
+// reload reads the tokens and the first slab again at every SIGHUP. What cannot be read
+// changes nothing. The page stays with the slabs it began with.
+func (s *serveOptions) reload(ctx context.Context, service *host.Service, current *atomic.Pointer[guard.Tokens], log *slog.Logger) {
 	hangup := make(chan os.Signal, 1)
 	signal.Notify(hangup, syscall.SIGHUP)
 	defer signal.Stop(hangup)
@@ -203,6 +363,15 @@ func (s *serveOptions) reload(ctx context.Context, service *host.Service, log *s
 		case <-ctx.Done():
 			return
 		case <-hangup:
+		}
+		if tokens, err := s.readTokens(); err != nil {
+			log.Error("the tokens were not read again", "error", err)
+		} else {
+			current.Store(&tokens)
+		}
+		if len(s.models) == 0 {
+			log.Info("SIGHUP: the slab that comes with the program stays")
+			continue
 		}
 		slab, m, err := readSlab(s.models[0])
 		var c *host.Classifier
@@ -219,27 +388,4 @@ func (s *serveOptions) reload(ctx context.Context, service *host.Service, log *s
 			log.Error("closing the slab before", "error", err)
 		}
 	}
-}
-
-// samplesFor gives a picture of each class for slabs that know the classes of
-// the embedded data set, and none for others.
-func samplesFor(slab []byte) ([]www.Sample, error) {
-	m, err := format.Decode(slab)
-	if err != nil {
-		return nil, err
-	}
-	d, err := dataset.Load("fashion-mini")
-	if err != nil || !slices.Equal(m.Labels, d.ClassNames) {
-		return nil, err
-	}
-	var samples []www.Sample
-	for y := range d.ClassNames {
-		i := slices.Index(d.Test.Labels, y)
-		var b bytes.Buffer
-		if err := png.Encode(&b, d.Image(&d.Test, i)); err != nil {
-			return nil, err
-		}
-		samples = append(samples, www.Sample{PNG: b.Bytes(), Label: d.ClassNames[y]})
-	}
-	return samples, nil
 }

@@ -13,8 +13,8 @@ import (
 func TestWhatIsShown(t *testing.T) {
 	m := New()
 	m.InFlight(3)
-	m.Answered(host.Answer{Status: 200, Mode: "aggregated", Passes: 4, Duration: 3 * time.Millisecond})
-	m.Answered(host.Answer{Status: 200, Mode: "single", Passes: 1, Duration: time.Millisecond})
+	m.Answered(host.Answer{Status: 200, Mode: "aggregated", Images: 1, Passes: 4, Duration: 3 * time.Millisecond})
+	m.Answered(host.Answer{Status: 200, Mode: "single", Images: 2, Passes: 1, Duration: time.Millisecond})
 	m.Answered(host.Answer{Status: 429, Duration: time.Microsecond})
 	server := httptest.NewServer(m)
 	defer server.Close()
@@ -32,6 +32,7 @@ func TestWhatIsShown(t *testing.T) {
 		`quarterturn_requests_total{status="200"} 2`,
 		`quarterturn_requests_total{status="429"} 1`,
 		"quarterturn_passes_total 5",
+		"quarterturn_images_total 3",
 		`quarterturn_request_seconds_count{mode="aggregated"} 1`,
 		`quarterturn_request_seconds_bucket{mode="aggregated",le="0.004"} 1`,
 		"go_goroutines ",

@@ -1,0 +1,145 @@
+// Package guard holds the checks that stand before everything serve answers: which names
+// it is asked under, which tokens are good, and what every answer's headers say.
+package guard
+
+import (
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/json"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Hosts refuses requests under names that are not in a list: a page of somebody else's
+// whose name was made to lead here (DNS rebinding) asks under its own. "*" allows every
+// name.
+func Hosts(next http.Handler, allowed []string) http.Handler {
+	if slices.Contains(allowed, "*") {
+		return next
+	}
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		name := hostname(r.Host)
+		if !slices.ContainsFunc(allowed, func(a string) bool { return a == name || a == AnyAddress && isAddress(name) }) {
+			refuse(w, http.StatusMisdirectedRequest, "host", fmt.Sprintf("the name %q is not one of this server's; see --allowed-hosts", r.Host))
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// AnyAddress stands for every IP address in a list of hosts. An address cannot be
+// rebound as a name can.
+const AnyAddress = "any IP address"
+
+// DefaultHosts are the names under which a server that listens on addr is asked: those
+// of the loopback interface, and the host that addr names, or any address if it names
+// none.
+func DefaultHosts(addr string) []string {
+	hosts := []string{"localhost", "127.0.0.1", "::1"}
+	host, _, err := net.SplitHostPort(addr)
+	if ip, bad := netip.ParseAddr(host); err == nil && (host == "" || bad == nil && ip.IsUnspecified()) {
+		return append(hosts, AnyAddress)
+	}
+	return append(hosts, hostname(addr))
+}
+
+// hostname returns a Host header's name, without port, brackets, the root's dot and case.
+func hostname(host string) string {
+	if name, _, err := net.SplitHostPort(host); err == nil {
+		host = name
+	}
+	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+}
+
+func isAddress(name string) bool {
+	_, err := netip.ParseAddr(name)
+	return err == nil
+}
+
+// Tokens holds the bearer tokens that are good, as their SHA-256.
+type Tokens [][sha256.Size]byte
+
+// ParseTokens reads a file of tokens, one a line; blank lines do not count.
+func ParseTokens(text []byte) (Tokens, error) {
+	var t Tokens
+	for line := range strings.Lines(string(text)) {
+		switch line = strings.TrimSpace(line); {
+		case line == "":
+		case strings.ContainsAny(line, " \t"):
+			return nil, fmt.Errorf("a token has a blank in it")
+		default:
+			t = append(t, sha256.Sum256([]byte(line)))
+		}
+	}
+	if t == nil {
+		return nil, fmt.Errorf("there is no token in it")
+	}
+	return t, nil
+}
+
+// good compares in the same time whatever the token is.
+func (t Tokens) good(token string) bool {
+	sum := sha256.Sum256([]byte(token))
+	found := 0
+	for _, want := range t {
+		found |= subtle.ConstantTimeCompare(sum[:], want[:])
+	}
+	return found == 1
+}
+
+// Bearer refuses requests without one of the tokens that current returns, but for those
+// that ask whether the server lives and is ready.
+func Bearer(next http.Handler, current func() Tokens) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch r.URL.Path {
+		case "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready":
+			next.ServeHTTP(w, r)
+			return
+		}
+		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
+		if !strings.EqualFold(scheme, "Bearer") || !current().good(strings.TrimSpace(token)) {
+			w.Header().Set("WWW-Authenticate", "Bearer")
+			refuse(w, http.StatusUnauthorized, "token", "this server wants a token it knows: Authorization: Bearer TOKEN")
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// Headers sets what every answer says unless its handler knows better.
+func Headers(next http.Handler, policy string) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		h := w.Header()
+		h.Set("Content-Security-Policy", policy)
+		h.Set("X-Content-Type-Options", "nosniff")
+		h.Set("X-Frame-Options", "SAMEORIGIN") // for browsers that do not know frame-ancestors
+		h.Set("Referrer-Policy", "no-referrer")
+		next.ServeHTTP(w, r)
+	})
+}
+
+// ReadOnly refuses methods that are not for reading.
+func ReadOnly(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			refuse(w, http.StatusMethodNotAllowed, "method", r.URL.Path+" takes GET, not "+r.Method)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
+// refuse answers in the form of the service's own errors.
+func refuse(w http.ResponseWriter, status int, code, message string) {
+	b, _ := json.Marshal(map[string]any{"error": map[string]string{"code": code, "message": message}}) // strings have JSON
+	h := w.Header()
+	h.Set("Content-Type", "application/json")
+	h.Set("Cache-Control", "no-store")
+	w.WriteHeader(status)
+	w.Write(append(b, '\n')) // a client that is gone cannot be told
+}
