@@ -395,7 +395,7 @@ func TestServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	base := regexp.MustCompile(`http://\S+/`).FindString(string(line[:n]))
-	for name, want := range map[string]string{"": "text/html", "quarterturn.js": "text/javascript", "quarterturn.wasm": "application/wasm",
+	for name, want := range map[string]string{"": "text/html", "quarterturn/quarterturn.js": "text/javascript", "quarterturn/quarterturn.wasm": "application/wasm",
 		"model.slab": "application/octet-stream", "models.json": "application/json"} {
 		r, err := http.Get(base + name)
 		if err != nil {

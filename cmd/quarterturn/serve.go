@@ -185,7 +185,10 @@ func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [
 		host.WithMaxBody(int64(s.maxBody)<<20), host.WithMaxPixels(s.maxPixels*1_000_000), host.WithMaxBatch(s.maxBatch))
 	var current atomic.Pointer[guard.Tokens]
 	current.Store(&tokens)
-	go s.reload(ctx, service, &current, log)
+	hangup := make(chan os.Signal, 1)
+	signal.Notify(hangup, syscall.SIGHUP) // before anybody can know that it serves
+	defer signal.Stop(hangup)
+	go s.reload(ctx, hangup, service, &current, log)
 
 	servers := []*http.Server{s.server(s.public(page, service, metrics, &current), log)}
 	failed := make(chan error, 2)
@@ -354,10 +357,7 @@ func (s *serveOptions) readTokens() (guard.Tokens, error) {
 
 // reload reads the tokens and the first slab again at every SIGHUP. What cannot be read
 // changes nothing. The page stays with the slabs it began with.
-func (s *serveOptions) reload(ctx context.Context, service *host.Service, current *atomic.Pointer[guard.Tokens], log *slog.Logger) {
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP)
-	defer signal.Stop(hangup)
+func (s *serveOptions) reload(ctx context.Context, hangup <-chan os.Signal, service *host.Service, current *atomic.Pointer[guard.Tokens], log *slog.Logger) {
 	for {
 		select {
 		case <-ctx.Done():

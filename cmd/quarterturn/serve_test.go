@@ -131,7 +131,7 @@ func TestFieldB34Hosts(t *testing.T) {
 // B33, B34: methods are checked and headers are complete everywhere.
 func TestFieldB34HeadersEverywhere(t *testing.T) {
 	s := startServe(t, nil, "--pprof")
-	for _, path := range []string{"", "quarterturn.wasm", "nothing", "healthz", "readyz", "metrics", "v1/model", "v1/nothing", "v2", "debug/pprof/"} {
+	for _, path := range []string{"", "quarterturn/quarterturn.wasm", "nothing", "healthz", "readyz", "metrics", "v1/model", "v1/nothing", "v2", "debug/pprof/"} {
 		r, _ := s.ask("GET", path, "", nil)
 		for _, d := range []string{"frame-ancestors '", "base-uri 'none'", "form-action 'none'", "object-src 'none'"} {
 			if !strings.Contains(r.Header.Get("Content-Security-Policy"), d) {
