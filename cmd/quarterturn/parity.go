@@ -19,16 +19,19 @@ import (
 
 func parityCommand() *cobra.Command {
 	var slabs slabArgs
-	var dir string
+	var dir, files string
 	var targets []string
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "parity SLAB",
 		Short: "Run a slab on every target and compare the bits",
 		Long: "Run a slab on every target, in every mode, and compare the logits bit for bit. If one differs, the first layer\n" +
-			"that does is named. A target that is missing is an error; leave it out of --targets.",
+			"that does is named. A target that is missing is an error; leave it out of --targets.\n\n" +
+			"With --files the image files of a folder are classified from their bytes on, wherever files are read: by predict,\n" +
+			"over HTTP, and in Chromium and Firefox as File, ImageBitmap and <img>. Each file's digests are compared.",
 		Example: "  quarterturn parity model.slab\n" +
-			"  quarterturn parity model.slab --targets native,wazero --images photos",
+			"  quarterturn parity model.slab --targets native,wazero --images photos\n" +
+			"  quarterturn parity model.slab --files photos",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := slabs.only(args)
 			if err != nil {
@@ -37,6 +40,15 @@ func parityCommand() *cobra.Command {
 			slab, _, err := readSlab(name)
 			if err != nil {
 				return err
+			}
+			if files != "" {
+				if dir != "" {
+					return usagef("give --images or --files, not both")
+				}
+				if !cmd.Flags().Changed("targets") {
+					targets = parity.FileTargets
+				}
+				return parityOfFiles(cmd.Context(), slab, files, targets, asJSON)
 			}
 			images, err := parityImages(cmd.Context(), dir)
 			if err != nil {
@@ -60,9 +72,85 @@ func parityCommand() *cobra.Command {
 	f := cmd.Flags()
 	slabs.add(f, "the `slab`")
 	f.StringVar(&dir, "images", "", "a folder of images; by default built-in ones of many sizes")
-	f.StringSliceVar(&targets, "targets", parity.Targets, "the targets to compare")
+	f.StringVar(&files, "files", "", "a `folder` of image files, to compare from their bytes on")
+	f.StringSliceVar(&targets, "targets", parity.Targets, "the targets to compare; with --files "+strings.Join(parity.FileTargets, ","))
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
+}
+
+// parityOfFiles compares what all places make of the image files of a folder.
+func parityOfFiles(ctx context.Context, slab []byte, dir string, targets []string, asJSON bool) error {
+	var names []string
+	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
+		if err != nil || e.IsDir() {
+			return err
+		}
+		if name, err = filepath.Rel(dir, name); imagefile.Known(name) || imagefile.Foreign(name) {
+			names = append(names, name)
+		}
+		return err
+	})
+	if err == nil && len(names) == 0 {
+		err = fmt.Errorf("%s holds no images", dir)
+	}
+	if err != nil {
+		return err
+	}
+	r, err := parity.Files(ctx, slab, dir, names, targets, func(name string) { note("running %s", name) })
+	if err != nil {
+		return err
+	}
+	if asJSON {
+		err = printJSON(r)
+	} else {
+		err = printFileParity(r)
+	}
+	if err == nil && !r.Equal {
+		err = errors.New("the places do not agree on every file")
+	}
+	return err
+}
+
+func printFileParity(r *parity.FilesReport) error {
+	width := 0
+	for _, f := range r.Files {
+		width = max(width, len(f.Name))
+	}
+	differ := 0
+	for _, f := range r.Files {
+		first := f.Answers[0]
+		text := first.Digest
+		if text == "" {
+			text = "not read: " + first.Error
+		}
+		if f.Equal {
+			text += "  equal"
+		}
+		if err := printText(fmt.Sprintf("%-*s  %s\n", width, f.Name, text)); err != nil {
+			return err
+		}
+		if f.Equal {
+			continue
+		}
+		differ++
+		for _, a := range f.Answers[1:] {
+			if a.Digest == first.Digest {
+				continue
+			}
+			text := a.Digest
+			if text == "" {
+				text = "not read: " + a.Error
+			}
+			if err := printText(fmt.Sprintf("%*s  %s by %s\n", width, "", text, a.Way)); err != nil {
+				return err
+			}
+		}
+	}
+	var ways []string
+	for _, a := range r.Files[0].Answers {
+		ways = append(ways, a.Way)
+	}
+	return printText(fmt.Sprintf("\n%d files, mode %s, %d of them with equal digests by %s\n", len(r.Files), r.Mode, len(r.Files)-differ, strings.Join(ways, ", ")))
 }
 
 func printParity(r *parity.Report) error {

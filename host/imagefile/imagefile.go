@@ -59,6 +59,19 @@ func Foreign(name string) bool {
 // ReadFile decodes an image file; its errors name it. Only regular files are read: a
 // pipe might never end.
 func ReadFile(ctx context.Context, name string, l Limits) (*Picture, error) {
+	data, err := ReadBytes(ctx, name, l)
+	if err != nil {
+		return nil, err
+	}
+	p, err := Decode(ctx, data, l)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	return p, nil
+}
+
+// ReadBytes reads a file as ReadFile does, without decoding it.
+func ReadBytes(ctx context.Context, name string, l Limits) ([]byte, error) {
 	info, err := os.Stat(name)
 	if err != nil {
 		return nil, err
@@ -71,21 +84,35 @@ func ReadFile(ctx context.Context, name string, l Limits) (*Picture, error) {
 		return nil, err
 	}
 	defer f.Close()
-	p, err := Read(ctx, f, l)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+	data, err := l.read(ctx, f)
+	var e *Error
+	if errors.As(err, &e) {
+		err = fmt.Errorf("%s: %w", name, err)
 	}
-	return p, nil
+	return data, err
 }
 
 // Read decodes an image from a reader, which is read to its end.
 func Read(ctx context.Context, r io.Reader, l Limits) (*Picture, error) {
-	l = l.withDefaults()
-	data, err := io.ReadAll(io.LimitReader(&cancelled{ctx, r}, l.MaxBytes+1))
+	data, err := l.read(ctx, r)
 	if err != nil {
 		return nil, err
 	}
 	return Decode(ctx, data, l)
+}
+
+// read reads no more than may be decoded.
+func (l Limits) read(ctx context.Context, r io.Reader) ([]byte, error) {
+	l = l.withDefaults()
+	data, err := io.ReadAll(io.LimitReader(&cancelled{ctx, r}, l.MaxBytes+1))
+	if err == nil && int64(len(data)) > l.MaxBytes {
+		err = l.tooManyBytes()
+	}
+	return data, err
+}
+
+func (l Limits) tooManyBytes() error {
+	return &Error{Kind: ErrTooLarge, Detail: fmt.Sprintf("the image file has more than %d bytes", l.MaxBytes)}
 }
 
 // A Config is what the headers of an image file say.
@@ -105,7 +132,7 @@ func DecodeConfig(data []byte, l Limits) (Config, error) {
 
 func decodeConfig(data []byte, l Limits) (Config, *codec, error) {
 	if int64(len(data)) > l.MaxBytes {
-		return Config{}, nil, &Error{Kind: ErrTooLarge, Detail: fmt.Sprintf("the image file has more than %d bytes", l.MaxBytes)}
+		return Config{}, nil, l.tooManyBytes()
 	}
 	codec, err := sniff(data)
 	if err != nil {

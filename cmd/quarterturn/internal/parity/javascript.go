@@ -7,46 +7,56 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"net"
-	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"time"
 
 	"github.com/quarterturn/quarterturn/wasm/module"
 	"github.com/quarterturn/quarterturn/wasm/module/gojs"
 	"github.com/quarterturn/quarterturn/www"
 )
 
-// folder makes a temporary folder with what a JavaScript target needs: the files of
-// package www, the modules, the slab and the job. The caller removes it.
-func folder(j *job) (string, error) {
+// folder makes a temporary folder with the files of package www, the module and others of
+// one's own. The caller removes it.
+func folder(files map[string][]byte) (string, error) {
 	dir, err := os.MkdirTemp("", "quarterturn-parity-")
 	if err != nil {
 		return "", err
 	}
 	err = os.CopyFS(dir, www.Files)
-	work, jobErr := encodeJob(j)
-	err = errors.Join(err, jobErr)
-	for name, b := range map[string][]byte{
-		"quarterturn/quarterturn.wasm": module.WASM,
-		"quarterturn-js.wasm":          gojs.WASM,
-		"wasm_exec.js":                 gojs.Exec,
-		"model.slab":                   j.slab,
-		"job.bin":                      work,
-		"package.json":                 []byte(`{"type":"module"}`),
-	} {
+	write := func(name string, b []byte) {
+		name = filepath.Join(dir, name)
 		if err == nil {
-			err = os.WriteFile(filepath.Join(dir, name), b, 0o600)
+			err = os.MkdirAll(filepath.Dir(name), 0o700)
 		}
+		if err == nil {
+			err = os.WriteFile(name, b, 0o600)
+		}
+	}
+	write("quarterturn/quarterturn.wasm", module.WASM)
+	write("package.json", []byte(`{"type":"module"}`))
+	for name, b := range files {
+		write(name, b)
 	}
 	if err != nil {
 		return "", errors.Join(err, os.RemoveAll(dir))
 	}
 	return dir, nil
+}
+
+// jobFolder makes a folder with what runs a job.
+func jobFolder(j *job) (string, error) {
+	work, err := encodeJob(j)
+	if err != nil {
+		return "", err
+	}
+	return folder(map[string][]byte{
+		"quarterturn-js.wasm": gojs.WASM,
+		"wasm_exec.js":        gojs.Exec,
+		"model.slab":          j.slab,
+		"job.bin":             work,
+	})
 }
 
 // encodeJob writes a job as www/parity/job.js reads it: the length of a JSON
@@ -105,7 +115,7 @@ func node(goos string) target {
 		if err != nil {
 			return nil, errors.New("node is not installed; install it, or leave this target out of --targets")
 		}
-		dir, err := folder(j)
+		dir, err := jobFolder(j)
 		if err != nil {
 			return nil, err
 		}
@@ -125,91 +135,16 @@ func lastLine(s string) string {
 	return lines[len(lines)-1]
 }
 
-// browsers are the programs that are Chromium or close to it.
-var browsers = []string{"chromium", "chromium-browser", "google-chrome", "google-chrome-stable"}
-
-// chromium runs a job in a page of headless Chromium, which fetches the files
-// from a server of ours and posts the outcome back.
+// chromium runs a job in a page of headless Chromium.
 func chromium(ctx context.Context, j *job) (*outcome, error) {
-	var program string
-	for _, name := range browsers {
-		if p, err := exec.LookPath(name); err == nil {
-			program = p
-			break
-		}
-	}
-	if program == "" {
-		return nil, errors.New("chromium is not installed; install it, or leave this target out of --targets")
-	}
-	dir, err := folder(j)
+	dir, err := jobFolder(j)
 	if err != nil {
 		return nil, err
 	}
 	defer os.RemoveAll(dir)
-	type reply struct {
-		b   []byte
-		err error
-	}
-	replies := make(chan reply, 1)
-	mux := http.NewServeMux()
-	static := http.FileServer(http.Dir(dir))
-	mux.HandleFunc("GET /", func(w http.ResponseWriter, r *http.Request) {
-		w.Header().Set("Content-Type", www.ContentType(r.URL.Path))
-		static.ServeHTTP(w, r)
-	})
-	mux.HandleFunc("POST /{kind}", func(_ http.ResponseWriter, r *http.Request) {
-		b, err := io.ReadAll(r.Body)
-		if r.PathValue("kind") == "error" && err == nil {
-			err = errors.New(string(b))
-		}
-		select {
-		case replies <- reply{b, err}:
-		default: // only the first counts
-		}
-	})
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	b, err := visit(ctx, chromiumBrowser, dir, "parity/page.html")
 	if err != nil {
 		return nil, err
 	}
-	server := &http.Server{Handler: mux}
-	go server.Serve(listener) // ends with Close
-	defer server.Close()
-
-	profile, err := os.MkdirTemp("", "quarterturn-chromium-")
-	if err != nil {
-		return nil, err
-	}
-	defer os.RemoveAll(profile)
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
-	defer cancel()
-	args := []string{"--headless", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-		"--disable-component-update", "--disable-sync", "--disable-quic", "--user-data-dir=" + profile}
-	if os.Geteuid() == 0 {
-		args = append(args, "--no-sandbox") // Chromium refuses to run as root otherwise
-	}
-	cmd := exec.CommandContext(ctx, program, append(args, "http://"+listener.Addr().String()+"/parity/page.html")...)
-	var stderr bytes.Buffer
-	cmd.Stderr = &stderr
-	cmd.WaitDelay = time.Second
-	if err := cmd.Start(); err != nil {
-		return nil, err
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	defer func() {
-		cancel()
-		<-ended
-	}()
-	select {
-	case r := <-replies:
-		if r.err != nil {
-			return nil, r.err
-		}
-		return decodeOutcome(r.b)
-	case err := <-ended:
-		ended <- err
-		return nil, fmt.Errorf("chromium ended without an answer: %s", lastLine(stderr.String()))
-	case <-ctx.Done():
-		return nil, fmt.Errorf("chromium gave no answer: %w", context.Cause(ctx))
-	}
+	return decodeOutcome(b)
 }

@@ -1,0 +1,82 @@
+package parity
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn/quarterturn/www"
+)
+
+// Every kind of file gets the same digest from predict, over HTTP and in Chromium. What
+// does not is listed here, and in the README.
+func TestFieldFilesAreTheSameEverywhere(t *testing.T) {
+	dir := filepath.Join("..", "..", "..", "..", "host", "imagefile", "testdata")
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var names []string
+	for _, e := range entries {
+		if ext := filepath.Ext(e.Name()); ext != ".json" && ext != ".py" {
+			names = append(names, e.Name())
+		}
+	}
+	targets, ways := []string{"predict", "http", "chromium"}, 5
+	if testing.Short() {
+		targets, ways = targets[:2], 2
+	}
+	r, err := Files(t.Context(), www.Model, dir, names, targets, func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	differ := map[string]string{
+		"cmyk.jpg":   "chromium", // converts CMYK in a way of its own
+		"rgb16.png":  "<img>",    // which does not drop the lower bytes, but rounds
+		"rgba16.png": "<img>",
+	}
+	for _, f := range r.Files {
+		for _, a := range f.Answers {
+			if a.Digest == "" {
+				t.Errorf("%s by %s: %s", f.Name, a.Way, a.Error)
+			}
+			known := differ[f.Name]
+			if same := a.Digest == f.Answers[0].Digest; same == (known != "" && strings.Contains(a.Way, known)) {
+				t.Errorf("%s by %s: equal to predict's: %v", f.Name, a.Way, same)
+			}
+		}
+		if len(f.Answers) != ways {
+			t.Errorf("%s has %d answers", f.Name, len(f.Answers))
+		}
+	}
+	if len(r.Files) < 80 || r.Equal != testing.Short() {
+		t.Errorf("%d files, all equal: %v", len(r.Files), r.Equal)
+	}
+}
+
+func TestFilesThatCannotBeCompared(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, "letter.png"), []byte("Dear reader"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	quiet := func(string) {}
+	// What nobody reads is the same everywhere, and said.
+	r, err := Files(t.Context(), www.Model, dir, []string{"letter.png"}, []string{"predict", "http"}, quiet)
+	if err != nil || !r.Equal || !strings.Contains(r.Files[0].Answers[1].Error, "not an image") {
+		t.Errorf("a letter: %+v %v", r, err)
+	}
+	for says, try := range map[string]func() (*FilesReport, error){
+		"no place": func() (*FilesReport, error) {
+			return Files(t.Context(), www.Model, dir, nil, []string{"safari"}, quiet)
+		},
+		"none.png": func() (*FilesReport, error) {
+			return Files(t.Context(), www.Model, dir, []string{"none.png"}, nil, quiet)
+		},
+		"not a slab": func() (*FilesReport, error) { return Files(t.Context(), []byte("x"), dir, nil, nil, quiet) },
+	} {
+		if _, err := try(); err == nil || !strings.Contains(err.Error(), says) {
+			t.Errorf("want %q, have %v", says, err)
+		}
+	}
+}
