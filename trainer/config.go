@@ -45,6 +45,9 @@ type Config struct {
 	Temperature float64 `json:"temperature"` // T of the self-distillation, T² KL(s/T || u/T) + Beta CE(u, y)
 	Beta        float64 `json:"beta"`        // the weight of its cross-entropy
 
+	Teacher       string `json:"teacher,omitempty"`        // the file of a slab whose answers a baseline learns
+	TeacherSHA256 string `json:"teacher_sha256,omitempty"` // of that file, filled in when a run starts
+
 	Seed          int     `json:"seed"`
 	TrainPerClass int     `json:"train_per_class,omitempty"` // 0: all images
 	Imbalance     float64 `json:"imbalance,omitempty"`       // of the largest class to the smallest; 0: as they are
@@ -118,6 +121,9 @@ func (c *Config) check() error {
 	}
 	if (c.SumViews || c.StageHeads) && !m.Joint() {
 		return fmt.Errorf("method %s has no joint loss to sum over the views or to put behind every stage", c.Method)
+	}
+	if c.Teacher != "" && (c.Method != "baseline" || c.Mix != "" || c.episodic()) {
+		return errors.New("a teacher is for the method baseline, without mixed images and without episodes: its answers are about whole images, in one view")
 	}
 	return c.checkEpisodes()
 }

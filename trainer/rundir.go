@@ -61,7 +61,7 @@ func Start(dir string, source dataset.Source, c Config, device *graph.Device) (*
 	if err != nil {
 		return nil, err
 	}
-	config, err := json.MarshalIndent(runConfig{source, c}, "", "  ")
+	config, err := json.MarshalIndent(runConfig{source, f.Config}, "", "  ")
 	if err == nil {
 		err = os.MkdirAll(dir, 0o755)
 	}
@@ -154,7 +154,7 @@ func openRun(dir string, source dataset.Source, c Config, device *graph.Device) 
 	if err != nil {
 		return nil, err
 	}
-	return &RunDir{Dir: dir, Config: c, Data: d, run: r}, nil
+	return &RunDir{Dir: dir, Config: r.config, Data: d, run: r}, nil
 }
 
 // restore goes back to the last checkpoint, or to the beginning if there is none,

@@ -2,10 +2,12 @@ package trainer
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -74,7 +76,8 @@ type run struct {
 	graph         *graph.Graph
 	solver        *optim.SGD
 	schedule      optim.Schedule
-	balance       *graph.Balance // of the loss
+	balance       *graph.Balance    // of the loss
+	teacher       *evaluate.Teacher // nil: none
 	stepsPerEpoch int
 	dataHash      [32]byte // of the training images and their classes
 
@@ -144,6 +147,13 @@ func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error)
 		return nil, err
 	}
 	spec.Balance = r.balance
+	if c.Teacher != "" {
+		if r.teacher, r.config.TeacherSHA256, err = openTeacher(&c, &d); err != nil {
+			return nil, err
+		}
+		spec.Taught = true
+		r.manifest.Provenance.Method += ", taught by " + r.config.TeacherSHA256[:12]
+	}
 	if r.graph, err = graph.New(spec); err != nil {
 		return nil, err
 	}
@@ -154,6 +164,27 @@ func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error)
 		r.average = optim.NewAverage(c.EMADecay, r.graph.State())
 	}
 	return r, nil
+}
+
+// openTeacher reads the slab that teaches, and returns its SHA-256 beside it.
+func openTeacher(c *Config, d *dataset.Dataset) (*evaluate.Teacher, string, error) {
+	b, err := os.ReadFile(c.Teacher)
+	if err != nil {
+		return nil, "", fmt.Errorf("the teacher: %w", err)
+	}
+	sum := fmt.Sprintf("%x", sha256.Sum256(b))
+	if c.TeacherSHA256 != "" && c.TeacherSHA256 != sum {
+		return nil, "", fmt.Errorf("the teacher %s has changed since the run began: its SHA-256 was %s and is %s", c.Teacher, c.TeacherSHA256, sum)
+	}
+	m, err := format.Decode(b)
+	if err != nil {
+		return nil, "", fmt.Errorf("the teacher %s: %w", c.Teacher, err)
+	}
+	t, err := evaluate.NewTeacher(m, d)
+	if err != nil {
+		return nil, "", fmt.Errorf("%s: %w", c.Teacher, err)
+	}
+	return t, sum, nil
 }
 
 // parseTransforms returns the transformations of a batch: for a method without views the
@@ -276,7 +307,14 @@ func (r *run) step(indices []int) (float64, error) {
 	if r.config.DRW {
 		r.balance.On = at >= graph.DRWStart
 	}
-	r.graph.Load(r.views, r.batcher.Next(indices, r.rng))
+	b := r.batcher.Next(indices, r.rng)
+	if r.teacher != nil {
+		b.Teacher = slices.Grow(b.Teacher[:0], len(b.Targets))[:len(b.Targets)]
+		if err := r.teacher.Logits(b.Teacher, b.Images); err != nil {
+			return 0, fmt.Errorf("the teacher: %w", err)
+		}
+	}
+	r.graph.Load(r.views, b)
 	loss, err := r.graph.Run()
 	if err != nil {
 		return 0, err

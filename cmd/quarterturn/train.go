@@ -68,8 +68,9 @@ func trainCommand() *cobra.Command {
 			"mt: multi-task, and a head that predicts the view; sla: joint labels of class and view; sla+sd: and a head that is taught what the views agree on")
 		f.BoolVar(&c.SumViews, "sum-views", false, "sum the joint loss over the views instead of averaging it")
 		f.BoolVar(&c.StageHeads, "stage-heads", false, "joint heads behind every stage, for training only")
-		f.Float64Var(&c.Temperature, "temperature", c.Temperature, "temperature of the self-distillation")
-		f.Float64Var(&c.Beta, "beta", c.Beta, "weight of the distilled head's cross-entropy")
+		f.StringVar(&c.Teacher, "teacher", "", "with --method baseline: a slab whose answers, aggregated if it can, the net learns beside the labels")
+		f.Float64Var(&c.Temperature, "temperature", c.Temperature, "temperature of the distillation, from the views or a teacher")
+		f.Float64Var(&c.Beta, "beta", c.Beta, "weight of the cross-entropy beside the distillation")
 	})
 	group(f, "Loss", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Loss, "loss", "", "ce (default), or for classes of unequal size cb-rw, cb-focal or ldam")

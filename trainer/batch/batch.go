@@ -35,6 +35,7 @@ func (c Config) Check() error {
 type Batch struct {
 	Images  []byte    // (n, H, W, C), augmented, not mixed yet
 	Targets []float32 // (n, N), a distribution over the classes a row, mixed
+	Teacher []float32 // (n, N), a teacher's logits; nil without one
 	Mixture *Mixture  // nil: none
 }
 

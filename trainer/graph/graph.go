@@ -26,6 +26,7 @@ type Spec struct {
 	SumViews    bool    // the joint loss is a sum over the views, not their mean
 	Temperature float64 // T of the distillation: T² KL(softmax(s/T) || softmax(u/T)) + Beta CE(u, y)
 	Beta        float64
+	Taught      bool     // the head of the classes learns from a teacher's logits s as well
 	Balance     *Balance // nil: plain cross-entropy
 	Cosine      bool     // classifiers of classes see angles
 
@@ -40,6 +41,7 @@ type Graph struct {
 	inputs  []float32 // (images*M, H+2B, W+2B, C), views of an image next to each other
 	border  int       // B
 	targets []float32 // (images, N), one distribution a row
+	teacher []float32 // (images, N), a teacher's logits; nil without one
 	params  []*param
 	convs   []*convLayer
 	heads   []headLayer
@@ -51,8 +53,8 @@ type Graph struct {
 	loss *G.Node
 	vm   G.VM
 
-	input, target *tensor.Dense // of inputs and targets
-	device        *deviceGraph  // nil: all is on the processor
+	input, target, taught *tensor.Dense // of inputs, targets and teacher
+	device                *deviceGraph  // nil: all is on the processor
 }
 
 // A param is a trained tensor.
@@ -112,9 +114,13 @@ func New(s Spec) (*Graph, error) {
 // Load makes a batch the graph's, rendered as these views.
 func (g *Graph) Load(v *batch.Views, b *batch.Batch) {
 	copy(g.targets, b.Targets)
+	copy(g.teacher, b.Teacher)
 	if d := g.device; d != nil {
 		d.render(d.where[g.input], g.border, v, b)
 		gpu.Upload(d.Device, d.where[g.target], g.targets)
+		if g.taught != nil {
+			gpu.Upload(d.Device, d.where[g.taught], g.teacher)
+		}
 		return
 	}
 	v.Render(g.inputs, g.border, b)

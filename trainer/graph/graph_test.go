@@ -248,45 +248,88 @@ func TestGradientOfEveryObjective(t *testing.T) {
 		if exported := len(g.Export(&format.Manifest{}).Heads); m.stageHeads && exported > 2 {
 			t.Errorf("%s: %d heads are exported", m.Name, exported)
 		}
-		var grads [][]float32
-		for _, p := range g.params {
-			grad, err := p.node.Grad()
-			if err != nil {
-				t.Fatal(err)
-			}
-			grads = append(grads, append([]float32(nil), floats(grad)...))
+		checkSlopes(t, m.Name, g, func() float64 {
+			loss, _ := plainLoss(g, m.Method, m.sumViews, teacher)
+			return loss
+		})
+	}
+}
+
+// checkSlopes compares the gradient of every parameter, of the last Run, with central
+// differences of a loss that is computed from the logits of a Run.
+func checkSlopes(t *testing.T, name string, g *Graph, loss func() float64) {
+	t.Helper()
+	var grads [][]float32
+	for _, p := range g.params {
+		grad, err := p.node.Grad()
+		if err != nil {
+			t.Fatal(err)
 		}
-		for i, p := range g.params {
-			var square float64
-			for _, v := range grads[i] {
-				square += float64(v) * float64(v)
-			}
-			norm := math.Sqrt(square)
-			if norm < 1e-3 {
-				t.Errorf("%s, %s: the gradient vanishes", m.Name, p.node.Name())
-				continue
-			}
-			start := append([]float32(nil), p.value...)
-			best := math.Inf(1)
-			for _, h := range []float64{1e-3, 3e-4, 1e-4} { // large steps meet kinks, small ones rounding
-				var side [2]float64
-				for s, sign := range []float64{h, -h} {
-					for k := range p.value {
-						p.value[k] = start[k] + float32(sign*float64(grads[i][k])/norm)
-					}
-					if _, err := g.Run(); err != nil {
-						t.Fatal(err)
-					}
-					side[s], _ = plainLoss(g, m.Method, m.sumViews, teacher)
+		grads = append(grads, append([]float32(nil), floats(grad)...))
+	}
+	for i, p := range g.params {
+		var square float64
+		for _, v := range grads[i] {
+			square += float64(v) * float64(v)
+		}
+		norm := math.Sqrt(square)
+		if norm < 1e-3 {
+			t.Errorf("%s, %s: the gradient vanishes", name, p.node.Name())
+			continue
+		}
+		start := append([]float32(nil), p.value...)
+		best := math.Inf(1)
+		for _, h := range []float64{1e-3, 3e-4, 1e-4} { // large steps meet kinks, small ones rounding
+			var side [2]float64
+			for s, sign := range []float64{h, -h} {
+				for k := range p.value {
+					p.value[k] = start[k] + float32(sign*float64(grads[i][k])/norm)
 				}
-				best = min(best, math.Abs((side[0]-side[1])/(2*h)-norm))
+				if _, err := g.Run(); err != nil {
+					t.Fatal(err)
+				}
+				side[s] = loss()
 			}
-			copy(p.value, start)
-			if best > 2e-2*norm {
-				t.Errorf("%s, %s: the slope along the gradient is off by %v from the gradient's norm %v", m.Name, p.node.Name(), best, norm)
-			}
+			best = min(best, math.Abs((side[0]-side[1])/(2*h)-norm))
+		}
+		copy(p.value, start)
+		if best > 2e-2*norm {
+			t.Errorf("%s, %s: the slope along the gradient is off by %v from the gradient's norm %v", name, p.node.Name(), best, norm)
 		}
 	}
+}
+
+// A net with a teacher: its loss is T² KL(s || u) + beta CE(u, y), written down once more, and
+// the gradient of its weights is the slope of that.
+func TestTaught(t *testing.T) {
+	const images, classes, temperature, beta = 5, 3, 2, 0.5
+	g := fixtureGraph(t, "resnet8w8", "baseline", func(s *Spec) { s.Taught = true })
+	copy(g.teacher, formattest.LCG(9, images*classes))
+	for i := range g.teacher {
+		g.teacher[i] *= 4
+	}
+	plain := func() (loss float64) {
+		u := g.heads[0].buffer()
+		for b := range images {
+			p, q := logSoftmax(g.teacher[b*classes:][:classes], temperature), logSoftmax(u[b*classes:][:classes], temperature)
+			hard := logSoftmax(u[b*classes:][:classes], 1)
+			for y := range p {
+				loss += (temperature*temperature*math.Exp(p[y])*(p[y]-q[y]) - beta*float64(g.targets[b*classes+y])*hard[y]) / images
+			}
+		}
+		return loss
+	}
+	loss, err := g.Run()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := plain(); math.Abs(loss-want) > 1e-6*want {
+		t.Errorf("the loss is %v, want %v", loss, want)
+	}
+	if m := g.Export(&format.Manifest{}); len(m.Heads) != 1 || m.Heads[0].Kind != format.HeadClass {
+		t.Errorf("exported heads: %+v", m.Heads)
+	}
+	checkSlopes(t, "taught", g, plain)
 }
 
 // The gradient of the distillation: in the student by central differences; in

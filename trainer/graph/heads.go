@@ -8,6 +8,7 @@ import (
 	"gorgonia.org/tensor"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
 )
 
 // A headLayer is a linear classifier; export as in trainHead.
@@ -80,6 +81,9 @@ func (b *builder) objective(features G.Nodes, targets *G.Node) *G.Node {
 		}
 	}
 	z := features[len(features)-1]
+	if b.spec.Taught {
+		return b.taughtLoss(z, targets)
+	}
 	for i, h := range b.spec.Method.heads {
 		logits, loss := b.classify(fmt.Sprint("head", i+1), z, h, targets)
 		if h.labels == jointLabels {
@@ -96,6 +100,22 @@ func (b *builder) objective(features G.Nodes, targets *G.Node) *G.Node {
 		add(loss)
 	}
 	return total
+}
+
+// taughtLoss puts the head of the classes on features, taught by labels and by the logits of
+// a net that was trained before (Hinton et al. 2015): the loss of the distilled head, with
+// that net's answers in the place of the joint head's.
+func (b *builder) taughtLoss(z, targets *G.Node) *G.Node {
+	images, classes := b.spec.Images, b.spec.Joint.Classes
+	b.taught = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(images, classes))
+	b.teacher = floats(b.taught)
+	if b.dev != nil {
+		b.dev.copyOf(b.taught)
+	}
+	teacher := G.NewTensor(b.g, tensor.Float32, 2, G.WithShape(images, classes), G.WithName("teacher"), G.WithValue(b.taught))
+	student := b.head("head1", z, classes, 1, b.spec.Cosine, format.HeadClass)
+	answers := sla.Joint{Classes: classes, Views: 1} // the teacher's are one row an image
+	return b.apply(newDistillOp("distillation", answers, images, b.spec.Temperature, b.spec.Beta, b.spec.Balance, b.targets), teacher, student, targets)
 }
 
 // classify puts a head and its loss on features.

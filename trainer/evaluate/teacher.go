@@ -1,0 +1,77 @@
+package evaluate
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/internal/parallel"
+)
+
+// A Teacher says what a slab makes of the images of a batch, for a net that learns from
+// its answers (Hinton et al. 2015, "Distilling the Knowledge in a Neural Network"). It
+// answers in the aggregated mode if the slab has it, else in the one the slab recommends.
+type Teacher struct {
+	mode        sla.Mode
+	classifiers []*sla.Classifier // one a worker
+	data        *dataset.Dataset
+	order       []int // the slab's output for each class of the data set
+}
+
+// NewTeacher makes a Teacher of a slab for the images of a data set. Classes are matched
+// by name.
+func NewTeacher(m *format.Model, d *dataset.Dataset) (*Teacher, error) {
+	t := &Teacher{data: d}
+	name := m.Recommended
+	if slices.Contains(m.Modes(), sla.Aggregated.String()) {
+		name = sla.Aggregated.String()
+	}
+	var err error
+	if t.mode, err = sla.ParseMode(name); err != nil {
+		return nil, err
+	}
+	if m.Classes() != len(d.ClassNames) {
+		return nil, fmt.Errorf("the teacher knows %d classes, the data set %s has %d", m.Classes(), d.Name, len(d.ClassNames))
+	}
+	for _, class := range d.ClassNames {
+		k := slices.Index(m.Labels, class)
+		if k < 0 {
+			return nil, fmt.Errorf("the teacher does not know the class %q of the data set %s", class, d.Name)
+		}
+		t.order = append(t.order, k)
+	}
+	for range parallel.Workers() {
+		c, err := sla.New(m)
+		if err != nil {
+			return nil, err
+		}
+		t.classifiers = append(t.classifiers, c)
+	}
+	return t, nil
+}
+
+// Logits writes the teacher's logits for images, (n, H, W, C) bytes, to dst, (n, N) in the
+// order of the data set's classes.
+func (t *Teacher) Logits(dst []float32, images []byte) error {
+	d, n := t.data, len(t.order)
+	batch := &dataset.Split{Pixels: images}
+	failures := make([]error, len(images)/(d.Height*d.Width*d.Channels))
+	parallel.For(len(failures), func(worker, i int) {
+		c := t.classifiers[worker]
+		if failures[i] = loadImage([]*sla.Classifier{c}, d.Image(batch, i)); failures[i] != nil {
+			return
+		}
+		r, err := c.Run(t.mode)
+		if err != nil {
+			failures[i] = err
+			return
+		}
+		for y, k := range t.order {
+			dst[i*n+y] = r.Logits[k]
+		}
+	})
+	return errors.Join(failures...)
+}
