@@ -17,7 +17,7 @@ func TestCalibrate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	c := DefaultConfig()
 	c.Net, c.Epochs, c.BatchSize = "resnet8w8", 2, 32
-	f, err := Start(dir, dataset.Source{Data: "fashion-mini"}, c, nil)
+	f, err := Start(t.Context(), dir, dataset.Source{Data: "fashion-mini"}, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,7 +26,7 @@ func TestCalibrate(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	d, held, err := HeldOut(dir)
+	d, held, err := HeldOut(t.Context(), dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -86,7 +86,7 @@ func TestCalibrate(t *testing.T) {
 			_, _, err := evaluate.Calibrate(t.Context(), &m, d, held, "validation", 0)
 			return err
 		},
-		"holds no run": func() error { _, _, err := HeldOut(t.TempDir()); return err },
+		"holds no run": func() error { _, _, err := HeldOut(t.Context(), t.TempDir()); return err },
 	} {
 		if err := call(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want %q, have %v", want, err)

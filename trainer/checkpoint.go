@@ -9,7 +9,7 @@ import (
 	"os"
 
 	"github.com/quarterturn/quarterturn/format"
-	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/format/atomicfile"
 )
 
 // A checkpoint is all that a run needs to resume as if it had never stopped.
@@ -96,7 +96,7 @@ func (c *checkpoint) write(name string) error {
 	}
 	sum := sha256.Sum256(b.Bytes()[sha256.Size:])
 	copy(b.Bytes(), sum[:])
-	return dataset.WriteFile(name, b.Bytes())
+	return atomicfile.Write(name, b.Bytes())
 }
 
 func readCheckpoint(name string) (*checkpoint, error) {

@@ -41,7 +41,7 @@ func TestRunsOnADevice(t *testing.T) {
 	c.Epochs, c.BatchSize, c.LR, c.TrainPerClass, c.Transform = 1, 8, 0.02, 10, "rotation2" // eleven steps
 	run := func(name string, first, second *graph.Device) *format.Model {
 		t.Helper()
-		f, err := Start(filepath.Join(t.TempDir(), name), mini, c, first)
+		f, err := Start(t.Context(), filepath.Join(t.TempDir(), name), mini, c, first)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -56,7 +56,7 @@ func TestRunsOnADevice(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || f.Close() != nil {
 			t.Fatal(err)
 		}
-		if f, err = Resume(f.Dir, second); err != nil {
+		if f, err = Resume(t.Context(), f.Dir, second); err != nil {
 			t.Fatal(err)
 		}
 		f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2})

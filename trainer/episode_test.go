@@ -29,7 +29,7 @@ func episodesForTest(head, method string) Config {
 func TestEpisodicRun(t *testing.T) {
 	for _, c := range []Config{episodesForTest("proto", "sla"), episodesForTest("ridge", "baseline")} {
 		dir := filepath.Join(t.TempDir(), "straight")
-		f, err := Start(dir, mini, c, nil)
+		f, err := Start(t.Context(), dir, mini, c, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -48,7 +48,7 @@ func TestEpisodicRun(t *testing.T) {
 		}
 		checkPrototypes(t, f, model)
 
-		g, err := Start(filepath.Join(t.TempDir(), "stopped"), mini, c, nil)
+		g, err := Start(t.Context(), filepath.Join(t.TempDir(), "stopped"), mini, c, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -61,7 +61,7 @@ func TestEpisodicRun(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || g.Close() != nil {
 			t.Fatal(err)
 		}
-		if g, err = Resume(g.Dir, nil); err != nil {
+		if g, err = Resume(t.Context(), g.Dir, nil); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := g.Run(t.Context(), nil, nil); err != nil || g.Close() != nil {

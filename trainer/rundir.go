@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/graph"
@@ -51,13 +52,13 @@ type RunDir struct {
 
 // Start makes the folder of a new run on a device, nil being the processor. Whatever is
 // wrong with the data or the settings is found before anything is written.
-func Start(dir string, source dataset.Source, c Config, device *graph.Device) (*RunDir, error) {
+func Start(ctx context.Context, dir string, source dataset.Source, c Config, device *graph.Device) (*RunDir, error) {
 	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); err == nil {
 		return nil, fmt.Errorf("%s holds a run already; go on with --resume %s, or give --out another folder", dir, dir)
 	} else if !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
-	f, err := openRun(dir, source, c, device)
+	f, err := openRun(ctx, dir, source, c, device)
 	if err != nil {
 		return nil, err
 	}
@@ -66,7 +67,7 @@ func Start(dir string, source dataset.Source, c Config, device *graph.Device) (*
 		err = os.MkdirAll(dir, 0o755)
 	}
 	if err == nil {
-		err = dataset.WriteFile(filepath.Join(dir, ConfigFile), append(config, '\n'))
+		err = atomicfile.Write(filepath.Join(dir, ConfigFile), append(config, '\n'))
 	}
 	if err == nil {
 		f.log, err = os.Create(filepath.Join(dir, LogFile))
@@ -95,7 +96,7 @@ func (f *RunDir) openEvents() error {
 
 // Resume opens the folder of a run that was stopped, to go on on a device, which may be
 // another one than before.
-func Resume(dir string, device *graph.Device) (*RunDir, error) {
+func Resume(ctx context.Context, dir string, device *graph.Device) (*RunDir, error) {
 	c, err := readConfig(dir)
 	if err != nil {
 		return nil, err
@@ -103,7 +104,7 @@ func Resume(dir string, device *graph.Device) (*RunDir, error) {
 	if _, err := os.Stat(filepath.Join(dir, SlabFile)); err == nil {
 		return nil, fmt.Errorf("the run in %s is complete: %s is there", dir, SlabFile)
 	}
-	f, err := openRun(dir, c.Source, c.Config, device)
+	f, err := openRun(ctx, dir, c.Source, c.Config, device)
 	if err != nil {
 		return nil, err
 	}
@@ -115,12 +116,12 @@ func Resume(dir string, device *graph.Device) (*RunDir, error) {
 
 // HeldOut returns the data set of a run, complete or not, and the images of it that the
 // run held out.
-func HeldOut(dir string) (*dataset.Dataset, *dataset.Split, error) {
+func HeldOut(ctx context.Context, dir string) (*dataset.Dataset, *dataset.Split, error) {
 	c, err := readConfig(dir)
 	if err != nil {
 		return nil, nil, err
 	}
-	d, err := c.Load()
+	d, err := c.Load(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -145,8 +146,8 @@ func readConfig(dir string) (c runConfig, err error) {
 	return c, nil
 }
 
-func openRun(dir string, source dataset.Source, c Config, device *graph.Device) (*RunDir, error) {
-	d, err := source.Load()
+func openRun(ctx context.Context, dir string, source dataset.Source, c Config, device *graph.Device) (*RunDir, error) {
+	d, err := source.Load(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -240,7 +241,7 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 		for _, m := range model.Metrics {
 			scores = append(scores, evaluate.Score{Metric: m, Passes: float64(model.Passes(m.Mode))})
 		}
-		return model, scores, dataset.WriteFile(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
+		return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
 	}
 	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, f.Data, &f.Data.Test, "test", 0, tested)
 	if err != nil {
@@ -255,13 +256,13 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 		}
 		svg, err := report.Confusion(&scores[i], f.Data.Test.Labels, model.Labels)
 		if err == nil {
-			err = dataset.WriteFile(filepath.Join(f.Dir, ConfusionFile), svg)
+			err = atomicfile.Write(filepath.Join(f.Dir, ConfusionFile), svg)
 		}
 		if err != nil {
 			return nil, nil, err
 		}
 	}
-	return model, scores, dataset.WriteFile(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
+	return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
 }
 
 // record logs an epoch, draws the curves and saves a checkpoint behind them.
@@ -278,7 +279,7 @@ func (f *RunDir) record() error {
 	}
 	svg, err := report.Curves(f.epochs)
 	if err == nil {
-		err = dataset.WriteFile(filepath.Join(f.Dir, CurvesFile), svg)
+		err = atomicfile.Write(filepath.Join(f.Dir, CurvesFile), svg)
 	}
 	if err != nil {
 		return err

@@ -66,7 +66,7 @@ func finish(t *testing.T, f *RunDir) (slab []byte, events int) {
 // nothing happens, and a log with each epoch once.
 func TestResume(t *testing.T) {
 	dir := t.TempDir()
-	f, err := Start(filepath.Join(dir, "straight"), mini, runConfigForTest(), nil)
+	f, err := Start(t.Context(), filepath.Join(dir, "straight"), mini, runConfigForTest(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +81,7 @@ func TestResume(t *testing.T) {
 		if err := os.RemoveAll(name); err != nil {
 			t.Fatal(err)
 		}
-		f, err := Start(name, mini, runConfigForTest(), nil)
+		f, err := Start(t.Context(), name, mini, runConfigForTest(), nil)
 		for _, stop := range stops {
 			if err != nil {
 				t.Fatal(err)
@@ -98,7 +98,7 @@ func TestResume(t *testing.T) {
 			if err := f.Close(); err != nil {
 				t.Fatal(err)
 			}
-			f, err = Resume(name, nil)
+			f, err = Resume(t.Context(), name, nil)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -114,7 +114,7 @@ func TestResume(t *testing.T) {
 // lines and a temporary file of a later moment.
 func TestResumeAfterAKill(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	f, err := Start(dir, mini, runConfigForTest(), nil)
+	f, err := Start(t.Context(), dir, mini, runConfigForTest(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -144,35 +144,35 @@ func TestResumeAfterAKill(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if f, err = Resume(dir, nil); err != nil {
+	if f, err = Resume(t.Context(), dir, nil); err != nil {
 		t.Fatal(err)
 	}
 	if f.Step() != perEpoch {
 		t.Errorf("resumed at step %d, want %d", f.Step(), perEpoch)
 	}
 	got, events := finish(t, f)
-	straight, err := Start(filepath.Join(t.TempDir(), "straight"), mini, runConfigForTest(), nil)
+	straight, err := Start(t.Context(), filepath.Join(t.TempDir(), "straight"), mini, runConfigForTest(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if want, _ := finish(t, straight); !bytes.Equal(got, want) || events != 4 {
 		t.Errorf("another slab, or %d events in the log", events)
 	}
-	if _, err := Resume(dir, nil); err == nil || !strings.Contains(err.Error(), "is complete") {
+	if _, err := Resume(t.Context(), dir, nil); err == nil || !strings.Contains(err.Error(), "is complete") {
 		t.Errorf("resuming a run that is complete: %v", err)
 	}
 }
 
 func TestResumeErrors(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	f, err := Start(dir, mini, runConfigForTest(), nil)
+	f, err := Start(t.Context(), dir, mini, runConfigForTest(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	f.Run(ctx, func(Event) { cancel() }, nil)
 	f.Close()
-	if _, err := Start(dir, mini, runConfigForTest(), nil); err == nil || !strings.Contains(err.Error(), "holds a run already") {
+	if _, err := Start(t.Context(), dir, mini, runConfigForTest(), nil); err == nil || !strings.Contains(err.Error(), "holds a run already") {
 		t.Errorf("starting where a run is: %v", err)
 	}
 	config, checkpoint := filepath.Join(dir, ConfigFile), filepath.Join(dir, CheckpointFile)
@@ -192,14 +192,14 @@ func TestResumeErrors(t *testing.T) {
 		if err := os.WriteFile(c.file, bytes.Replace(b, []byte(c.old), []byte(c.new), 1), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Resume(dir, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Resume(t.Context(), dir, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s for %s: got %v, want %q", c.new, c.old, err, c.want)
 		}
 		if err := os.WriteFile(c.file, b, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Resume(dir, nil); err != nil {
+	if _, err := Resume(t.Context(), dir, nil); err != nil {
 		t.Errorf("with everything back in place: %v", err)
 	}
 }
@@ -207,7 +207,7 @@ func TestResumeErrors(t *testing.T) {
 // A run that is stopped and cannot save its checkpoint says so.
 func TestStopThatCannotSave(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
-	f, err := Start(dir, mini, runConfigForTest(), nil)
+	f, err := Start(t.Context(), dir, mini, runConfigForTest(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -17,7 +17,7 @@ func TestTeacher(t *testing.T) {
 	dir := t.TempDir()
 	c := smallConfig()
 	c.Method, c.TrainPerClass, c.Epochs = "sla", 20, 2
-	first, err := Start(filepath.Join(dir, "first"), mini, c, nil)
+	first, err := Start(t.Context(), filepath.Join(dir, "first"), mini, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,7 +27,7 @@ func TestTeacher(t *testing.T) {
 	c.Method, c.Teacher = "baseline", teacher
 	run := func(name string, c Config, stop int) ([]byte, error) {
 		t.Helper()
-		f, err := Start(filepath.Join(dir, name), mini, c, nil)
+		f, err := Start(t.Context(), filepath.Join(dir, name), mini, c, nil)
 		if err != nil {
 			return nil, err
 		}
@@ -44,7 +44,7 @@ func TestTeacher(t *testing.T) {
 			if err := f.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if f, err = Resume(f.Dir, nil); err != nil {
+			if f, err = Resume(t.Context(), f.Dir, nil); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -86,7 +86,7 @@ func TestTeacher(t *testing.T) {
 // The teacher's logits are those of its aggregated mode, put in the order of the data
 // set's classes; a class it does not know is named.
 func TestTeacherLogits(t *testing.T) {
-	d, err := mini.Load()
+	d, err := mini.Load(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

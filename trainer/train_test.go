@@ -21,7 +21,7 @@ import (
 // small is a part of fashion-mini that trains in a second.
 func small(t testing.TB) *dataset.Dataset {
 	t.Helper()
-	d, err := dataset.Load("fashion-mini")
+	d, err := dataset.Load(t.Context(), "fashion-mini")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,7 +244,7 @@ func TestTrainErrors(t *testing.T) {
 		{func(c *Config) { c.Imbalance = 50 }, "an imbalance of 50 leaves no training image of class"},
 		{func(c *Config) { c.Seed = -1 }, "seed"},
 		{func(c *Config) { c.TrainPerClass = 21 }, "class T-shirt/top has 20 training images, 21 are wanted"},
-		{func(c *Config) { c.TrainPerClass = 5 }, "50 training images are too few"},
+		{func(c *Config) { c.TrainPerClass = 3 }, "30 training images are too few"},
 	} {
 		config := smallConfig()
 		c.change(&config)

@@ -42,10 +42,10 @@ func calibrateCommand() *cobra.Command {
 			var images *dataset.Split
 			var err error
 			if run != "" {
-				d, images, err = trainer.HeldOut(run)
+				d, images, err = trainer.HeldOut(cmd.Context(), run)
 			} else {
 				name = split
-				d, images, err = loadSplit(source, split)
+				d, images, err = loadSplit(cmd.Context(), source, split)
 			}
 			if err != nil {
 				return err

@@ -63,7 +63,7 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	if err := os.MkdirAll(out, 0o755); err != nil {
 		return err
 	}
-	d, err := dataset.Load("fashion-mini")
+	d, err := dataset.Load(ctx, "fashion-mini")
 	if err != nil {
 		return err
 	}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"strings"
 
@@ -45,7 +46,7 @@ func evalCommand() *cobra.Command {
 			if strings.HasPrefix(source.Data, "folder:") {
 				source.Size = e[0].Input.Width
 			}
-			d, images, err := loadSplit(source, split)
+			d, images, err := loadSplit(cmd.Context(), source, split)
 			if err != nil {
 				return err
 			}
@@ -81,11 +82,12 @@ func evalCommand() *cobra.Command {
 }
 
 // loadSplit returns a data set and the part of it that is named.
-func loadSplit(source dataset.Source, split string) (*dataset.Dataset, *dataset.Split, error) {
-	d, err := source.Load()
+func loadSplit(ctx context.Context, source dataset.Source, split string) (*dataset.Dataset, *dataset.Split, error) {
+	d, err := source.Load(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
+	describeData(d)
 	images, ok := map[string]*dataset.Split{"test": &d.Test, "train": &d.Train}[split]
 	if !ok {
 		return nil, nil, usagef("--split %q: want test or train", split)

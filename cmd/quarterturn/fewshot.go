@@ -52,7 +52,7 @@ func fewshotTrainCommand() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return device.train(cmd.Context(), asJSON, func(d *graph.Device) (*trainer.RunDir, error) {
-				return trainer.Start(out, source, c.InEpisodes(e, episodes), d)
+				return trainer.Start(cmd.Context(), out, source, c.InEpisodes(e, episodes), d)
 			})
 		},
 	}
@@ -98,7 +98,7 @@ func fewshotEvalCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, images, err := loadSplit(source, split)
+			d, images, err := loadSplit(cmd.Context(), source, split)
 			if err != nil {
 				return err
 			}

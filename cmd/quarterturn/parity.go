@@ -172,7 +172,7 @@ func printParity(r *parity.Report) error {
 // the embedded data set, and synthetic ones of many sizes.
 func parityImages(ctx context.Context, dir string) ([]*image.NRGBA, error) {
 	if dir == "" {
-		d, err := dataset.Load("fashion-mini")
+		d, err := dataset.Load(ctx, "fashion-mini")
 		if err != nil {
 			return nil, err
 		}

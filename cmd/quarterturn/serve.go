@@ -168,7 +168,7 @@ func (s *serveOptions) check() error {
 func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [][]byte) error {
 	defer listener.Close() // a second close, after the server's, is an error that nobody needs
 	log := s.logger()
-	page, err := pageOf(slabs)
+	page, err := pageOf(ctx, slabs)
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"image/png"
 	"net/http"
 	"slices"
@@ -12,10 +13,10 @@ import (
 )
 
 // pageOf is the page that shows some slabs.
-func pageOf(slabs [][]byte) (http.Handler, error) {
+func pageOf(ctx context.Context, slabs [][]byte) (http.Handler, error) {
 	var models []www.Shown
 	for _, slab := range slabs {
-		samples, err := samplesFor(slab)
+		samples, err := samplesFor(ctx, slab)
 		if err != nil {
 			return nil, err
 		}
@@ -26,12 +27,12 @@ func pageOf(slabs [][]byte) (http.Handler, error) {
 
 // samplesFor gives a picture of each class for slabs that know the classes of
 // the embedded data set, and none for others.
-func samplesFor(slab []byte) ([]www.Sample, error) {
+func samplesFor(ctx context.Context, slab []byte) ([]www.Sample, error) {
 	m, err := format.Decode(slab)
 	if err != nil {
 		return nil, err
 	}
-	d, err := dataset.Load("fashion-mini")
+	d, err := dataset.Load(ctx, "fashion-mini")
 	if err != nil || !slices.Equal(m.Labels, d.ClassNames) {
 		return nil, err
 	}

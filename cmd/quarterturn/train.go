@@ -42,12 +42,12 @@ func trainCommand() *cobra.Command {
 			}
 			return device.train(cmd.Context(), asJSON, func(d *graph.Device) (*trainer.RunDir, error) {
 				if resume == "" {
-					return trainer.Start(out, source, c, d)
+					return trainer.Start(cmd.Context(), out, source, c, d)
 				}
 				if other := changed(cmd.Flags(), "resume", "json", "device", "tf32", "quiet", "verbose"); other != "" {
 					return nil, usagef("--resume keeps the settings of the run; leave out --%s", other)
 				}
-				return trainer.Resume(resume, d)
+				return trainer.Resume(cmd.Context(), resume, d)
 			})
 		},
 	}
@@ -134,6 +134,7 @@ func train(ctx context.Context, f *trainer.RunDir, asJSON bool) error {
 	if f.Step() > 0 {
 		note("resuming %s at step %d of %d", f.Dir, f.Step(), f.Steps())
 	}
+	describeData(f.Data)
 	announce(f.Data, f.Config)
 	r := &reporter{}
 	model, results, err := f.Run(ctx, r.event, r.tested)

@@ -17,6 +17,8 @@ type Dataset struct {
 	ClassNames              []string
 	Height, Width, Channels int
 	Train, Test             Split
+	Notes                   []string // what people should know of how an image folder was read
+	LeftOut                 []string // files of an image folder that are no part of it, and why
 }
 
 // A Split is a part of a Dataset.
@@ -24,8 +26,9 @@ type Split struct {
 	// Pixels are the images, (n, Height, Width, Channels): levels of 0 to 255, one byte a
 	// channel, rows from the top, channels red, green, blue or grey alone.
 	Pixels   []byte
-	Labels   []int // (n), each an index of Dataset.ClassNames
-	Balanced bool  // scores are to count every class alike, however many images it has
+	Labels   []int    // (n), each an index of Dataset.ClassNames
+	Files    []string // (n), where each image of an image folder comes from; else nil
+	Balanced bool     // scores are to count every class alike, however many images it has
 }
 
 // Len is the number of images.

@@ -9,7 +9,7 @@ import (
 )
 
 func TestLoad(t *testing.T) {
-	d, err := Load("fashion-mini")
+	d, err := Load(t.Context(), "fashion-mini")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -17,15 +17,15 @@ func TestLoad(t *testing.T) {
 		t.Errorf("fashion-mini: %d and %d images", d.Train.Len(), d.Test.Len())
 	}
 	for name, want := range map[string]string{
-		"fashion":             "want fashion-mini (built in)",
-		"fashion:":            "want fashion-mini (built in)",
-		"mnist:/tmp":          "want fashion-mini (built in)",
+		"fashion":             "or fashion-mini (built in)",
+		"fashion:":            "or fashion-mini (built in)",
+		"mnist:/tmp":          "or fashion-mini (built in)",
 		"fashion:/no/where":   "neither train-images-idx3-ubyte nor",
 		"cifar10:/no/where":   "no data_batch",
 		"cifar100:/no/where":  "fine_label_names.txt",
 		"fashion:/etc/passwd": "train-images",
 	} {
-		if _, err := Load(name); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Load(t.Context(), name); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", name, err, want)
 		}
 	}

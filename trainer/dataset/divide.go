@@ -14,6 +14,9 @@ func (d *Dataset) Subset(s *Split, indices []int) Split {
 	for _, i := range indices {
 		out.Pixels = append(out.Pixels, s.Pixels[i*size:(i+1)*size]...)
 		out.Labels = append(out.Labels, s.Labels[i])
+		if s.Files != nil {
+			out.Files = append(out.Files, s.Files[i])
+		}
 	}
 	return out
 }
@@ -55,7 +58,8 @@ func (d *Dataset) Limit(n int, imbalance float64, rng *rand.Rand) error {
 	return nil
 }
 
-// HoldOut splits a tenth of each class, at random, off the training images.
+// HoldOut splits a tenth of each class, at random, off the training images, and at least one
+// image of a class that has four or more: none could be judged otherwise.
 func (d *Dataset) HoldOut(rng *rand.Rand) (train, validation Split) {
 	var keep, held []int
 	for y := range d.ClassNames {
@@ -67,6 +71,9 @@ func (d *Dataset) HoldOut(rng *rand.Rand) (train, validation Split) {
 		}
 		rng.Shuffle(len(indices), func(a, b int) { indices[a], indices[b] = indices[b], indices[a] })
 		n := len(indices) / 10
+		if n == 0 && len(indices) >= 4 {
+			n = 1
+		}
 		held, keep = append(held, indices[:n]...), append(keep, indices[n:]...)
 	}
 	slices.Sort(keep)

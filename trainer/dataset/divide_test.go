@@ -8,7 +8,7 @@ import (
 
 // A long tail has n, ..., n/r images of the classes, in their order.
 func TestImbalance(t *testing.T) {
-	d, err := Load("fashion-mini")
+	d, err := Load(t.Context(), "fashion-mini")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -2,120 +2,51 @@ package dataset
 
 import (
 	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/gob"
 	"encoding/hex"
+	"errors"
 	"fmt"
-	"image/color"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/quarterturn/quarterturn/format"
-	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/trainer/internal/parallel"
 )
 
-// loadFolder reads DIR/train/CLASS/* and DIR/test/CLASS/*. Every image is
-// cropped to a square and resized to size x size by the very code that classifies
-// later. The result is cached: another run over the same files reads it back.
-func loadFolder(dir string, size int, skipBroken bool) (*Dataset, error) {
+// loadFolder reads an image folder; see findLayout. Every image is cropped to a square and
+// resized to size x size. The result is cached: another run over the same files reads it
+// back.
+func loadFolder(ctx context.Context, dir string, size int, skipBroken bool) (*Dataset, error) {
 	if size < 8 || size > 512 {
 		return nil, fmt.Errorf("images of %d pixels a side: want 8 to 512", size)
 	}
-	d := &Dataset{Height: size, Width: size}
-	var err error
-	if d.ClassNames, err = subfolders(filepath.Join(dir, "train")); err != nil {
-		return nil, err
-	}
-	if len(d.ClassNames) < 2 {
-		return nil, fmt.Errorf("%s has %d folders, want one for each of at least 2 classes", filepath.Join(dir, "train"), len(d.ClassNames))
-	}
-	testLabels, err := subfolders(filepath.Join(dir, "test"))
+	l, err := findLayout(dir)
 	if err != nil {
 		return nil, err
 	}
-	for _, l := range testLabels {
-		if !slices.Contains(d.ClassNames, l) {
-			return nil, fmt.Errorf("class %s is in test but not in train", l)
-		}
-	}
-	train, err := imageFiles(filepath.Join(dir, "train"), d.ClassNames)
-	if err != nil {
-		return nil, err
-	}
-	test, err := imageFiles(filepath.Join(dir, "test"), testLabels)
-	if err != nil {
-		return nil, err
-	}
-	key, err := cacheKey(size, skipBroken, append(slices.Clone(train), test...))
+	key, err := cacheKey(size, skipBroken, l)
 	if err != nil {
 		return nil, err
 	}
 	if cached := readCache(key); cached != nil {
 		return cached, nil
 	}
-	if err := d.decode(train, test, skipBroken); err != nil {
+	d := &Dataset{Height: size, Width: size, ClassNames: l.classes, Notes: l.notes, LeftOut: l.leftOut}
+	if err := d.decode(ctx, l, skipBroken); err != nil {
 		return nil, err
 	}
 	writeCache(key, d)
 	return d, nil
 }
 
-// subfolders lists the folders in a folder, by name.
-func subfolders(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	var names []string
-	for _, e := range entries {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
-			names = append(names, e.Name())
-		}
-	}
-	return names, nil
-}
-
-// A labelledFile is an image file of a class.
-type labelledFile struct {
-	path  string
-	label string
-	info  fs.FileInfo
-}
-
-// imageFiles lists the images of each class; one without any is an error.
-func imageFiles(dir string, labels []string) ([]labelledFile, error) {
-	var files []labelledFile
-	for _, label := range labels {
-		entries, err := os.ReadDir(filepath.Join(dir, label))
-		if err != nil {
-			return nil, err
-		}
-		before := len(files)
-		for _, e := range entries {
-			if !IsImage(e.Name()) {
-				continue
-			}
-			info, err := e.Info()
-			if err != nil {
-				return nil, err
-			}
-			files = append(files, labelledFile{filepath.Join(dir, label, e.Name()), label, info})
-		}
-		if len(files) == before {
-			return nil, fmt.Errorf("%s holds no PNG, JPEG, GIF or WebP images", filepath.Join(dir, label))
-		}
-	}
-	return files, nil
-}
-
-// decode reads the images, on all processors, and decides whether the set is
-// grey or in colour: it must be one of them throughout.
-func (d *Dataset) decode(train, test []labelledFile, skipBroken bool) error {
-	files := append(slices.Clone(train), test...)
+// decode reads the images, on all processors, and decides whether the set is grey or in
+// colour. Without test images it splits some off.
+func (d *Dataset) decode(ctx context.Context, l *layout, skipBroken bool) error {
+	files := append(slices.Clone(l.train), l.test...)
 	type decoded struct {
 		rgb  []byte // (size, size, 3)
 		grey bool
@@ -123,76 +54,88 @@ func (d *Dataset) decode(train, test []labelledFile, skipBroken bool) error {
 	}
 	images := make([]decoded, len(files))
 	parallel.For(len(files), func(_, i int) {
-		images[i].rgb, images[i].grey, images[i].err = readSquare(files[i].path, d.Width)
+		if images[i].err = ctx.Err(); images[i].err == nil {
+			images[i].rgb, images[i].grey, images[i].err = readSquare(ctx, files[i].path, d.Width)
+		}
 	})
-	var broken []string
-	grey, colour := "", ""
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var broken []error
+	var grey []string
+	whole := 0
 	for i, img := range images {
 		switch {
 		case img.err != nil:
-			broken = append(broken, img.err.Error())
-		case img.grey:
-			grey = files[i].path
+			broken = append(broken, img.err)
+			d.LeftOut = append(d.LeftOut, img.err.Error())
 		default:
-			colour = files[i].path
+			if whole++; img.grey {
+				grey = append(grey, files[i].path)
+			}
 		}
 	}
 	if len(broken) > 0 && !skipBroken {
-		shown := broken[:min(len(broken), 10)]
-		return fmt.Errorf("%d of %d images cannot be read; mend them or pass --skip-broken: %s", len(broken), len(files), strings.Join(shown, "; "))
-	}
-	if grey != "" && colour != "" {
-		return fmt.Errorf("the images must all be grey or all be in colour: %s is grey, %s is not", grey, colour)
+		return fmt.Errorf("%d of %d images cannot be read; fix them, or pass --skip-broken: %w", len(broken), len(files), errors.Join(broken[:min(len(broken), 10)]...))
 	}
 	d.Channels = 3
-	if colour == "" {
+	if len(grey) == whole {
 		d.Channels = 1
+	} else if len(grey) > 0 {
+		d.Notes = append(d.Notes, fmt.Sprintf("%d of the %d images are grey and were taken as colours: %s", len(grey), whole, listed(grey)))
 	}
 	for i, img := range images {
 		if img.err != nil {
 			continue
 		}
 		s := &d.Train
-		if i >= len(train) {
+		if i >= len(l.train) {
 			s = &d.Test
 		}
-		s.Labels = append(s.Labels, slices.Index(d.ClassNames, files[i].label))
+		s.Labels = append(s.Labels, slices.Index(d.ClassNames, files[i].class))
+		s.Files = append(s.Files, files[i].path)
 		for k := 0; k < len(img.rgb); k += 3 {
 			s.Pixels = append(s.Pixels, img.rgb[k:k+d.Channels]...)
 		}
+		images[i].rgb = nil
 	}
-	for y, label := range d.ClassNames {
-		if !slices.Contains(d.Train.Labels, y) {
-			return fmt.Errorf("no training image of class %s can be read", label)
+	d.noteDuplicates()
+	if l.split {
+		d.splitByContent()
+	}
+	for y, n := range d.Train.Counts(len(d.ClassNames)) {
+		if n == 0 {
+			return fmt.Errorf("no training image of class %s can be read", d.ClassNames[y])
 		}
 	}
 	return nil
 }
 
-// readSquare decodes an image file and resamples it to size x size x 3.
-func readSquare(path string, size int) (rgb []byte, grey bool, err error) {
-	img, err := ReadImage(path)
-	if err != nil {
-		return nil, false, err
+// listed names the first of a list.
+func listed(names []string) string {
+	const most = 5
+	if len(names) > most {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 	}
-	grey = img.ColorModel() == color.GrayModel || img.ColorModel() == color.Gray16Model
-	straight := Straight(img)
-	in := format.Input{Channels: 3, Height: size, Width: size, Mean: []float32{0, 0, 0}, Std: []float32{1, 1, 1}}
-	rgb, err = sla.Resample(in, straight.Rect.Dx(), straight.Rect.Dy(), straight.Pix)
-	return rgb, grey, err
+	return strings.Join(names, ", ")
 }
 
-// cacheKey names a set of files by their paths, sizes and times.
-func cacheKey(size int, skipBroken bool, files []labelledFile) (string, error) {
+// cacheKey names a set of files by their paths, and the sizes and times of what is read.
+func cacheKey(size int, skipBroken bool, l *layout) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, "folder cache 1", size, skipBroken)
-	for _, f := range files {
+	fmt.Fprintln(h, "folder cache 2", size, skipBroken, l.split, l.notes, l.leftOut)
+	for _, f := range append(slices.Clone(l.train), l.test...) {
 		path, err := filepath.Abs(f.path)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintln(h, path, f.info.Size(), f.info.ModTime().UnixNano())
+		real, err := filepath.EvalSymlinks(path)
+		if err != nil {
+			return "", err
+		}
+		fmt.Fprintf(h, "%q %q %q %d %d\n", path, real, f.class, f.info.Size(), f.info.ModTime().UnixNano())
 	}
+	fmt.Fprintln(h, len(l.train))
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
@@ -201,7 +144,7 @@ func cacheFile(key string) (string, error) {
 	return filepath.Join(dir, "quarterturn", "folders", key), err
 }
 
-// readCache gives a data set that was cached, or nil. A cache that cannot be
+// readCache returns a data set that was cached, or nil. A cache that cannot be
 // read is no cache.
 func readCache(key string) *Dataset {
 	name, err := cacheFile(key)
@@ -231,6 +174,6 @@ func writeCache(key string, d *Dataset) {
 	}
 	var b bytes.Buffer
 	if gob.NewEncoder(&b).Encode(d) == nil {
-		_ = WriteFile(name, b.Bytes())
+		_ = atomicfile.Write(name, b.Bytes())
 	}
 }

@@ -59,7 +59,7 @@ func TestImageFolder(t *testing.T) {
 	if err := os.WriteFile(at("train/red/notes.txt"), []byte("not a picture"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	load := func() (*Dataset, error) { return Source{Data: "folder:" + dir, Size: 16}.Load() }
+	load := func() (*Dataset, error) { return Source{Data: "folder:" + dir, Size: 16}.Load(t.Context()) }
 	for _, try := range []string{"read", "cached"} {
 		d, err := load()
 		if err != nil {
@@ -91,7 +91,7 @@ func TestImageFolder(t *testing.T) {
 	if _, err := load(); err == nil || !strings.Contains(err.Error(), "1 of 6 images cannot be read") || !strings.Contains(err.Error(), "train/red/z.png") {
 		t.Errorf("a broken file: %v", err)
 	}
-	if d, err := (Source{Data: "folder:" + dir, SkipBroken: true}).Load(); err != nil || d.Train.Len() != 3 || d.Width != 32 {
+	if d, err := (Source{Data: "folder:" + dir, SkipBroken: true}).Load(t.Context()); err != nil || d.Train.Len() != 3 || d.Width != 32 {
 		t.Errorf("skipping a broken file: %v", err)
 	}
 }
@@ -105,13 +105,14 @@ func TestBadImageFolders(t *testing.T) {
 		size     int
 		want     string
 	}{
-		{nil, nil, 0, "train: no such file"},
-		{map[string]color.Color{"train/a/1.png": red}, nil, 0, "has 1 folders, want one for each of at least 2 classes"},
-		{map[string]color.Color{"train/a/1.png": red, "train/b/1.png": red}, nil, 0, "test: no such file"},
-		{map[string]color.Color{"train/a/1.png": red, "test/a/1.png": red}, []string{"train/b"}, 0, "b holds no PNG"},
-		{map[string]color.Color{"train/a/1.png": red, "train/b/1.png": red, "test/c/1.png": red}, nil, 0, "class c is in test but not in train"},
-		{map[string]color.Color{"train/a/1.png": red, "train/b/1.png": grey, "test/a/1.png": red}, nil, 0, "train/b/1.png is grey"},
-		{map[string]color.Color{"train/a/1.png": red}, nil, 4, "want 8 to 512"},
+		{nil, nil, 0, "has 0 folders with images, want one for each of at least 2 classes"},
+		{map[string]color.Color{"train/a/1.png": red}, nil, 0, "has 1 folders with images, want one for each of at least 2 classes"},
+		{map[string]color.Color{"train/a/1.png": red, "test/a/1.png": red}, []string{"train/b"}, 0, "has 1 folders with images"},
+		{map[string]color.Color{"1.png": red, "2.png": grey}, nil, 0, "holds 2 pictures outside of folders; put those of each class in a folder"},
+		{map[string]color.Color{"train/a/1.png": red, "train/b/1.png": red, "test/c/1.png": red}, nil, 0, "class c is in test but not in train, which has a, b"},
+		{map[string]color.Color{"train/a/1.png": red, "train/b/1.png": red, "test/A/1.png": red}, nil, 0, "class A is in test but not in train"},
+		{map[string]color.Color{"train/a/1.png": red, "train/b/1.png": red}, []string{"test/a"}, 0, "test holds no PNG, JPEG, GIF or WebP images"},
+		{map[string]color.Color{"a/1.png": red, "b/1.png": red}, nil, 4, "want 8 to 512"},
 	} {
 		dir := t.TempDir()
 		for name, colour := range c.pictures {
@@ -122,14 +123,14 @@ func TestBadImageFolders(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if _, err := (Source{Data: "folder:" + dir, Size: c.size}).Load(); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := (Source{Data: "folder:" + dir, Size: c.size}).Load(t.Context()); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
 	}
-	if d, err := (Source{Data: "fashion-mini", Name: "clothes"}).Load(); err != nil || d.Name != "clothes" {
+	if d, err := (Source{Data: "fashion-mini", Name: "clothes"}).Load(t.Context()); err != nil || d.Name != "clothes" {
 		t.Errorf("a name of one's own: %v", err)
 	}
-	if _, err := (Source{Data: "fashion-mini", Size: 64}).Load(); err == nil || !strings.Contains(err.Error(), "only the images of a folder") {
+	if _, err := (Source{Data: "fashion-mini", Size: 64}).Load(t.Context()); err == nil || !strings.Contains(err.Error(), "only the images of a folder") {
 		t.Errorf("resizing fashion-mini: %v", err)
 	}
 }

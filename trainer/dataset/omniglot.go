@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/sla"
 )
 
@@ -90,6 +91,8 @@ func readDrawing(f *zip.File, in format.Input) ([]byte, error) {
 	if err = errors.Join(err, r.Close()); err != nil {
 		return nil, err
 	}
-	straight := Straight(img)
-	return sla.Resample(in, straight.Rect.Dx(), straight.Rect.Dy(), straight.Pix)
+	w, h := img.Bounds().Dx(), img.Bounds().Dy()
+	rgba := make([]byte, 4*w*h)
+	imagefile.Rows(rgba, img, 0)
+	return sla.Resample(in, w, h, rgba)
 }

@@ -49,7 +49,7 @@ func TestOmniglot(t *testing.T) {
 	}
 	archive("images_background_small1", "Greek/character01", "Greek/character02", "Latin/character01")
 	archive("images_background_small2", "Greek/character01", "Sanskrit/character01", "Sanskrit/character02")
-	d, err := Load("omniglot:" + dir)
+	d, err := Load(t.Context(), "omniglot:"+dir)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,17 +61,17 @@ func TestOmniglot(t *testing.T) {
 	if d.Train.Pixels[0] != 255 || slices.Min(middle) == 255 {
 		t.Errorf("a corner of %d, a middle of %v", d.Train.Pixels[0], middle)
 	}
-	if d, err = Load("omniglot-new:" + dir); err != nil {
+	if d, err = Load(t.Context(), "omniglot-new:"+dir); err != nil {
 		t.Fatal(err)
 	}
 	if fmt.Sprint(d.ClassNames) != "[Sanskrit/character01 Sanskrit/character02]" || d.Train.Len() != 0 || d.Test.Len() != 8 {
 		t.Errorf("%v, %d, %d", d.ClassNames, d.Train.Len(), d.Test.Len())
 	}
 	archive("images_background_small1", "Greek")
-	if _, err := Load("omniglot:" + dir); err == nil || !strings.Contains(err.Error(), "Greek/0000_01.png is not named as") {
+	if _, err := Load(t.Context(), "omniglot:"+dir); err == nil || !strings.Contains(err.Error(), "Greek/0000_01.png is not named as") {
 		t.Error(err)
 	}
-	if _, err := Load("omniglot:" + t.TempDir()); err == nil || !strings.Contains(err.Error(), "images_background_small1.zip") {
+	if _, err := Load(t.Context(), "omniglot:"+t.TempDir()); err == nil || !strings.Contains(err.Error(), "images_background_small1.zip") {
 		t.Error(err)
 	}
 }

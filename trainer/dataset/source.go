@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -14,7 +15,7 @@ import (
 const DataHelp = "fashion-mini (built in), fashion:DIR (the four IDX files of Fashion-MNIST), cifar10:DIR or cifar100:DIR (the binary files), " +
 	"cifar-fs:DIR or cifar-fs-new:DIR (80 classes of cifar100 to train on, and the 20 others, test images alone), " +
 	"omniglot:DIR (the archives images_background_small1.zip and 2: 136 characters) or omniglot-new:DIR (106 others, test images alone), " +
-	"folder:DIR (DIR/train/CLASS/*.png, jpg, gif or webp, and DIR/test/CLASS/...)"
+	"folder:DIR (DIR/CLASS/*.png, jpg, gif or webp, or DIR/train/CLASS/... with test/ or val/ beside it)"
 
 // A Source says where a data set is, what to call it and, for image folders, how
 // to read it.
@@ -26,16 +27,19 @@ type Source struct {
 }
 
 // Load reads the data set.
-func (source Source) Load() (*Dataset, error) {
+func (source Source) Load(ctx context.Context) (*Dataset, error) {
 	name := source.Data
 	kind, dir, hasDir := strings.Cut(name, ":")
+	if info, err := os.Stat(name); err == nil && info.IsDir() && name != "fashion-mini" {
+		kind, dir, hasDir = "folder", name, true
+	}
 	var d *Dataset
 	var err error
 	switch {
 	case name == "fashion-mini":
 		d, err = loadFashion(fashionmini.Files)
 	case !hasDir || dir == "":
-		return nil, fmt.Errorf("data %q: want %s", name, DataHelp)
+		return nil, unknownSource(name)
 	case kind == "fashion":
 		d, err = loadFashion(os.DirFS(dir))
 	case kind == "cifar10":
@@ -51,9 +55,9 @@ func (source Source) Load() (*Dataset, error) {
 		if size == 0 {
 			size = 32
 		}
-		d, err = loadFolder(dir, size, source.SkipBroken)
+		d, err = loadFolder(ctx, dir, size, source.SkipBroken)
 	default:
-		return nil, fmt.Errorf("data %q: want %s", name, DataHelp)
+		return nil, unknownSource(name)
 	}
 	if err == nil && kind != "folder" && (source.Size != 0 || source.SkipBroken) {
 		err = errors.New("only the images of a folder can be resized or skipped")
@@ -71,4 +75,10 @@ func (source Source) Load() (*Dataset, error) {
 }
 
 // Load reads a data set by its name alone.
-func Load(name string) (*Dataset, error) { return Source{Data: name}.Load() }
+func Load(ctx context.Context, name string) (*Dataset, error) {
+	return Source{Data: name}.Load(ctx)
+}
+
+func unknownSource(name string) error {
+	return fmt.Errorf("data %q is neither a folder nor the name of a data set: want the path of an image folder, or %s", name, DataHelp)
+}

@@ -102,7 +102,7 @@ func TestConvolutionAlgorithmsAgree(t *testing.T) {
 	if *cifar10 != "" {
 		source = "cifar10:" + *cifar10
 	}
-	d, err := dataset.Load(source)
+	d, err := dataset.Load(t.Context(), source)
 	if err != nil {
 		t.Fatal(err)
 	}

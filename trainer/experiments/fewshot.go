@@ -22,7 +22,7 @@ var settings = []fewshot.Episode{
 // tabulateFewShot makes the table of accuracies in episodes. All nets look at the views of
 // rotation, those too that were trained without.
 func (r *running) tabulateFewShot(ctx context.Context) error {
-	d, err := r.novel.Load()
+	d, err := r.novel.Load(ctx)
 	if err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/trainer"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
@@ -51,10 +52,10 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, progres
 	}
 	svg, err := report.Chart(e.Name, what, r.points)
 	if err == nil {
-		err = dataset.WriteFile(filepath.Join(dir, ChartFile), svg)
+		err = atomicfile.Write(filepath.Join(dir, ChartFile), svg)
 	}
 	if err == nil {
-		err = dataset.WriteFile(filepath.Join(dir, TableFile), copied.Bytes())
+		err = atomicfile.Write(filepath.Join(dir, TableFile), copied.Bytes())
 	}
 	return err
 }
@@ -126,7 +127,7 @@ func (r *running) train(ctx context.Context, w way) (models evaluate.Ensemble, s
 // calibrated gives the model of a run exits, fitted to lose 0.1 points at the most on the
 // images that the run held out, and its scores on the test images.
 func calibrated(ctx context.Context, run string, m *format.Model) (*format.Model, []evaluate.Score, error) {
-	d, held, err := trainer.HeldOut(run)
+	d, held, err := trainer.HeldOut(ctx, run)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -165,7 +166,7 @@ func (r *running) row(begin, name, mode string, scores []evaluate.Score) {
 
 // ensemble writes what the nets of all seeds score together (the paper's IE).
 func (r *running) ensemble(ctx context.Context, w way, models evaluate.Ensemble) error {
-	d, err := r.data.Load()
+	d, err := r.data.Load(ctx)
 	if err != nil {
 		return err
 	}
@@ -194,11 +195,11 @@ func train(ctx context.Context, dir string, data dataset.Source, c trainer.Confi
 	}
 	var f *trainer.RunDir
 	if _, err := os.Stat(filepath.Join(dir, trainer.ConfigFile)); err == nil {
-		f, err = trainer.Resume(dir, nil)
+		f, err = trainer.Resume(ctx, dir, nil)
 		if err != nil {
 			return nil, nil, err
 		}
-	} else if f, err = trainer.Start(dir, data, c, nil); err != nil {
+	} else if f, err = trainer.Start(ctx, dir, data, c, nil); err != nil {
 		return nil, nil, err
 	}
 	defer f.Close()

@@ -125,7 +125,7 @@ func TestGraphsOnADevice(t *testing.T) {
 // Batches made on a device are those made here.
 func TestBatchesOnADevice(t *testing.T) {
 	d := deviceForTest(t)
-	data, err := dataset.Load("fashion-mini")
+	data, err := dataset.Load(t.Context(), "fashion-mini")
 	if err != nil {
 		t.Fatal(err)
 	}

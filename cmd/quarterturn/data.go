@@ -1,0 +1,30 @@
+package main
+
+import (
+	"strings"
+
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+)
+
+// describeData tells what a data set holds, and what of its folder it does not hold.
+func describeData(d *dataset.Dataset) {
+	names := d.ClassNames
+	const most = 10
+	more := ""
+	if len(names) > most {
+		names, more = names[:most], ", ..."
+	}
+	note("%s: %d training and %d test images of %d classes: %s%s", d.Name, d.Train.Len(), d.Test.Len(), len(d.ClassNames), strings.Join(names, ", "), more)
+	for _, n := range d.Notes {
+		note("  %s", n)
+	}
+	if left := d.LeftOut; len(left) > 0 {
+		note("  left out, %d in all:", len(left))
+		for _, l := range left[:min(len(left), most)] {
+			note("    %s", l)
+		}
+		if len(left) > most {
+			note("    and %d more", len(left)-most)
+		}
+	}
+}

@@ -1,0 +1,249 @@
+package dataset
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
+
+	"github.com/quarterturn/quarterturn/host/imagefile"
+)
+
+// A labelledFile is an image file of a class.
+type labelledFile struct {
+	path  string
+	class string
+	info  fs.FileInfo // of what is read, behind links
+}
+
+// A layout is what was found in a folder of pictures.
+type layout struct {
+	classes     []string // by name
+	train, test []labelledFile
+	split       bool // there are no test images: some of train are to become them
+	notes       []string
+	leftOut     []string
+}
+
+// The names that the parts of a data set go by, in lower case.
+var (
+	trainNames      = []string{"train", "training"}
+	testNames       = []string{"test", "testing"}
+	validationNames = []string{"val", "valid", "validation"}
+)
+
+// findLayout finds the classes and the images in a folder: DIR/CLASS/*, or
+// DIR/train/CLASS/* with test/ or val/ beside it or neither, or either of these one folder
+// down. The images of a class are all that lie in its folder, at any depth; links are
+// followed as far as they do not lead back.
+func findLayout(dir string) (*layout, error) {
+	l := &layout{}
+	for {
+		folders, err := subfolders(dir)
+		if err != nil {
+			return nil, err
+		}
+		if train := pick(folders, trainNames); train != "" {
+			return l, l.parts(dir, train, pick(folders, testNames), pick(folders, validationNames))
+		}
+		if len(folders) != 1 {
+			return l, l.plain(dir, folders)
+		}
+		inner := filepath.Join(dir, folders[0])
+		below, err := subfolders(inner)
+		if err != nil {
+			return nil, err
+		}
+		if len(below) == 0 {
+			return l, l.plain(dir, folders)
+		}
+		dir = inner // DIR/photos/CLASS/*
+		l.notes = append(l.notes, "the classes are the folders in "+dir)
+	}
+}
+
+// pick returns the folder that has one of these names.
+func pick(folders, names []string) string {
+	for _, f := range folders {
+		if slices.Contains(names, strings.ToLower(f)) {
+			return f
+		}
+	}
+	return ""
+}
+
+// plain takes every folder as a class.
+func (l *layout) plain(dir string, folders []string) error {
+	l.split = true
+	files, err := os.ReadDir(dir)
+	if err != nil {
+		return err
+	}
+	loose := 0
+	for _, f := range files {
+		if !f.IsDir() && !isJunk(f.Name()) && imagefile.Known(f.Name()) {
+			loose++
+			l.leave(filepath.Join(dir, f.Name()), "it is in no class's folder")
+		}
+	}
+	if loose > 0 && len(folders) < 2 {
+		return fmt.Errorf("%s holds %d pictures outside of folders; put those of each class in a folder of its own, as in %s",
+			dir, loose, filepath.Join(dir, "CLASS", files[0].Name()))
+	}
+	if l.train, err = l.classFiles(dir, folders); err != nil {
+		return err
+	}
+	return l.setClasses(dir, l.train)
+}
+
+// parts takes the folders train, and test or else val. With both, the validation images
+// join the training images, of which a run holds some out itself.
+func (l *layout) parts(dir, train, test, val string) error {
+	read := func(part string) ([]labelledFile, error) {
+		folders, err := subfolders(filepath.Join(dir, part))
+		if err != nil {
+			return nil, err
+		}
+		return l.classFiles(filepath.Join(dir, part), folders)
+	}
+	var err error
+	if l.train, err = read(train); err != nil {
+		return err
+	}
+	if val != "" && test != "" {
+		more, err := read(val)
+		if err != nil {
+			return err
+		}
+		l.train = append(l.train, more...)
+		l.notes = append(l.notes, fmt.Sprintf("the %d images in %s join those in %s: a run holds validation images out itself", len(more), val, train))
+	} else if test == "" {
+		test = val
+	}
+	if err := l.setClasses(filepath.Join(dir, train), l.train); err != nil {
+		return err
+	}
+	if test == "" {
+		l.split = true
+		return nil
+	}
+	if l.test, err = read(test); err != nil {
+		return err
+	}
+	if len(l.test) == 0 {
+		return fmt.Errorf("%s holds no %s images in folders of classes", filepath.Join(dir, test), imagefile.Formats)
+	}
+	for _, f := range l.test {
+		if !slices.Contains(l.classes, f.class) {
+			return fmt.Errorf("class %s is in %s but not in %s, which has %s", f.class, test, train, strings.Join(l.classes, ", "))
+		}
+	}
+	return nil
+}
+
+// setClasses lists the classes of the training images.
+func (l *layout) setClasses(dir string, files []labelledFile) error {
+	for _, f := range files {
+		if !slices.Contains(l.classes, f.class) {
+			l.classes = append(l.classes, f.class)
+		}
+	}
+	slices.Sort(l.classes)
+	if len(l.classes) < 2 {
+		return fmt.Errorf("%s has %d folders with images, want one for each of at least 2 classes", dir, len(l.classes))
+	}
+	return nil
+}
+
+// leave notes a file that is left out.
+func (l *layout) leave(path, why string) { l.leftOut = append(l.leftOut, path+": "+why) }
+
+// classFiles lists the images in the folders of classes, which are compared by their names'
+// composed form (Unicode NFC): systems write the same name in two ways.
+func (l *layout) classFiles(dir string, folders []string) (files []labelledFile, err error) {
+	for _, folder := range folders {
+		path := filepath.Join(dir, folder)
+		before := len(files)
+		if files, err = l.walk(files, path, norm.NFC.String(folder), nil); err != nil {
+			return nil, err
+		}
+		if len(files) == before {
+			l.leave(path, "the folder holds no "+imagefile.Formats+" images")
+		}
+	}
+	return files, nil
+}
+
+// walk appends the images below a folder; above are the real paths of those it is in.
+func (l *layout) walk(files []labelledFile, dir, class string, above []string) ([]labelledFile, error) {
+	real, err := filepath.EvalSymlinks(dir)
+	if err != nil {
+		return nil, err
+	}
+	if slices.Contains(above, real) {
+		l.leave(dir, "the link leads back to a folder it is in")
+		return files, nil
+	}
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, e := range entries {
+		path := filepath.Join(dir, e.Name())
+		if isJunk(e.Name()) {
+			l.leave(path, "systems leave such files behind")
+			continue
+		}
+		info, err := os.Stat(path) // of what a link leads to
+		switch {
+		case err != nil:
+			l.leave(path, err.Error())
+		case info.IsDir():
+			if files, err = l.walk(files, path, class, append(slices.Clip(above), real)); err != nil {
+				return nil, err
+			}
+		case !info.Mode().IsRegular():
+			l.leave(path, "it is not a regular file")
+		case imagefile.Known(e.Name()):
+			files = append(files, labelledFile{path, class, info})
+		case imagefile.Foreign(e.Name()):
+			l.leave(path, "images of this kind are not read; convert it to PNG or JPEG")
+		default:
+			l.leave(path, "its name is not an image's")
+		}
+	}
+	return files, nil
+}
+
+// subfolders lists the folders in a folder, links to folders among them, by name.
+func subfolders(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return nil, err
+	}
+	var names []string
+	for _, e := range entries {
+		if isJunk(e.Name()) {
+			continue
+		}
+		if info, err := os.Stat(filepath.Join(dir, e.Name())); err == nil && info.IsDir() {
+			names = append(names, e.Name())
+		}
+	}
+	return names, nil
+}
+
+// isJunk tells by its name whether a file or folder is one that operating systems and
+// storage boxes leave among people's pictures.
+func isJunk(name string) bool {
+	switch strings.ToLower(strings.TrimRight(name, "\r")) {
+	case "__macosx", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "#recycle", "@recycle",
+		"system volume information", "lost+found", "icon":
+		return true
+	}
+	return strings.HasPrefix(name, ".")
+}
