@@ -14,6 +14,7 @@ import (
 
 func reproduceCommand() *cobra.Command {
 	var out string
+	var finished bool
 	var paths experiments.DataPaths
 	long := "Train what a table of docs/results.md lists, evaluate it, and print the table. Every run is a folder under\n" +
 		"--out; finished runs are not repeated, and after a stop the same command resumes.\n\nExperiments:\n"
@@ -33,6 +34,7 @@ func reproduceCommand() *cobra.Command {
 			if i < 0 {
 				return usagef("there is no experiment %q; --help lists them", args[0])
 			}
+			all[i].FinishedOnly = finished
 			running := ""
 			var r reporter
 			defer r.bar.clear()
@@ -48,7 +50,9 @@ func reproduceCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	f.StringVar(&out, "out", "", "folder of the runs")
+	f.BoolVar(&finished, "finished-only", false, "train nothing, and print the table of the runs that are complete")
 	f.StringVar(&paths.CIFAR10, "cifar10", "", "folder of CIFAR-10's binary files")
+	f.StringVar(&paths.CIFAR100, "cifar100", "", "folder of CIFAR-100's binary files")
 	f.StringVar(&paths.Fashion, "fashion", "", "folder of Fashion-MNIST's four files")
 	f.StringVar(&paths.Omniglot, "omniglot", "", "folder of Omniglot's archives")
 	return required(cmd, "out")

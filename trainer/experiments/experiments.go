@@ -17,6 +17,11 @@ type Experiment struct {
 	exits bool           // nets with a distilled head are calibrated, for the mode adaptive
 	novel dataset.Source // if it is set, the table is of few-shot episodes of these classes
 	ways  []way
+
+	teachers   map[string]string // ways that learn from a slab, and the ways that make it with the same seed
+	validation bool              // the table is of the images held out, for choosing settings
+
+	FinishedOnly bool // train nothing: the table is of the runs that are complete
 }
 
 // A way of training, done with seeds 1, 2, ...
@@ -29,6 +34,7 @@ type way struct {
 // DataPaths says where data sets are.
 type DataPaths struct {
 	CIFAR10  string // the binary files
+	CIFAR100 string // likewise
 	Fashion  string // the four IDX files of Fashion-MNIST
 	Omniglot string // the two smaller archives
 }
@@ -103,7 +109,7 @@ func All(p DataPaths) []Experiment {
 	for _, list := range []string{"rotation", "color3", "color", "rotation2xcolor3", "rotationxcolor3", "rotationxcolor"} {
 		transformations.ways = append(transformations.ways, way{list, 3, views("sla+sd", list)})
 	}
-	return []Experiment{
+	return append(long(p), []Experiment{
 		{Name: "fashion-mini", About: "the built-in pictures of clothes: small nets, short runs", data: dataset.Source{Data: "fashion-mini"}, ways: []way{
 			{"resnet8, baseline", 3, small("resnet8", "baseline", 14)},
 			{"resnet8, sla+sd", 3, small("resnet8", "sla+sd", 14)},
@@ -145,5 +151,5 @@ func All(p DataPaths) []Experiment {
 				{"ridge, sla", 3, episodes("ridge", "sla", 6)},
 				{"ridge, baseline, 4x the steps", 3, episodes("ridge", "baseline", 24)},
 			}},
-	}
+	}...)
 }

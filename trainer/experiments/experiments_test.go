@@ -3,10 +3,15 @@ package experiments
 import (
 	"bytes"
 	"context"
+	"encoding/csv"
+	"encoding/json"
 	"encoding/xml"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -20,7 +25,8 @@ func tiny() *Experiment {
 			c.Method, c.Net, c.Epochs, c.BatchSize, c.TrainPerClass = method, "resnet8w8", 2, 16, 100
 		}
 	}
-	return &Experiment{Name: "tiny", data: dataset.Source{Data: "fashion-mini"}, exits: true, ways: []way{{"plain", 2, small("baseline")}, {"both", 1, small("sla+sd")}}}
+	return &Experiment{Name: "tiny", data: dataset.Source{Data: "fashion-mini"}, exits: true,
+		ways: []way{{"plain", 2, small("baseline")}, {"both", 1, small("sla+sd")}, {"taught", 1, small("baseline")}}, teachers: map[string]string{"taught": "both"}}
 }
 
 // Stopped in the middle and started again, an experiment goes on, prints the same
@@ -37,8 +43,9 @@ func TestRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := strings.Split(strings.TrimSpace(want), "\n")
-	if len(lines) != 8 || !strings.HasPrefix(lines[2], "| plain | 2 | 2 | baseline | 1 | ") || !strings.HasPrefix(lines[3], "| 2 nets of plain together | | | baseline | 2 | ") ||
-		!strings.HasPrefix(lines[5], "| | | | aggregated | 4 | ") || !strings.HasPrefix(lines[7], "| | | | adaptive | ") {
+	if len(lines) != 9 || !strings.HasPrefix(lines[2], "| plain | 2 | 0.00179 | 2 | baseline | 1 | ") || !strings.HasPrefix(lines[3], "| 2 nets of plain together | | | | baseline | 2 | ") ||
+		!strings.HasPrefix(lines[4], "| both | 2 | 0.00717 | 1 | single | 1 | ") || !strings.HasPrefix(lines[5], "| | | | | aggregated | 4 | ") || !strings.HasPrefix(lines[7], "| | | | | adaptive | ") ||
+		!strings.HasPrefix(lines[8], "| taught | 2 | 0.00179 | 1 | baseline | 1 | ") {
 		t.Errorf("table:\n%s", want)
 	}
 	if table, err := os.ReadFile(filepath.Join(dir, "straight", TableFile)); err != nil || string(table) != want {
@@ -48,6 +55,8 @@ func TestRun(t *testing.T) {
 	if err != nil || xml.Unmarshal(svg, new(struct{})) != nil || !bytes.Contains(svg, []byte("2 nets of plain together")) || !bytes.Contains(svg, []byte("aggregated")) {
 		t.Errorf("%s: %d bytes, %v", ChartFile, len(svg), err)
 	}
+	checkRecords(t, filepath.Join(dir, "straight"), want)
+
 	ctx, cancel := context.WithCancel(t.Context())
 	if _, err := run(ctx, "stopped", func(name string, e trainer.Event) {
 		if name == "plain, seed 2" && e.Step == 70 {
@@ -55,6 +64,16 @@ func TestRun(t *testing.T) {
 		}
 	}); !errors.Is(err, context.Canceled) {
 		t.Fatal(err)
+	}
+	var partial strings.Builder
+	finished := tiny()
+	finished.FinishedOnly = true
+	if err := finished.Run(t.Context(), &partial, filepath.Join(dir, "stopped"), nil); err != nil ||
+		!strings.Contains(partial.String(), "| plain | 2 | 0.00179 | 1 |") || !strings.Contains(partial.String(), "Begun and not complete: plain, seed 2.") {
+		t.Errorf("the table of what is complete (%v):\n%s", err, partial.String())
+	}
+	if err := finished.Run(t.Context(), &partial, filepath.Join(dir, "empty"), nil); err == nil || !strings.Contains(err.Error(), "no complete run") {
+		t.Errorf("a table of nothing: %v", err)
 	}
 	if got, err := run(t.Context(), "stopped", nil); err != nil || got != want {
 		t.Errorf("after a stop (%v):\n%s\nwant\n%s", err, got, want)
@@ -76,6 +95,36 @@ func TestRun(t *testing.T) {
 	}
 }
 
+// checkRecords compares the files for programs with the table.
+func checkRecords(t *testing.T, dir, table string) {
+	t.Helper()
+	var records []record
+	b, err := os.ReadFile(filepath.Join(dir, JSONFile))
+	if err == nil {
+		err = json.Unmarshal(b, &records)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := os.Open(filepath.Join(dir, CSVFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	lines, err := csv.NewReader(file).ReadAll()
+	if err != nil || len(lines) != len(records)+1 || len(records) != 8 {
+		t.Fatalf("%d records, %d lines: %v", len(records), len(lines), err)
+	}
+	for i, r := range records {
+		if l := lines[i+1]; l[0] != r.Training || l[2] != r.Mode || l[7] != strconv.FormatFloat(r.Accuracy, 'g', -1, 64) {
+			t.Errorf("line %q is not record %+v", l, r)
+		}
+		if r.Training != "plain" && !strings.Contains(table, fmt.Sprintf("| %s | %.3g | %.2f |", r.Mode, r.Passes, 100*r.Accuracy)) {
+			t.Errorf("the table lacks %+v", r)
+		}
+	}
+}
+
 func TestAll(t *testing.T) {
 	for _, e := range All(DataPaths{}) {
 		for _, w := range e.ways {
@@ -84,8 +133,24 @@ func TestAll(t *testing.T) {
 				t.Errorf("%s, %s: %d seeds, %+v", e.Name, w.name, w.seeds, c)
 			}
 		}
+		for student, teacher := range e.teachers {
+			at := func(name string) int { return slices.IndexFunc(e.ways, func(w way) bool { return w.name == name }) }
+			if at(teacher) < 0 || at(student) < at(teacher) {
+				t.Errorf("%s: %s is taught by %s, which must come first", e.Name, student, teacher)
+			}
+		}
 	}
-	if err := All(DataPaths{})[1].Run(t.Context(), new(strings.Builder), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "cifar10 needs the folder") {
+	if err := experiment(t, "cifar10").Run(t.Context(), new(strings.Builder), t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), "cifar10 needs the folder") {
 		t.Errorf("without the data set: %v", err)
 	}
+}
+
+func experiment(t *testing.T, name string) *Experiment {
+	t.Helper()
+	all := All(DataPaths{})
+	i := slices.IndexFunc(all, func(e Experiment) bool { return e.Name == name })
+	if i < 0 {
+		t.Fatalf("no experiment %s", name)
+	}
+	return &all[i]
 }

@@ -39,13 +39,13 @@ func (r *running) tabulateFewShot(ctx context.Context) error {
 	}
 	fmt.Fprintln(r.out, head+"\n"+rule)
 	for _, w := range r.ways {
-		models, _, c, err := r.train(ctx, w)
+		runs, c, err := r.train(ctx, w)
 		if err != nil {
 			return err
 		}
 		accuracy := map[int][][]float64{} // by views: a list for each setting, one a seed
-		for _, m := range models {
-			turned := *m
+		for _, done := range runs {
+			turned := *done.model
 			turned.Transforms, turned.Exits = rotation, nil
 			directions, err := fewshot.Features(ctx, &turned, d, &d.Test)
 			if err != nil {
@@ -64,10 +64,11 @@ func (r *running) tabulateFewShot(ctx context.Context) error {
 						accuracy[x.Views] = make([][]float64, len(settings))
 					}
 					accuracy[x.Views][k] = append(accuracy[x.Views][k], 100*x.Accuracy)
+					r.records = append(r.records, record{Training: w.name, Seed: done.seed, Views: x.Views, Episode: columns[k], Accuracy: x.Accuracy})
 				}
 			}
 		}
-		begin := fmt.Sprintf("| %s | %d | %d ", w.name, c.Epochs, w.seeds)
+		begin := fmt.Sprintf("| %s | %d | %d ", w.name, c.Epochs, len(runs))
 		for _, views := range slices.Sorted(maps.Keys(accuracy)) {
 			line := fmt.Sprintf("%s| %d |", begin, views)
 			for k, a := range accuracy[views] {

@@ -3,6 +3,7 @@ package experiments
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -11,8 +12,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"gonum.org/v1/gonum/stat"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/atomicfile"
@@ -27,10 +26,13 @@ import (
 const (
 	TableFile = "table.md"
 	ChartFile = "accuracy.svg"
+	CSVFile   = "results.csv"  // a line for each seed and mode
+	JSONFile  = "results.json" // the same
 )
 
-// Run trains what is missing in a folder, writes the table, as Markdown, to out and to
-// the folder, and draws the chart there. progress, if not nil, is called on the way, with
+// Run trains what is missing in a folder, unless the Experiment is FinishedOnly, writes the
+// table, as Markdown, to out and to the folder, its numbers there as CSV and JSON, and draws
+// the chart. progress, if not nil, is called on the way, with
 // the name of the run.
 func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, progress func(run string, e trainer.Event)) error {
 	for _, s := range []dataset.Source{e.data, e.novel} {
@@ -47,7 +49,19 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, progres
 	if e.novel.Data != "" {
 		tabulate, what = r.tabulateFewShot, "accuracy in episodes of new classes, %"
 	}
+	if e.validation {
+		what = "accuracy on held-out images, %"
+	}
 	if err := tabulate(ctx); err != nil {
+		return err
+	}
+	if len(r.points) == 0 {
+		return fmt.Errorf("%s holds no complete run of %s", dir, e.Name)
+	}
+	if len(r.begun) > 0 {
+		fmt.Fprintf(r.out, "\nBegun and not complete: %s.\n", strings.Join(r.begun, "; "))
+	}
+	if err := writeRecords(dir, r.records); err != nil {
 		return err
 	}
 	svg, err := report.Chart(e.Name, what, r.points)
@@ -67,61 +81,50 @@ type running struct {
 	dir      string
 	progress func(run string, e trainer.Event)
 	points   []report.ChartPoint // of the chart
+	records  []record
+	begun    []string // runs that are not complete, of an Experiment that is FinishedOnly
 }
 
-// tabulate makes the table of accuracies on the test images.
-func (r *running) tabulate(ctx context.Context) error {
-	head, rule := "| training | epochs | seeds | mode | passes | accuracy, % | spread | NLL | ECE |", "| --- | --- | --- | --- | --- | --- | --- | --- | --- |"
-	if r.tail {
-		head, rule = head+" many / medium / few |", rule+" --- |"
-	}
-	fmt.Fprintln(r.out, head+"\n"+rule)
-	for _, w := range r.ways {
-		models, metrics, c, err := r.train(ctx, w)
-		if err != nil {
-			return err
-		}
-		var modes []string
-		scores := map[string][]evaluate.Score{} // by mode, one a seed
-		for _, ofSeed := range metrics {
-			for _, m := range ofSeed {
-				if scores[m.Mode] == nil {
-					modes = append(modes, m.Mode)
-				}
-				scores[m.Mode] = append(scores[m.Mode], m)
-			}
-		}
-		begin := fmt.Sprintf("| %s | %d | %d ", w.name, c.Epochs, w.seeds)
-		for _, mode := range modes {
-			r.row(begin, w.name, mode, scores[mode])
-			begin = "| | | "
-		}
-		if len(models) > 1 {
-			if err := r.ensemble(ctx, w, models); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+// A finishedRun is a run of a way that is complete.
+type finishedRun struct {
+	seed   int
+	model  *format.Model
+	scores []evaluate.Score
 }
 
-// train trains what is missing of a way; models and scores come a seed, and c are its settings.
-func (r *running) train(ctx context.Context, w way) (models evaluate.Ensemble, scores [][]evaluate.Score, c trainer.Config, err error) {
+// train trains what is missing of a way and returns its runs, one a seed, and their
+// settings. If nothing is to be trained, runs that are not complete are named and left out.
+func (r *running) train(ctx context.Context, w way) (runs []finishedRun, c trainer.Config, err error) {
 	c = trainer.DefaultConfig()
 	w.change(&c)
 	for c.Seed = 1; c.Seed <= w.seeds; c.Seed++ {
 		run := fmt.Sprintf("%s, seed %d", w.name, c.Seed)
 		dir := filepath.Join(r.dir, run)
+		if teacher, ok := r.teachers[w.name]; ok {
+			c.Teacher = filepath.Join(r.dir, fmt.Sprintf("%s, seed %d", teacher, c.Seed), trainer.SlabFile)
+		}
+		if _, err := os.Stat(filepath.Join(dir, trainer.SlabFile)); err != nil && r.FinishedOnly {
+			if _, err := os.Stat(filepath.Join(dir, trainer.ConfigFile)); err == nil {
+				r.begun = append(r.begun, run)
+			}
+			continue
+		}
 		model, s, err := train(ctx, dir, r.data, c, func(e trainer.Event) { r.progress(run, e) })
 		if err == nil && r.exits && model.HasHead(format.HeadJoint) && model.HasHead(format.HeadDistilled) {
 			model, s, err = calibrated(ctx, dir, model)
 		}
 		if err != nil {
-			return nil, nil, c, fmt.Errorf("%s: %w", run, err)
+			return nil, c, fmt.Errorf("%s: %w", run, err)
 		}
-		models, scores = append(models, model), append(scores, s)
+		if r.validation {
+			s = nil
+			for _, m := range model.Metrics {
+				s = append(s, evaluate.Score{Metric: m, Passes: float64(model.Passes(m.Mode))})
+			}
+		}
+		runs = append(runs, finishedRun{c.Seed, model, s})
 	}
-	return models, scores, c, nil
+	return runs, c, nil
 }
 
 // calibrated gives the model of a run exits, fitted to lose 0.1 points at the most on the
@@ -136,51 +139,6 @@ func calibrated(ctx context.Context, run string, m *format.Model) (*format.Model
 	}
 	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{m}, d, &d.Test, "test", 0, nil)
 	return m, scores, err
-}
-
-// row writes what one mode scored, and notes it for the chart.
-func (r *running) row(begin, name, mode string, scores []evaluate.Score) {
-	var accuracy, nll, ece, passes, many, medium, few []float64
-	for _, m := range scores {
-		accuracy, nll, ece, passes = append(accuracy, 100*m.Accuracy), append(nll, m.NLL), append(ece, m.ECE), append(passes, m.Passes)
-		// A long tail has the classes in the order of their numbers of images.
-		counts := make([]int, len(m.Classes))
-		for y := range counts {
-			counts[y] = -y
-		}
-		a, b, c := m.Accuracies(counts)
-		many, medium, few = append(many, 100*a), append(medium, 100*b), append(few, 100*c)
-	}
-	mean, spread := stat.MeanStdDev(accuracy, nil)
-	width := ""
-	if len(scores) > 1 {
-		width = fmt.Sprintf("%.2f", spread)
-	}
-	fmt.Fprintf(r.out, "%s| %s | %.3g | %.2f | %s | %.3f | %.3f |", begin, mode, stat.Mean(passes, nil), mean, width, stat.Mean(nll, nil), stat.Mean(ece, nil))
-	if r.tail {
-		fmt.Fprintf(r.out, " %.1f / %.1f / %.1f |", stat.Mean(many, nil), stat.Mean(medium, nil), stat.Mean(few, nil))
-	}
-	fmt.Fprintln(r.out)
-	r.points = append(r.points, report.ChartPoint{Row: name, Series: mode, Values: accuracy})
-}
-
-// ensemble writes what the nets of all seeds score together (the paper's IE).
-func (r *running) ensemble(ctx context.Context, w way, models evaluate.Ensemble) error {
-	d, err := r.data.Load(ctx)
-	if err != nil {
-		return err
-	}
-	metrics, err := evaluate.Evaluate(ctx, models, d, &d.Test, "test", 0, nil)
-	if err != nil {
-		return err
-	}
-	name := fmt.Sprintf("%d nets of %s together", len(models), w.name)
-	begin := fmt.Sprintf("| %s | | ", name)
-	for _, m := range metrics {
-		r.row(begin, name, m.Mode, []evaluate.Score{m})
-		begin = "| | | "
-	}
-	return nil
 }
 
 // train gives the model of a run and its scores on the test images, training
@@ -215,6 +173,13 @@ func finished(dir string, slab []byte, c trainer.Config) (*format.Model, []evalu
 	var was trainer.Config
 	if err := json.Unmarshal(b, &was); err != nil {
 		return nil, nil, err
+	}
+	if c.Teacher != "" { // the same slab, wherever its folder is seen from
+		teacher, err := os.ReadFile(c.Teacher)
+		if err != nil {
+			return nil, nil, err
+		}
+		was.Teacher, c.TeacherSHA256 = c.Teacher, fmt.Sprintf("%x", sha256.Sum256(teacher))
 	}
 	if was != c {
 		return nil, nil, errors.New("the run that is there has other settings")

@@ -1,0 +1,95 @@
+package experiments
+
+import (
+	"fmt"
+
+	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/fewshot"
+)
+
+// The experiments of this file train until the baseline has learned what its images can
+// teach, which is where the SLA paper measures; they take hours.
+
+// arms adds to an experiment the ways that a claim about SLA is judged by, at equal steps
+// and at equal computation, after a prefix of their names. configure sets what they share.
+func (e *Experiment) arms(prefix string, seeds, epochs int, configure func(c *trainer.Config)) {
+	add := func(name, method string, epochs int) {
+		e.ways = append(e.ways, way{prefix + name, seeds, func(c *trainer.Config) {
+			configure(c)
+			c.Method, c.Epochs = method, epochs
+			c.SumViews = method == "sla+sd"
+		}})
+	}
+	add("baseline", "baseline", epochs)
+	add("sla", "sla", epochs)
+	add("sla+sd", "sla+sd", epochs)
+	add("taught by sla", "baseline", epochs)
+	add("baseline, 4x the steps", "baseline", 4*epochs)
+	if e.teachers == nil {
+		e.teachers = map[string]string{}
+	}
+	e.teachers[prefix+"taught by sla"] = prefix + "sla"
+}
+
+// long lists the long experiments.
+func long(p DataPaths) []Experiment {
+	cifar10, cifar100 := dataset.Source{Data: "cifar10:" + p.CIFAR10}, dataset.Source{Data: "cifar100:" + p.CIFAR100}
+
+	// Weight decay decides how strong a baseline is that sees its images hundreds of times, so
+	// it is chosen first, for each method by itself, on held-out images.
+	decays := []float64{5e-4, 2e-3, 4e-3, 8e-3}
+	fewLabelsTuning := Experiment{Name: "few-labels-tuning", About: "the weight decay of few-labels, chosen on held-out images", data: cifar10, validation: true}
+	for _, method := range []string{"baseline", "sla", "sla+sd"} {
+		for _, decay := range decays {
+			fewLabelsTuning.ways = append(fewLabelsTuning.ways, way{fmt.Sprintf("%s, weight decay %v", method, decay), 1, func(c *trainer.Config) {
+				c.TrainPerClass, c.Method, c.SumViews, c.Epochs, c.WeightDecay = 500, method, method == "sla+sd", 112, decay
+			}})
+		}
+	}
+	fewLabels := Experiment{Name: "few-labels", About: "500 and 250 labels a class of CIFAR-10, trained to saturation", data: cifar10}
+	for _, perClass := range []int{500, 250} {
+		fewLabels.arms(fmt.Sprint(perClass, " a class, "), 3, 448*500/perClass, func(c *trainer.Config) {
+			c.TrainPerClass, c.WeightDecay = perClass, 4e-3
+		})
+	}
+
+	// The published protocol of long tails (Cao et al. 2019, "Learning Imbalanced Datasets with
+	// Label-Distribution-Aware Margin Loss"): 200 epochs, deferred weights in the last fifth.
+	tail := Experiment{Name: "long-tail-200", About: "CIFAR-10 with a tail of 1:100, 200 epochs, as published: losses with and without SLA+SD", data: cifar10, tail: true}
+	for _, loss := range []struct {
+		name, loss string
+		deferred   bool
+	}{{"ce", "", false}, {"ldam, drw", "ldam", true}} {
+		for _, method := range []string{"baseline", "sla+sd"} {
+			tail.ways = append(tail.ways, way{fmt.Sprintf("%s, %s", loss.name, method), 1, func(c *trainer.Config) {
+				c.Net, c.Imbalance, c.Epochs, c.Method, c.Loss, c.DRW = "resnet20", 100, 200, method, loss.loss, loss.deferred
+				c.WeightDecay, c.SumViews = 2e-4, method == "sla+sd"
+			}})
+		}
+	}
+
+	hundred := Experiment{Name: "cifar100", About: "CIFAR-100, all its labels and 100 a class", data: cifar100}
+	hundred.arms("all, ", 1, 60, func(c *trainer.Config) {
+		c.Net, c.WeightDecay, c.DecayWeights, c.Nesterov = "resnet20", 5e-4, true, true
+	})
+	hundred.arms("100 a class, ", 3, 40, func(c *trainer.Config) {
+		c.Net, c.TrainPerClass, c.BatchSize, c.LR = "resnet8w32", 100, 64, 0.05
+		c.WeightDecay, c.DecayWeights, c.Nesterov = 5e-4, true, true
+	})
+
+	episodes := Experiment{Name: "cifar-fs", About: "CIFAR-FS, 5-way: ResNet-12 trained in episodes, with and without joint classes",
+		data: dataset.Source{Data: "cifar-fs:" + p.CIFAR100}, novel: dataset.Source{Data: "cifar-fs-new:" + p.CIFAR100}}
+	for _, head := range []string{"proto", "ridge"} {
+		for _, arm := range []struct {
+			name, method string
+			epochs       int
+		}{{"baseline", "baseline", 20}, {"sla", "sla", 20}, {"baseline, 4x the steps", "baseline", 80}} {
+			episodes.ways = append(episodes.ways, way{head + ", " + arm.name, 2, func(c *trainer.Config) {
+				c.Net, c.Method, c.Epochs, c.WeightDecay = "resnet12w16", arm.method, arm.epochs, 5e-4
+				*c = c.InEpisodes(fewshot.Episode{Head: head, Way: 5, Shot: 5, Queries: 6}, 200)
+			}})
+		}
+	}
+	return []Experiment{fewLabelsTuning, fewLabels, tail, hundred, episodes}
+}
