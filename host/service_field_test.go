@@ -6,6 +6,8 @@ import (
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"image"
+	"image/jpeg"
 	"io"
 	"log/slog"
 	"mime/multipart"
@@ -428,4 +430,106 @@ func TestServiceBatchesSideBySide(t *testing.T) {
 		})
 	}
 	wait.Wait()
+}
+
+// scanBomb is a progressive JPEG of one colour with many scans that each cost a walk over
+// all of its blocks.
+func scanBomb(width, height, scans int) []byte {
+	var b bytes.Buffer
+	segment := func(marker byte, data ...byte) {
+		b.Write([]byte{0xff, marker, byte((len(data) + 2) >> 8), byte(len(data) + 2)})
+		b.Write(data)
+	}
+	b.Write([]byte{0xff, 0xd8})
+	segment(0xdb, append([]byte{0}, bytes.Repeat([]byte{1}, 64)...)...)
+	segment(0xc2, 8, byte(height>>8), byte(height), byte(width>>8), byte(width), 1, 1, 0x11, 0)
+	lengths := func(n ...byte) []byte { return append(n, make([]byte, 16-len(n))...) }
+	segment(0xc4, append(append([]byte{0x00}, lengths(1)...), 0)...)             // DC: 0 is "the same as before"
+	segment(0xc4, append(append([]byte{0x10}, lengths(1, 1)...), 0xe0, 0x00)...) // AC: 0 is a run of 16384 and more empty blocks
+	blocks := ((width + 7) / 8) * ((height + 7) / 8)
+	segment(0xda, 1, 1, 0, 0, 0, 0)
+	b.Write(make([]byte, (blocks+7)/8))
+	var bits []bool
+	for left := blocks; left > 0; {
+		run := min(left, 32767)
+		if run < 16384 {
+			bits = append(bits, true, false)
+			left--
+			continue
+		}
+		bits = append(bits, false)
+		for i := 13; i >= 0; i-- {
+			bits = append(bits, (run-16384)>>i&1 == 1)
+		}
+		left -= run
+	}
+	for len(bits)%8 != 0 {
+		bits = append(bits, true)
+	}
+	for range scans {
+		segment(0xda, 1, 1, 0x10, 1, 63, 0)
+		for i := 0; i < len(bits); i += 8 {
+			var v byte
+			for _, bit := range bits[i : i+8] {
+				v <<= 1
+				if bit {
+					v |= 1
+				}
+			}
+			b.WriteByte(v)
+			if v == 0xff {
+				b.WriteByte(0)
+			}
+		}
+	}
+	b.Write([]byte{0xff, 0xd9})
+	return b.Bytes()
+}
+
+// A22: JPEG files of thousands of scans are refused before they are decoded, and
+// whoever asks beside them is answered.
+func TestFieldA22ScanBombs(t *testing.T) {
+	c := newClient(t, NewService(open(t, tinySlab(t, 1), WithPoolSize(2)), WithTimeout(20*time.Second)))
+	bomb := scanBomb(4336, 3872, 7000)
+	good := pngOf(t, noise(1, 8, 8)[1])
+	var wait sync.WaitGroup
+	for range 4 {
+		wait.Go(func() {
+			if status, got := c.classify("", bomb); status != http.StatusRequestEntityTooLarge || !strings.Contains(got.Error.Message, "7001 times") {
+				t.Errorf("a bomb: %d %+v", status, got)
+			}
+		})
+		if status, got := c.classify("", good); status != http.StatusOK {
+			t.Errorf("beside it: %d %+v", status, got)
+		}
+	}
+	wait.Wait()
+	if status, got := c.classify("", scanBomb(160, 120, 9)); status != http.StatusOK {
+		t.Errorf("ten scans are not a bomb: %d %+v", status, got)
+	}
+}
+
+// B6: a photo of 50 megapixels is classified with the defaults.
+func TestFieldB6Photos(t *testing.T) {
+	if testing.Short() {
+		t.Skip("decodes 50 megapixels")
+	}
+	img := image.NewYCbCr(image.Rect(0, 0, 8192, 6144), image.YCbCrSubsampleRatio420)
+	for i := range img.Y {
+		img.Y[i] = byte(i % 8192 / 64 * (i / 8192 / 64))
+	}
+	photo := encoded(t, func(w io.Writer) error { return jpeg.Encode(w, img, nil) })
+	c := newClient(t, NewService(open(t, tinySlab(t, 3)), WithTimeout(2*time.Minute)))
+	var wait sync.WaitGroup
+	for range 2 { // one after the other
+		wait.Go(func() {
+			if status, got := c.classify("", photo); status != http.StatusOK || got.Digest == "" {
+				t.Errorf("%d %+v", status, got)
+			}
+		})
+	}
+	wait.Wait()
+	if status, got := c.classify("", bomb(t, 8192, 8192)); status != http.StatusRequestEntityTooLarge || !strings.Contains(got.Error.Message, "8192x8192") {
+		t.Errorf("67 megapixels: %d %+v", status, got)
+	}
 }
