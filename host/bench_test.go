@@ -132,7 +132,7 @@ func BenchmarkHardDeadline(b *testing.B) {
 	defer cancel()
 	classify := func(c *Classifier) float64 {
 		start := time.Now()
-		if _, err := c.Classify(ctx, img, Mode(sla.Single)); err != nil {
+		if _, err := c.Classify(ctx, img, WithMode(sla.Single)); err != nil {
 			b.Fatal(err)
 		}
 		return time.Since(start).Seconds()

@@ -23,12 +23,12 @@ func TestBatch(t *testing.T) {
 	images = append(images, image.NewGray(image.Rect(0, 0, 0, 7)), images[0])
 	for _, e := range []Engine{Wazero, Native} {
 		c := open(t, tinySlab(t, 3), WithEngine(e), WithPoolSize(2))
-		got, err := c.ClassifyBatch(ctx, images, Mode(sla.Aggregated))
+		got, err := c.ClassifyBatch(ctx, images, WithMode(sla.Aggregated))
 		if !errors.Is(err, ErrImage) || !strings.Contains(err.Error(), "image 6: the image is empty") || strings.Count(err.Error(), "image ") != 2 {
 			t.Errorf("%s: %v", e, err)
 		}
 		for i, p := range got {
-			want, err := c.Classify(ctx, images[i], Mode(sla.Aggregated))
+			want, err := c.Classify(ctx, images[i], WithMode(sla.Aggregated))
 			if (p == nil) != (err != nil) || p != nil && !slices.Equal(p.Logits, want.Logits) {
 				t.Errorf("%s, image %d: %v, want %v", e, i, p, want)
 			}
@@ -68,7 +68,7 @@ func TestCancelBetweenLayers(t *testing.T) {
 			continue // takes seconds
 		}
 		c := open(t, slab, WithEngine(e), WithPoolSize(1))
-		want, err := c.Classify(t.Context(), img, Mode(sla.Aggregated))
+		want, err := c.Classify(t.Context(), img, WithMode(sla.Aggregated))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -77,7 +77,7 @@ func TestCancelBetweenLayers(t *testing.T) {
 		looks := 0
 		for ; ; looks++ {
 			ctx.left.Store(int64(looks))
-			p, err := c.Classify(ctx, img, Mode(sla.Aggregated))
+			p, err := c.Classify(ctx, img, WithMode(sla.Aggregated))
 			if err == nil {
 				if !slices.Equal(p.Logits, want.Logits) {
 					t.Errorf("%s: other logits after calls that were given up", e)

@@ -3,16 +3,19 @@ package host_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
 	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"time"
 
 	"github.com/quarterturn/quarterturn/host"
-	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/www"
 )
 
@@ -26,12 +29,59 @@ func Example() {
 
 	img := image.NewNRGBA(image.Rect(0, 0, 64, 48)) // any image.Image
 	img.Set(10, 10, color.White)
-	p, err := c.Classify(ctx, img, host.Mode(sla.Aggregated), host.TopK(3))
+	p, err := c.Classify(ctx, img, host.WithMode(host.Aggregated), host.WithTopK(3))
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println(p.Mode, p.Passes, len(p.Top), len(p.Logits))
 	// Output: aggregated 4 3 10
+}
+
+// From the bytes of an image file to its answer.
+func ExampleClassifier_ClassifyFile() {
+	ctx := context.Background()
+	c, err := host.Open(ctx, www.Model)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer c.Close(ctx)
+	var file bytes.Buffer // as it comes from a disk or over a network
+	if err := png.Encode(&file, image.NewGray(image.Rect(0, 0, 32, 32))); err != nil {
+		log.Fatal(err)
+	}
+	p, err := c.ClassifyFile(ctx, file.Bytes(), host.WithMode(host.Single))
+	fmt.Println(p.Mode, err)
+	_, err = c.ClassifyFile(ctx, []byte("Dear reader"))
+	fmt.Println(errors.Is(err, imagefile.ErrNotImage))
+	// Output:
+	// single <nil>
+	// true
+}
+
+// A server with deadlines, a bound on its connections, and an end that balancers see.
+func ExampleNewServer() {
+	c, err := host.Open(context.Background(), www.Model)
+	if err != nil {
+		log.Fatal(err)
+	}
+	service := host.NewService(c, host.WithTimeout(5*time.Second))
+	server := host.NewServer(service, 5*time.Second)
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		log.Fatal(err)
+	}
+	go server.Serve(host.Bound(listener, 1024))
+
+	// At the end: say so, wait until balancers have noticed, then stop listening.
+	service.SetReady(false)
+	time.Sleep(10 * time.Millisecond) // some seconds, behind a balancer
+	if err := server.Shutdown(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	if err := service.Swap(nil).Close(context.Background()); err != nil {
+		log.Fatal(err)
+	}
+	// Output:
 }
 
 // The native engine gives the same bits as the sandboxed one.
@@ -55,14 +105,14 @@ func ExampleWithEngine() {
 	// Output: true
 }
 
-func ExampleHandler() {
+func ExampleNewService() {
 	ctx := context.Background()
 	c, err := host.Open(ctx, www.Model)
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer c.Close(ctx)
-	server := httptest.NewServer(host.Handler(c, host.WithMaxBody(1<<20), host.WithQueue(8)))
+	server := httptest.NewServer(host.NewService(c, host.WithMaxBody(1<<20), host.WithQueue(8)))
 	defer server.Close()
 
 	var file bytes.Buffer

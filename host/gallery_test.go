@@ -66,7 +66,7 @@ func TestGallery(t *testing.T) {
 		}
 		var logits []float32
 		for _, img := range images {
-			p, err := g.Classify(ctx, img, TopK(1))
+			p, err := g.Classify(ctx, img, WithTopK(1))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -81,7 +81,7 @@ func TestEnginesGiveTheSameBits(t *testing.T) {
 				for n, img := range noise(uint64(size[0]), size[0], size[1]) {
 					for _, mode := range []sla.Mode{sla.Auto, sla.Baseline, sla.Single, sla.Aggregated, sla.Distilled} {
 						want := classifyPlainly(t, reference, img, mode)
-						p, err := c.Classify(ctx, img, Mode(mode), TopK(2))
+						p, err := c.Classify(ctx, img, WithMode(mode), WithTopK(2))
 						if err != nil {
 							t.Fatalf("%s, %v, %s: %v", e, size, mode, err)
 						}
@@ -190,10 +190,10 @@ func TestErrors(t *testing.T) {
 		if _, err := c.Classify(ctx, image.NewUniform(color.White)); !errors.Is(err, ErrImage) {
 			t.Errorf("%s, endless image: %v", e, err)
 		}
-		if _, err := c.Classify(ctx, small, Mode(77)); !errors.Is(err, sla.ErrMode) {
+		if _, err := c.Classify(ctx, small, WithMode(77)); !errors.Is(err, sla.ErrMode) {
 			t.Errorf("%s, unknown mode: %v", e, err)
 		}
-		if _, err := open(t, classOnly, WithEngine(e)).Classify(ctx, small, Mode(sla.Aggregated)); !errors.Is(err, sla.ErrMode) {
+		if _, err := open(t, classOnly, WithEngine(e)).Classify(ctx, small, WithMode(sla.Aggregated)); !errors.Is(err, sla.ErrMode) {
 			t.Errorf("%s, mode without a head: %v", e, err)
 		}
 		cancelled, cancel := context.WithCancel(ctx)

@@ -164,11 +164,18 @@ type call struct {
 // A CallOption changes one call of Classify.
 type CallOption func(*call)
 
-// Mode chooses the inference mode; the default is the one the slab recommends.
-func Mode(m sla.Mode) CallOption { return func(c *call) { c.mode = m } }
+// WithMode chooses the inference mode, such as Aggregated; the default is Auto, the one
+// that the slab recommends.
+func WithMode(m sla.Mode) CallOption { return func(c *call) { c.mode = m } }
 
-// TopK bounds the entries of Prediction.Top, 0 or more; the default is 5.
-func TopK(k int) CallOption { return func(c *call) { c.topK = k } }
+// WithTopK bounds the entries of Prediction.Top, 0 or more; the default is 5.
+func WithTopK(k int) CallOption { return func(c *call) { c.topK = k } }
+
+// Mode is the former name of WithMode.
+func Mode(m sla.Mode) CallOption { return WithMode(m) }
+
+// TopK is the former name of WithTopK.
+func TopK(k int) CallOption { return WithTopK(k) }
 
 func newCall(opts []CallOption) (call, error) {
 	c := call{topK: 5}

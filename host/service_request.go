@@ -217,7 +217,7 @@ func (s *Service) classifyImage(ctx context.Context, img image.Image, mode sla.M
 		if err != nil {
 			return result{err: err}
 		}
-		p, err := c.Classify(ctx, img, Mode(mode), TopK(top))
+		p, err := c.Classify(ctx, img, WithMode(mode), WithTopK(top))
 		switch {
 		case errors.Is(err, ErrClosed) && s.classifier.Load() != c:
 			continue // it was swapped and closed in between

@@ -172,7 +172,7 @@ func TestServiceClassifies(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, mode := range []sla.Mode{sla.Auto, sla.Baseline, sla.Single, sla.Aggregated, sla.Distilled} {
-			want, err := native.Classify(t.Context(), decoded, Mode(mode), TopK(2))
+			want, err := native.Classify(t.Context(), decoded, WithMode(mode), WithTopK(2))
 			if err != nil {
 				t.Fatal(err)
 			}

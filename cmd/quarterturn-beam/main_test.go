@@ -79,7 +79,7 @@ func scored(t *testing.T, slab []byte, paths []string, shard score.Shard) []byte
 	}
 	defer c.Close(context.Background())
 	out := filepath.Join(t.TempDir(), "lines")
-	_, err = score.Run(t.Context(), &score.Job{Classifier: c, Call: []host.CallOption{host.Mode(sla.Aggregated), host.TopK(2)},
+	_, err = score.Run(t.Context(), &score.Job{Classifier: c, Call: []host.CallOption{host.WithMode(sla.Aggregated), host.WithTopK(2)},
 		Paths: paths, Shard: shard, Out: out, Progress: func(int, int) {}})
 	if err != nil {
 		t.Fatal(err)

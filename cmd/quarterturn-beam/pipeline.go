@@ -137,7 +137,7 @@ func (f *classify) Setup(ctx context.Context) (err error) {
 }
 
 func (f *classify) ProcessElement(ctx context.Context, i score.Image, emit func(int, string)) error {
-	line, failed, err := i.Classify(ctx, open, f.classifier, host.Mode(f.mode), host.TopK(f.Job.Top))
+	line, failed, err := i.Classify(ctx, open, f.classifier, host.WithMode(f.mode), host.WithTopK(f.Job.Top))
 	if err != nil {
 		return err
 	}

@@ -52,7 +52,7 @@ func predictCommand() *cobra.Command {
 				img, err := imagefile.ReadFile(ctx, name, imagefile.Limits{})
 				var p *host.Prediction
 				if err == nil {
-					p, err = c.Classify(ctx, img, host.Mode(mode), host.TopK(top))
+					p, err = c.Classify(ctx, img, host.WithMode(mode), host.WithTopK(top))
 				}
 				if errors.Is(err, sla.ErrMode) {
 					return fmt.Errorf("%s: %w", model, err)

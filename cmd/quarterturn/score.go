@@ -60,7 +60,7 @@ func scoreCommand() *cobra.Command {
 			var bar progress
 			start := time.Now()
 			r, err := score.Run(ctx, &score.Job{
-				Classifier: c, Call: []host.CallOption{host.Mode(mode), host.TopK(top)},
+				Classifier: c, Call: []host.CallOption{host.WithMode(mode), host.WithTopK(top)},
 				Settings: fmt.Sprintf("slab %s, mode %s, top %d", format.Hex(m.Hash[:]), mode, top),
 				Paths:    args, Shard: shard, Out: out,
 				Progress: func(done, of int) { bar.set(done, of, "scoring") },

@@ -165,7 +165,7 @@ func openHost(ctx context.Context, engine host.Engine, slab []byte, img *image.N
 
 func (h *hostRunner) run(ctx context.Context, mode sla.Mode) (float64, error) {
 	begin := time.Now()
-	_, err := h.classifier.Classify(ctx, h.img, host.Mode(mode))
+	_, err := h.classifier.Classify(ctx, h.img, host.WithMode(mode))
 	return milliseconds(time.Since(begin)), err
 }
 

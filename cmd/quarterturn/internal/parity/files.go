@@ -128,7 +128,7 @@ func predictFiles(ctx context.Context, j *filesJob) (answers [][]Answer, err err
 		img, err := imagefile.Decode(ctx, data, imagefile.Limits{})
 		var p *host.Prediction
 		if err == nil {
-			p, err = c.Classify(ctx, img, host.Mode(j.mode))
+			p, err = c.Classify(ctx, img, host.WithMode(j.mode))
 		}
 		switch {
 		case ctx.Err() != nil:

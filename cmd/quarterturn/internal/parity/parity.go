@@ -189,7 +189,7 @@ func inProcess(e host.Engine) target {
 		o := &outcome{}
 		for _, mode := range j.modes {
 			for _, img := range j.images {
-				p, err := c.Classify(ctx, img, host.Mode(mode))
+				p, err := c.Classify(ctx, img, host.WithMode(mode))
 				if err != nil {
 					return nil, err
 				}
