@@ -22,7 +22,7 @@ func exportCommand() *cobra.Command {
 			"As ONNX: a graph of one mode, with logits and probabilities, and the labels, the preprocessing and the manifest\n" +
 			"as metadata. Its input is the normalised image, or with --preprocess pixels of any size. The mode adaptive\n" +
 			"computes every view and then chooses. With --mode heads the outputs are the logits of each head.\n\n" +
-			"As safetensors: the tensors, and the manifest as metadata.",
+			"As safetensors: the tensors, and the manifest as metadata, from which import makes the same slab.",
 		Example: "  quarterturn export model.slab --out model.onnx\n" +
 			"  quarterturn export model.slab --out model.onnx --mode aggregated --preprocess\n" +
 			"  quarterturn export model.slab --out model.safetensors",

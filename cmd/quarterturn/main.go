@@ -91,7 +91,7 @@ func rootCommand() *cobra.Command {
 		commands  []*cobra.Command
 	}{
 		{"train", "Train:", []*cobra.Command{demoCommand(), trainCommand(), calibrateCommand(), fewshotCommand(), newCommand(), reproduceCommand()}},
-		{"use", "Use:", []*cobra.Command{predictCommand(), scoreCommand(), serveCommand(), exportCommand()}},
+		{"use", "Use:", []*cobra.Command{predictCommand(), scoreCommand(), serveCommand(), exportCommand(), importCommand()}},
 		{"check", "Check:", []*cobra.Command{evalCommand(), inspectCommand(), verifyCommand(), parityCommand(), benchCommand()}},
 	} {
 		root.AddGroup(&cobra.Group{ID: g.id, Title: g.title})

@@ -37,7 +37,7 @@ func (n *net) preprocess(pixels string) string {
 	line := n.op("MatMul", "across/product", weights("across", 2, in.Width), v) // (N, h, W, C)
 	line = n.divFloor("across", n.op("Add", "across/rounded", line, n.double(128)), n.double(256))
 	line = n.node("Transpose", "across/transposed", []string{line}, list("perm", 0, 2, 1, 3)) // (N, W, h, C)
-	level := n.op("MatMul", "down/product", weights("down", 1, in.Height), line)                 // (N, W, H, C)
+	level := n.op("MatMul", "down/product", weights("down", 1, in.Height), line)              // (N, W, H, C)
 	level = n.divFloor("down", n.op("Add", "down/rounded", level, n.double(1<<23)), n.double(1<<24))
 	level = n.node("Transpose", "down/transposed", []string{level}, list("perm", 0, 3, 2, 1)) // (N, C, H, W)
 	level = n.node("Cast", "levels", []string{level}, one("to", float32Type))
