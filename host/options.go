@@ -45,6 +45,7 @@ type config struct {
 	maxWork      int
 	cacheDir     string
 	hardDeadline bool
+	simd         bool
 	tracer       Tracer
 	err          error // of the first bad option
 }
@@ -125,6 +126,11 @@ func WithCacheDir(dir string) Option { return func(c *config) { c.cacheDir = dir
 // Without it, and in the native engine, calls stop between two parts.
 func WithHardDeadline() Option { return func(c *config) { c.hardDeadline = true } }
 
+// WithSIMD chooses between the two builds of the module that the Wazero engines run:
+// with kernels of 128-bit vector operations, the default, or without. Both give the
+// same bits.
+func WithSIMD(on bool) Option { return func(c *config) { c.simd = on } }
+
 // WithTracer has the calls of Classify traced.
 func WithTracer(t Tracer) Option {
 	return func(c *config) {
@@ -149,7 +155,7 @@ func (noTracer) Start(ctx context.Context, _ string) (context.Context, func(erro
 }
 
 func newConfig(opts []Option) (config, error) {
-	c := config{pool: runtime.GOMAXPROCS(0), maxWork: 1 << 36, tracer: noTracer{}}
+	c := config{pool: runtime.GOMAXPROCS(0), maxWork: 1 << 36, simd: true, tracer: noTracer{}}
 	for _, o := range opts {
 		o(&c)
 	}

@@ -62,7 +62,11 @@ func (e *wazeroEngine) compile(ctx context.Context, c config, rc wazero.RuntimeC
 	pages := uint32((c.memoryLimit + 1<<16 - 1) >> 16)
 	e.runtime = wazero.NewRuntimeWithConfig(ctx, rc.WithCloseOnContextDone(c.hardDeadline).WithMemoryLimitPages(pages))
 	if _, err = wasi_snapshot_preview1.Instantiate(ctx, e.runtime); err == nil {
-		e.compiled, err = e.runtime.CompileModule(ctx, module.WASM)
+		build := module.WASM
+		if c.simd {
+			build = module.SIMD
+		}
+		e.compiled, err = e.runtime.CompileModule(ctx, build)
 	}
 	if err != nil {
 		_ = e.runtime.Close(ctx)

@@ -8,7 +8,14 @@ import _ "embed"
 
 //go:generate go test . -run Fresh -update
 
-// WASM is the module.
-//
-//go:embed quarterturn.wasm
-var WASM []byte
+var (
+	// WASM is the module, without vector operations.
+	//
+	//go:embed quarterturn.wasm
+	WASM []byte
+
+	// SIMD is the module with kernels of 128-bit vector operations, and the same bits.
+	//
+	//go:embed quarterturn-simd.wasm
+	SIMD []byte
+)

@@ -120,6 +120,7 @@ test('every target gives the same bits', () => {
   const report = JSON.parse(quarterturn('parity', '--model', slabFile, '--json'));
   assert.equal(report.equal, true, report.difference);
   assert.equal(report.images, 40);
-  assert.deepEqual(report.targets.map((t) => t.name), ['native', 'wazero', 'wazero-interpreter', 'node-wasip1', 'node-js', 'chromium']);
+  assert.deepEqual(report.targets.map((t) => t.name), ['native', 'wazero', 'wazero-simd', 'wazero-interpreter', 'wazero-interpreter-simd',
+    'node-wasip1', 'node-wasip1-simd', 'node-js', 'node-js-simd', 'chromium', 'chromium-simd', 'firefox', 'firefox-simd']);
   assert.equal(new Set(report.targets.map((t) => t.digest)).size, 1);
 });

@@ -7,30 +7,27 @@ import (
 	"slices"
 )
 
-// Module gives a module with short addresses of the stack, the named functions
-// narrowed altogether, and no custom sections. A function that is missing, or has an
-// operation that cannot be narrowed, is an error.
-func Module(module []byte, functions ...string) ([]byte, error) {
+// Module returns a module with short addresses of the stack, the kernels that are named
+// narrowed altogether or replaced by another body, and no custom sections. A body is as
+// the code section has it. A function that is missing, has an operation that cannot be
+// narrowed, or another body that is not valid, is an error.
+func Module(module []byte, kernels map[string][]byte) ([]byte, error) {
 	sections, err := split(module)
 	if err != nil {
 		return nil, err
 	}
-	names, imported := map[string]int{}, 0
-	for _, s := range sections {
-		switch s.id {
-		case importSection:
-			imported = countFunctions(&reader{b: s.body})
-		case customSection:
-			readNames(&reader{b: s.body}, names)
+	chosen := map[int]kernel{}
+	for name, body := range kernels {
+		i, err := find(sections, name)
+		if err != nil {
+			return nil, err
 		}
-	}
-	whole := map[int]string{}
-	for _, f := range functions {
-		i, ok := names[f]
-		if !ok || i < imported {
-			return nil, fmt.Errorf("the module has no function %q", f)
+		if body != nil {
+			if err := fits(sections, i, body); err != nil {
+				return nil, fmt.Errorf("the body for %s: %w", name, err)
+			}
 		}
-		whole[i-imported] = f
+		chosen[i] = kernel{name, body}
 	}
 	out := []byte(header)
 	for _, s := range sections {
@@ -38,7 +35,7 @@ func Module(module []byte, functions ...string) ([]byte, error) {
 		case customSection:
 			continue
 		case codeSection:
-			if s.body, err = rewrite(s.body, whole); err != nil {
+			if s.body, err = rewrite(s.body, chosen); err != nil {
 				return nil, err
 			}
 		}
@@ -47,22 +44,102 @@ func Module(module []byte, functions ...string) ([]byte, error) {
 	return out, nil
 }
 
-// rewrite rewrites a code section; the functions in whole are narrowed altogether.
-func rewrite(section []byte, whole map[int]string) ([]byte, error) {
+// A kernel is a function that is narrowed, or replaced if it has another body.
+type kernel struct {
+	name string
+	body []byte
+}
+
+// find is the number of a function among a module's own.
+func find(sections []section, name string) (int, error) {
+	names, imported := map[string]int{}, 0
+	for _, s := range sections {
+		switch s.id {
+		case importSection:
+			imported, _ = countImports(&reader{b: s.body})
+		case customSection:
+			readNames(&reader{b: s.body}, names)
+		}
+	}
+	i, ok := names[name]
+	if !ok || i < imported {
+		return 0, fmt.Errorf("the module has no function %q", name)
+	}
+	return i - imported, nil
+}
+
+// Body returns the narrowed body of a function: what one that replaces it is compared
+// with.
+func Body(module []byte, name string) ([]byte, error) {
+	sections, err := split(module)
+	if err != nil {
+		return nil, err
+	}
+	n, err := find(sections, name)
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range sections {
+		if s.id != codeSection {
+			continue
+		}
+		r := &reader{b: s.body}
+		if n >= int(r.unsigned()) {
+			break
+		}
+		for range n {
+			r.bytes(int(r.unsigned()))
+		}
+		body := &reader{b: r.bytes(int(r.unsigned()))}
+		f := body.locals(true)
+		code, err := body.instructions()
+		if err != nil || r.short {
+			return nil, errors.Join(fmt.Errorf("%s ends early or has an unknown operation", name), err)
+		}
+		if f, err = narrow(f, code); err != nil {
+			return nil, fmt.Errorf("%s: %w", name, err)
+		}
+		return f, nil
+	}
+	return nil, fmt.Errorf("%s has no body", name)
+}
+
+// fits says why function i of a module cannot have that body.
+func fits(sections []section, i int, body []byte) error {
+	bodies := map[byte][]byte{}
+	for _, s := range sections {
+		bodies[s.id] = s.body
+	}
+	_, imported := countImports(&reader{b: bodies[importSection]})
+	g := &reader{b: bodies[globalSection]}
+	if imported > 0 || g.unsigned() == 0 || g.byte() != typeI32 || g.byte() != 1 {
+		return errors.New("the module's first global is not a stack pointer")
+	}
+	takes, leaves, err := signature(bodies[typeSection], bodies[functionSection], i)
+	if err != nil {
+		return err
+	}
+	return validate(body, takes, leaves)
+}
+
+// rewrite rewrites a code section.
+func rewrite(section []byte, kernels map[int]kernel) ([]byte, error) {
 	r := &reader{b: section}
 	n := int(r.unsigned())
 	out := binary.AppendUvarint(nil, uint64(n))
 	for i := range n {
 		body := &reader{b: r.bytes(int(r.unsigned()))}
-		name, narrowed := whole[i]
+		k, narrowed := kernels[i]
 		f := body.locals(narrowed)
 		code, err := body.instructions()
 		switch {
 		case r.short || err != nil:
 			return nil, errors.Join(fmt.Errorf("function %d ends early or has an unknown operation", i), err)
+		case k.body != nil:
+			f = k.body
 		case narrowed:
 			if f, err = narrow(f, code); err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
+				return nil, fmt.Errorf("%s: %w", k.name, err)
 			}
 		default:
 			f = shorten(f, code)

@@ -14,6 +14,15 @@ import (
 //go:embed testdata/dot.wasm
 var dot []byte
 
+// narrowing names functions to narrow.
+func narrowing(names ...string) map[string][]byte {
+	kernels := map[string][]byte{}
+	for _, name := range names {
+		kernels[name] = nil
+	}
+	return kernels
+}
+
 // instance runs a module with a vector at 0 and another at 256.
 func instance(t *testing.T, module []byte, n int) api.Module {
 	t.Helper()
@@ -44,7 +53,7 @@ func result(t *testing.T, m api.Module, f string, args ...uint64) uint32 {
 
 func TestNarrowedFunctionsDoTheSame(t *testing.T) {
 	for _, names := range [][]string{nil, {"dot"}, {"below"}, {"below", "dot"}} {
-		narrowed, err := Module(dot, names...)
+		narrowed, err := Module(dot, narrowing(names...))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -99,7 +108,7 @@ func operations(t *testing.T, module []byte) (count [256]int) {
 
 func TestWhatIsNarrowed(t *testing.T) {
 	before := operations(t, dot)
-	short, err := Module(dot)
+	short, err := Module(dot, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,7 +119,7 @@ func TestWhatIsNarrowed(t *testing.T) {
 	if n := after[i32Add] - before[i32Add]; n != 1 {
 		t.Errorf("%d sums of 32 bits are new, want one: the other is the offset of a load", n)
 	}
-	whole, err := Module(dot, "dot", "below", "above")
+	whole, err := Module(dot, narrowing("dot", "below", "above"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -131,7 +140,7 @@ func TestWhatCannotBeNarrowed(t *testing.T) {
 		"stores": "operation 0x37", "large": "the constant 2147483648 has more than 32 bits", "global": "operation 0x23 01",
 		"typed": "operation 0x2 ", "calls": "operation 0x10", "nothing": "no function", "other": "no function",
 	} {
-		if _, err := Module(dot, name); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name) {
+		if _, err := Module(dot, narrowing(name)); err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), name) {
 			t.Errorf("%s: %v, want an error with %q", name, err, want)
 		}
 	}
@@ -139,7 +148,7 @@ func TestWhatCannotBeNarrowed(t *testing.T) {
 		if n == len(header) {
 			continue // an empty module
 		}
-		if _, err := Module(dot[:n], "dot"); err == nil {
+		if _, err := Module(dot[:n], narrowing("dot")); err == nil {
 			t.Fatalf("the first %d bytes of the module are taken for a module", n)
 		}
 	}
@@ -161,11 +170,11 @@ func FuzzModule(f *testing.F) {
 	f.Add(dot, "dot")
 	f.Add(dot, "calls")
 	f.Fuzz(func(t *testing.T, module []byte, name string) {
-		out, err := Module(module, name)
+		out, err := Module(module, narrowing(name))
 		if err != nil {
 			return
 		}
-		if _, err := Module(out); err != nil {
+		if _, err := Module(out, nil); err != nil {
 			t.Errorf("what it writes it cannot read: %v", err)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // The parts of WebAssembly's binary format that are used here, by their names in the
@@ -11,12 +12,13 @@ import (
 const (
 	header = "\x00asm\x01\x00\x00\x00"
 
-	customSection, importSection, codeSection = 0, 2, 10
-	noResult, typeI64, typeI32                = 0x40, 0x7e, 0x7f // value types come behind it
+	customSection, typeSection, importSection            = 0, 1, 2
+	functionSection, globalSection, codeSection          = 3, 6, 10
+	noResult, typeV128, typeI64, typeI32, typeOfFunction = 0x40, 0x7b, 0x7e, 0x7f, 0x60
 
 	block, loop, ifElse, br, brIf, brTable = 0x02, 0x03, 0x04, 0x0c, 0x0d, 0x0e
 	call, callIndirect                     = 0x10, 0x11
-	localGet, localTee                     = 0x20, 0x22
+	localGet, localSet, localTee           = 0x20, 0x21, 0x22
 	globalGet, globalSet, tableSet         = 0x23, 0x24, 0x26
 	i32Load, i64Load, f32Load, f32Store    = 0x28, 0x29, 0x2a, 0x38
 	i64Load32U, i64Store32                 = 0x35, 0x3e
@@ -30,6 +32,8 @@ const (
 	i64Extend32S                           = 0xc4
 	more                                   = 0xfc // and another number
 	memoryCopy, memoryFill                 = 10, 11
+	vectorPrefix                           = 0xfd // and another number
+	v128Const                              = 0x0c
 )
 
 // stackPointer is Go's, the only global that kernels use and one of 32 bits.
@@ -38,7 +42,7 @@ const stackPointer = 0
 // unchanged are the operations without 64-bit operands or results that kernels use.
 var unchanged = []byte{
 	0x00, 0x01, 0x05, 0x0b, 0x0f, 0x1a, 0x1b, // unreachable, nop, else, end, return, drop, select
-	br, brIf, localGet, 0x21, localTee, i32Load, f32Load, 0x36, f32Store, i32Const, f32Const, // 0x21: local.set, 0x36: i32.store
+	br, brIf, localGet, localSet, localTee, i32Load, f32Load, 0x36, f32Store, i32Const, f32Const, // 0x36: i32.store
 	i32Eq, 0x47, 0x48, 0x49, 0x4a, 0x4b, 0x4c, 0x4d, 0x4e, i32GeU,
 	0x5b, 0x5c, 0x5d, 0x5e, 0x5f, 0x60, // f32.eq to f32.ge
 	i32Add, 0x6b, 0x6c, 0x71, 0x72, 0x73, // i32.sub, mul, and, or, xor
@@ -196,8 +200,8 @@ func (r *reader) instructions() (code []instruction, err error) {
 	return code, nil
 }
 
-// countFunctions is the number of functions in an import section.
-func countFunctions(r *reader) (functions int) {
+// countImports is the number of functions and of globals in an import section.
+func countImports(r *reader) (functions, globals int) {
 	limits := func() {
 		if most := r.byte()&1 != 0; most {
 			r.unsigned()
@@ -218,9 +222,45 @@ func countFunctions(r *reader) (functions int) {
 			limits()
 		case 3: // a global: type, whether it changes
 			r.bytes(2)
+			globals++
 		}
 	}
-	return functions
+	return functions, globals
+}
+
+// signature gives the types that function i of a module's own takes and leaves, as
+// letters; types and functions are the sections.
+func signature(types, functions []byte, i int) (takes, leaves string, err error) {
+	f := &reader{b: functions}
+	n := int(f.unsigned())
+	t := uint64(0)
+	for range min(i, n) + 1 {
+		t = f.unsigned()
+	}
+	r := &reader{b: types}
+	if f.short || i >= n || t >= r.unsigned() {
+		return "", "", errors.New("it has no type")
+	}
+	list := func() (letters string) {
+		for _, t := range r.bytes(int(r.unsigned())) {
+			letter, ok := typeLetters[t]
+			if !ok {
+				letter = '!'
+			}
+			letters += string(letter)
+		}
+		return letters
+	}
+	for range t + 1 {
+		if r.byte() != typeOfFunction {
+			return "", "", errors.New("it has a type that is not known here")
+		}
+		takes, leaves = list(), list()
+	}
+	if r.short || strings.ContainsRune(takes+leaves, '!') {
+		return "", "", errors.New("it has a type that is not known here")
+	}
+	return takes, leaves, nil
 }
 
 // readNames adds the function names of a custom section, if it has them.

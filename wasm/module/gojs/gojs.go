@@ -10,6 +10,11 @@ var (
 	//go:embed quarterturn-js.wasm
 	WASM []byte
 
+	// SIMD is the module with kernels of vector operations.
+	//
+	//go:embed quarterturn-js-simd.wasm
+	SIMD []byte
+
 	// Exec is wasm_exec.js of the Go distribution (BSD licence, see its head).
 	//
 	//go:embed wasm_exec.js

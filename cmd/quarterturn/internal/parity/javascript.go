@@ -46,17 +46,21 @@ func folder(files map[string][]byte) (string, error) {
 }
 
 // jobFolder makes a folder with what runs a job.
-func jobFolder(j *job) (string, error) {
+func jobFolder(j *job, simd bool) (string, error) {
 	work, err := encodeJob(j)
 	if err != nil {
 		return "", err
 	}
-	return folder(map[string][]byte{
+	files := map[string][]byte{
 		"quarterturn-js.wasm": gojs.WASM,
 		"wasm_exec.js":        gojs.Exec,
 		"model.slab":          j.slab,
 		"job.bin":             work,
-	})
+	}
+	if simd {
+		files["quarterturn/quarterturn.wasm"], files["quarterturn-js.wasm"] = module.SIMD, gojs.SIMD
+	}
+	return folder(files)
 }
 
 // encodeJob writes a job as www/parity/job.js reads it: the length of a JSON
@@ -109,13 +113,13 @@ func decodeOutcome(b []byte) (*outcome, error) {
 }
 
 // node runs a job in Node, with the module of one GOOS.
-func node(goos string) target {
+func node(goos string, simd bool) target {
 	return func(ctx context.Context, j *job) (*outcome, error) {
 		program, err := exec.LookPath("node")
 		if err != nil {
 			return nil, errors.New("node is not installed; install it, or leave this target out of --targets")
 		}
-		dir, err := jobFolder(j)
+		dir, err := jobFolder(j, simd)
 		if err != nil {
 			return nil, err
 		}
@@ -135,16 +139,18 @@ func lastLine(s string) string {
 	return lines[len(lines)-1]
 }
 
-// chromium runs a job in a page of headless Chromium.
-func chromium(ctx context.Context, j *job) (*outcome, error) {
-	dir, err := jobFolder(j)
-	if err != nil {
-		return nil, err
+// page runs a job in a page of a browser.
+func page(b *browser, simd bool) target {
+	return func(ctx context.Context, j *job) (*outcome, error) {
+		dir, err := jobFolder(j, simd)
+		if err != nil {
+			return nil, err
+		}
+		defer os.RemoveAll(dir)
+		out, err := visit(ctx, b, dir, "parity/page.html")
+		if err != nil {
+			return nil, err
+		}
+		return decodeOutcome(out)
 	}
-	defer os.RemoveAll(dir)
-	b, err := visit(ctx, chromiumBrowser, dir, "parity/page.html")
-	if err != nil {
-		return nil, err
-	}
-	return decodeOutcome(b)
 }

@@ -19,7 +19,8 @@ import (
 )
 
 // Targets are the names of all targets.
-var Targets = []string{"native", "wazero", "wazero-interpreter", "node-wasip1", "node-js", "chromium"}
+var Targets = []string{"native", "wazero", "wazero-simd", "wazero-interpreter", "wazero-interpreter-simd",
+	"node-wasip1", "node-wasip1-simd", "node-js", "node-js-simd", "chromium", "chromium-simd", "firefox", "firefox-simd"}
 
 // A Report is the outcome of a check.
 type Report struct {
@@ -63,20 +64,25 @@ type outcome struct {
 // A target runs a job.
 type target func(ctx context.Context, j *job) (*outcome, error)
 
+// find is the target of that name. With -simd behind it, it runs the build of the
+// module that has kernels of vector operations.
 func find(name string) (target, error) {
-	switch name {
-	case "native":
-		return inProcess(host.Native), nil
-	case "wazero":
-		return inProcess(host.Wazero), nil
-	case "wazero-interpreter":
-		return inProcess(host.WazeroInterpreter), nil
-	case "node-wasip1":
-		return node("wasip1"), nil
-	case "node-js":
-		return node("js"), nil
-	case "chromium":
-		return chromium, nil
+	engine, simd := strings.CutSuffix(name, "-simd")
+	switch {
+	case name == "native":
+		return inProcess(host.WithEngine(host.Native)), nil
+	case engine == "wazero":
+		return inProcess(host.WithSIMD(simd)), nil
+	case engine == "wazero-interpreter":
+		return inProcess(host.WithEngine(host.WazeroInterpreter), host.WithSIMD(simd)), nil
+	case engine == "node-wasip1":
+		return node("wasip1", simd), nil
+	case engine == "node-js":
+		return node("js", simd), nil
+	case engine == "chromium":
+		return page(chromiumBrowser, simd), nil
+	case engine == "firefox":
+		return page(firefoxBrowser, simd), nil
 	}
 	return nil, fmt.Errorf("there is no target %q; the targets are %s", name, strings.Join(Targets, ", "))
 }
@@ -171,9 +177,9 @@ func firstDifference(m *format.Manifest, a, b []uint64) string {
 }
 
 // inProcess runs a job with an engine of package host.
-func inProcess(e host.Engine) target {
+func inProcess(options ...host.Option) target {
 	return func(ctx context.Context, j *job) (*outcome, error) {
-		c, err := host.Open(ctx, j.slab, host.WithEngine(e), host.WithPoolSize(1))
+		c, err := host.Open(ctx, j.slab, append(options, host.WithPoolSize(1))...)
 		if err != nil {
 			return nil, err
 		}

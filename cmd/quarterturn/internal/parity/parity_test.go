@@ -23,7 +23,7 @@ func slabOf(t *testing.T, m *format.Model) []byte {
 func TestAllTargetsAgree(t *testing.T) {
 	targets := Targets
 	if testing.Short() {
-		targets = []string{"native", "wazero"}
+		targets = []string{"native", "wazero", "wazero-simd"}
 	}
 	for _, m := range []*format.Model{formattest.Tiny(1), formattest.Tiny(3), formattest.Odd()} {
 		r, err := Check(t.Context(), slabOf(t, m), Synthetic(40), targets, nil)
@@ -44,7 +44,7 @@ func TestAllTargetsAgree(t *testing.T) {
 // With one layer's weights changed, the first layer that differs is that one,
 // whatever the two targets are.
 func TestLocateNamesTheFirstLayer(t *testing.T) {
-	targets := []string{"wazero", "node-wasip1", "node-js", "chromium"}
+	targets := []string{"wazero", "wazero-simd", "node-wasip1-simd", "node-js", "chromium"}
 	if testing.Short() {
 		targets = targets[:1]
 	}
@@ -103,7 +103,7 @@ func TestCheckErrors(t *testing.T) {
 		t.Errorf("an unknown target: %v", err)
 	}
 	t.Setenv("PATH", "")
-	for _, name := range []string{"node-js", "chromium"} {
+	for _, name := range []string{"node-js", "chromium", "firefox-simd"} {
 		if _, err := Check(t.Context(), slab, Synthetic(1), []string{name}, nil); err == nil || !strings.Contains(err.Error(), "leave this target out") {
 			t.Errorf("%s not installed: %v", name, err)
 		}

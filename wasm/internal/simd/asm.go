@@ -1,0 +1,223 @@
+package simd
+
+import "encoding/binary"
+
+// Operations by their names in WebAssembly's specification. Vector operations have a
+// prefix, which emit writes.
+const (
+	opBlock, opLoop, opIf, opEnd = 0x02, 0x03, 0x04, 0x0b
+	opBr                         = 0x0c
+	opDrop                       = 0x1a
+	opSelect                     = 0x1b
+	opLocalGet, opLocalSet       = 0x20, 0x21
+	opLocalTee                   = 0x22
+	opGlobalGet, opGlobalSet     = 0x23, 0x24
+	opI32Load, opF32Load         = 0x28, 0x2a
+	opF32Store                   = 0x38
+	opI32Const, opF32Const       = 0x41, 0x43
+	opI32Eqz, opI32GtS, opI32GeS = 0x45, 0x4a, 0x4e
+	opI32LeU                     = 0x4d
+	opI32Ne                      = 0x47
+	opI32Add, opI32Sub, opI32Mul = 0x6a, 0x6b, 0x6c
+	opI32And                     = 0x71
+
+	prefix        = 0xfd
+	opLoadV128    = 0x00
+	opLoad32Splat = 0x09
+	opStoreV128   = 0x0b
+	opConstV128   = 0x0c
+	opSplatF32x4  = 0x13
+	opAddF32x4    = 0xe4
+	opSubF32x4    = 0xe5
+	opMulF32x4    = 0xe6
+	opPMaxF32x4   = 0xeb
+
+	noResult          = 0x40
+	typeI32, typeV128 = 0x7f, 0x7b
+)
+
+// A local is a variable of a function.
+type local int
+
+// A function is the body of one that is being written. The module's functions take
+// one i32, where Go resumes them, and return one, whether to leave the goroutine: 0.
+type function struct {
+	types []byte // of the locals behind the parameter
+	code  []byte
+}
+
+func (f *function) local(t byte) local {
+	f.types = append(f.types, t)
+	return local(len(f.types)) // local 0 is the parameter
+}
+
+func (f *function) i32() local { return f.local(typeI32) }
+
+func (f *function) locals(t byte, n int) []local {
+	l := make([]local, n)
+	for i := range l {
+		l[i] = f.local(t)
+	}
+	return l
+}
+
+// bytes is the body as a code section has it.
+func (f *function) bytes() []byte {
+	out := binary.AppendUvarint(nil, uint64(len(f.types)))
+	for _, t := range f.types {
+		out = append(out, 1, t)
+	}
+	return append(append(out, f.code...), opEnd)
+}
+
+func (f *function) op(ops ...byte) { f.code = append(f.code, ops...) }
+
+func (f *function) vector(op uint64) { f.code = binary.AppendUvarint(append(f.code, prefix), op) }
+
+func (f *function) get(l local) { f.code = binary.AppendUvarint(append(f.code, opLocalGet), uint64(l)) }
+func (f *function) set(l local) { f.code = binary.AppendUvarint(append(f.code, opLocalSet), uint64(l)) }
+func (f *function) tee(l local) { f.code = binary.AppendUvarint(append(f.code, opLocalTee), uint64(l)) }
+
+func (f *function) constant(v int32) {
+	f.code = append(f.code, opI32Const)
+	for v < -64 || v > 63 {
+		f.code = append(f.code, byte(v)|0x80)
+		v >>= 7
+	}
+	f.code = append(f.code, byte(v)&0x7f)
+}
+
+// at writes what a memory operation has behind it: an alignment of four bytes, the
+// offset.
+func (f *function) at(offset int) { f.code = binary.AppendUvarint(append(f.code, 2), uint64(offset)) }
+
+// move sets a local to another plus a constant.
+func (f *function) move(to, from local, by int32) {
+	f.get(from)
+	if by != 0 {
+		f.constant(by)
+		f.op(opI32Add)
+	}
+	f.set(to)
+}
+
+// equidistant sets pointers, the first to p and each at a distance from the last.
+func (f *function) equidistant(pointers []local, p, distance local) {
+	f.move(pointers[0], p, 0)
+	for i := 1; i < len(pointers); i++ {
+		f.sum(pointers[i], pointers[i-1], distance)
+	}
+}
+
+// sum sets a local to the sum of two others.
+func (f *function) sum(to, a, b local) {
+	f.get(a)
+	f.get(b)
+	f.op(opI32Add)
+	f.set(to)
+}
+
+// scale sets a local to another times a constant.
+func (f *function) scale(to, from local, by int32) {
+	f.get(from)
+	f.constant(by)
+	f.op(opI32Mul)
+	f.set(to)
+}
+
+func (f *function) load(to, p local, offset int) {
+	f.get(p)
+	f.vector(opLoadV128)
+	f.at(offset)
+	f.set(to)
+}
+
+func (f *function) store(p local, offset int, v local) {
+	f.get(p)
+	f.get(v)
+	f.vector(opStoreV128)
+	f.at(offset)
+}
+
+func (f *function) splat(to, p local, offset int) {
+	f.get(p)
+	f.vector(opLoad32Splat)
+	f.at(offset)
+	f.set(to)
+}
+
+// ahead looks at the farthest float that will be read or written at a pointer. Whoever
+// checks bounds before each access, as wazero does, need not check the others.
+func (f *function) ahead(p local, offset int) {
+	f.get(p)
+	f.op(opF32Load)
+	f.at(offset)
+	f.op(opDrop)
+}
+
+// loop repeats what body writes while the condition that it leaves holds. The branch
+// back has a block of its own: only then does wazero fuse the condition with it.
+func (f *function) loop(body func()) {
+	f.op(opLoop, noResult)
+	body()
+	f.op(opIf, noResult, opBr, 1, opEnd, opEnd)
+}
+
+// repeat repeats what body writes while n, from which it takes so many, is positive.
+func (f *function) repeat(n local, by int32, body func()) {
+	f.loop(func() {
+		body()
+		f.move(n, n, -by)
+		f.get(n)
+		f.constant(0)
+		f.op(opI32GtS)
+	})
+}
+
+// when writes what is done if the condition that is on the stack holds.
+func (f *function) when(body func()) {
+	f.op(opIf, noResult)
+	body()
+	f.op(opEnd)
+}
+
+// Go's calling convention: global 0 is the stack pointer, which points to the return
+// address; the arguments are behind it.
+const (
+	stackPointer = 0
+	word         = 8
+)
+
+// begin sets a local to the only argument, a pointer to the kernel's arguments.
+func (f *function) begin() (args local) {
+	args = f.i32()
+	f.op(opGlobalGet, stackPointer, opI32Load)
+	f.at(word)
+	f.set(args)
+	return args
+}
+
+// end returns: it takes the return address off the stack.
+func (f *function) end() {
+	f.op(opGlobalGet, stackPointer)
+	f.constant(word)
+	f.op(opI32Add, opGlobalSet, stackPointer)
+	f.constant(0)
+}
+
+// field reads word i of the kernel's arguments, whose upper half is zero.
+func (f *function) field(args local, i int) local {
+	l := f.i32()
+	f.get(args)
+	f.op(opI32Load)
+	f.at(word * i)
+	f.set(l)
+	return l
+}
+
+// stride reads a field that counts floats, in bytes.
+func (f *function) stride(args local, i int) local {
+	l := f.field(args, i)
+	f.scale(l, l, 4)
+	return l
+}

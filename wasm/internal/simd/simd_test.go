@@ -1,0 +1,272 @@
+package simd
+
+import (
+	"context"
+	"encoding/binary"
+	"math"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"github.com/tetratelabs/wazero"
+	"github.com/tetratelabs/wazero/api"
+
+	"github.com/quarterturn/quarterturn/wasm/internal/narrow"
+)
+
+// plain is the module as Go builds it.
+var plain = sync.OnceValues(func() ([]byte, error) {
+	dir, err := os.MkdirTemp("", "quarterturn-simd-")
+	if err != nil {
+		return nil, err
+	}
+	defer os.RemoveAll(dir)
+	out := filepath.Join(dir, "module.wasm")
+	cmd := exec.Command("go", "build", "-buildmode=c-shared", "-o", out, "github.com/quarterturn/quarterturn/wasm")
+	cmd.Env = append(os.Environ(), "GOOS=wasip1", "GOARCH=wasm")
+	if _, err := cmd.Output(); err != nil {
+		return nil, err
+	}
+	return os.ReadFile(out)
+})
+
+// small is a module with a memory, a stack pointer and nothing but some bodies.
+func small(bodies ...[]byte) []byte {
+	out := []byte("\x00asm\x01\x00\x00\x00")
+	section := func(id byte, b ...byte) {
+		out = append(binary.AppendUvarint(append(out, id), uint64(len(b))), b...)
+	}
+	n := byte(len(bodies))
+	section(1, 1, 0x60, 1, typeI32, 1, typeI32)
+	section(3, append([]byte{n}, make([]byte, n)...)...)
+	section(5, 1, 0, pages)
+	section(6, 1, typeI32, 1, opI32Const, 0, opEnd)
+	exports := []byte{n + 2, 6, 'm', 'e', 'm', 'o', 'r', 'y', 2, 0, 2, 's', 'p', 3, 0}
+	for i := range n {
+		exports = append(exports, 1, 'a'+i, 0, i)
+	}
+	section(7, exports...)
+	code := []byte{n}
+	for _, b := range bodies {
+		code = append(binary.AppendUvarint(code, uint64(len(b))), b...)
+	}
+	section(10, code...)
+	return out
+}
+
+const (
+	pages     = 64
+	memory    = pages << 16
+	stack     = 8192 // of a call, below which its frame is
+	arguments = 8192 + 64
+	data      = 16384 // where operands are
+)
+
+// A pair is the plain body of a kernel and the one that is written here, with a memory
+// each.
+type pair [2]*side
+
+type side struct {
+	module api.Module
+	call   api.Function
+}
+
+func newPair(t testing.TB, kernel string) pair {
+	t.Helper()
+	module, err := plain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	was, err := narrow.Body(module, Package+kernel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := wazero.NewRuntime(context.Background())
+	t.Cleanup(func() { r.Close(context.Background()) })
+	var p pair
+	for i, body := range [][]byte{was, Bodies()[Package+kernel]} {
+		m, err := r.InstantiateWithConfig(context.Background(), small(body), wazero.NewModuleConfig().WithName(""))
+		if err != nil {
+			t.Fatal(err)
+		}
+		p[i] = &side{m, m.ExportedFunction("a")}
+	}
+	return p
+}
+
+// run calls a body with arguments, words.
+func (s *side) run(t testing.TB, words []int) {
+	for i, w := range words {
+		s.module.Memory().WriteUint64Le(uint32(arguments+8*i), uint64(w))
+	}
+	s.again(t)
+}
+
+func (s *side) again(t testing.TB) {
+	s.module.ExportedGlobal("sp").(api.MutableGlobal).Set(stack)
+	s.module.Memory().WriteUint64Le(stack+8, arguments)
+	leave, err := s.call.Call(context.Background(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sp := s.module.ExportedGlobal("sp").Get(); leave[0] != 0 || sp != stack+8 {
+		t.Fatalf("it returns %d with the stack pointer at %d, want 0 and %d", leave[0], sp, stack+8)
+	}
+}
+
+// same runs both bodies on the same memory and compares what they leave in it, but for
+// the frame and with every NaN taken for the same.
+func (p pair) same(t testing.TB, memory []byte, words []int) {
+	t.Helper()
+	var after [2][]byte
+	for i, s := range p {
+		s.module.Memory().Write(0, memory)
+		s.run(t, words)
+		after[i], _ = s.module.Memory().Read(stack+16, uint32(len(memory)-stack-16))
+	}
+	for i := 0; i < len(after[0]); i += 4 {
+		a, b := binary.LittleEndian.Uint32(after[0][i:]), binary.LittleEndian.Uint32(after[1][i:])
+		if a != b && !(isNaN(a) && isNaN(b)) {
+			t.Fatalf("%v: address %d holds %x (%v), and %x (%v) by the plain body", words, i+stack+16, b, math.Float32frombits(b), a, math.Float32frombits(a))
+		}
+	}
+}
+
+func isNaN(bits uint32) bool { return bits&0x7fffffff > 0x7f800000 }
+
+// floats is a memory of numbers of all kinds: a few of them infinite, no numbers,
+// subnormal, zeros of both signs or large.
+func floats(seed uint64, special bool) []byte {
+	r := rand.New(rand.NewPCG(seed, 1))
+	odd := []uint32{0, 0x80000000, 0x7f800000, 0xff800000, 0x7fc00000, 1, 0x80000001, 0x00400000, 0x7f7fffff, 0xff7fffff}
+	b := make([]byte, memory)
+	for i := 0; i < len(b); i += 4 {
+		v := math.Float32bits(2*r.Float32() - 1)
+		if special && r.IntN(16) == 0 {
+			v = odd[r.IntN(len(odd))]
+		}
+		binary.LittleEndian.PutUint32(b[i:], v)
+	}
+	return b
+}
+
+// A layout hands out memory for operands, in floats; what lies between is not to change.
+type layout int
+
+func (l *layout) floats(n int) int {
+	at := int(*l)
+	*l += layout(4*n + 64)
+	if int(*l) > memory {
+		panic("the operands do not fit")
+	}
+	return at
+}
+
+// gemmWords are the arguments of a product of that kind.
+func gemmWords(m, k, kRows, groups, aGap, cGap, rowGap int) []int {
+	l := layout(data)
+	aStride, cStride, rowStride := k+aGap, groups*nr+cGap, m*(k+aGap)+rowGap
+	return []int{
+		gemmA: l.floats(kRows*rowStride + m*aStride), gemmB: l.floats(groups * kRows * k * nr), gemmBias: l.floats(groups * nr),
+		gemmC: l.floats(m * cStride), gemmM: m, gemmAStride: aStride, gemmCStride: cStride,
+		gemmKRows: kRows, gemmARowStride: rowStride, gemmK: k, gemmNGroups: groups,
+	}
+}
+
+func inputWords(channels, xGap, rowGap, yGap int) []int {
+	l := layout(data)
+	padded := (channels + nr - 1) / nr * nr
+	xStride, yStride := padded+xGap, padded+yGap
+	xRow := inputTile*xStride + rowGap
+	return []int{inputX: l.floats(inputTile * xRow), inputY: l.floats(inputTile * inputTile * yStride),
+		inputXRowStride: xRow, inputXStride: xStride, inputYStride: yStride, inputChannels: channels}
+}
+
+func outputWords(channels, xGap, yGap, rowGap, residualGap int, residual, relu bool) []int {
+	l := layout(data)
+	xStride, yStride := channels+xGap, channels+yGap
+	yRow := outputTile*yStride + rowGap
+	words := []int{outputX: l.floats(inputTile * inputTile * xStride), outputY: l.floats(outputTile * yRow),
+		outputBias: l.floats(channels), outputXStride: xStride, outputYRowStride: yRow, outputYStride: yStride,
+		outputChannels: channels, outputReLU: 0}
+	if residual {
+		words[outputResidualRowStride] = yRow + residualGap
+		words[outputResidual] = l.floats(outputTile * words[outputResidualRowStride])
+	}
+	if relu {
+		words[outputReLU] = 1
+	}
+	return words
+}
+
+func TestGEMM(t *testing.T) {
+	p := newPair(t, "GEMM")
+	for _, special := range []bool{false, true} {
+		memory := floats(1, special)
+		for _, k := range []int{1, 2, 3, 4, 5, 7, 8, 9, 16, 27, 64} {
+			for _, groups := range []int{2, 4, 6, 8, 16} {
+				for _, m := range []int{4, 8, 16} {
+					p.same(t, memory, gemmWords(m, k, 1+k%3, groups, k%2*5, groups%4*3, m%16))
+				}
+			}
+		}
+	}
+}
+
+func TestWinograd(t *testing.T) {
+	in, out := newPair(t, "WinogradInput"), newPair(t, "WinogradOutput")
+	for _, special := range []bool{false, true} {
+		memory := floats(2, special)
+		for _, channels := range []int{1, 3, 4, 8, 24} {
+			in.same(t, memory, inputWords(channels, channels%3, 7, 16))
+		}
+		for _, channels := range []int{8, 16, 24} {
+			for i := range 4 {
+				out.same(t, memory, outputWords(channels, 16, i, 5, 3*i, i&1 != 0, i&2 != 0))
+			}
+		}
+	}
+}
+
+func FuzzGEMM(f *testing.F) {
+	p := newPair(f, "GEMM")
+	f.Add(uint64(1), uint8(1), uint8(9), uint8(2), uint8(0), uint8(0))
+	f.Fuzz(func(t *testing.T, seed uint64, m, k, groups, rows, gap uint8) {
+		p.same(t, floats(seed, seed%2 == 1), gemmWords(4*(1+int(m%8)), 1+int(k%96), 1+int(rows%7), 2*(1+int(groups%12)), int(gap%5), int(gap/5%5), int(gap/25)))
+	})
+}
+
+func FuzzWinograd(f *testing.F) {
+	in, out := newPair(f, "WinogradInput"), newPair(f, "WinogradOutput")
+	f.Add(uint64(1), uint8(1), uint8(0), uint8(3))
+	f.Fuzz(func(t *testing.T, seed uint64, channels, gap, kind uint8) {
+		memory := floats(seed, seed%2 == 1)
+		in.same(t, memory, inputWords(1+int(channels%64), int(gap%5), int(gap/5%5), int(gap/25)))
+		out.same(t, memory, outputWords(8*(1+int(channels%9)), int(gap%5), int(gap/5%5), int(gap/25), int(kind/4), kind&1 != 0, kind&2 != 0))
+	})
+}
+
+// Every kernel as it is in ResNet-32's layers of 32 channels: its plain body, and the
+// one that is written here.
+func BenchmarkKernels(b *testing.B) {
+	memory := floats(3, false)
+	for kernel, words := range map[string][]int{
+		"GEMM":           gemmWords(16, 32, 1, 8, 0, 0, 0),
+		"WinogradInput":  inputWords(32, 0, 64, 16),
+		"WinogradOutput": outputWords(32, 16, 0, 64, 0, true, true),
+	} {
+		p := newPair(b, kernel)
+		for i, name := range []string{"plain", "simd"} {
+			b.Run(kernel+"/"+name, func(b *testing.B) {
+				p[i].module.Memory().Write(0, memory)
+				p[i].run(b, words)
+				for b.Loop() {
+					p[i].again(b)
+				}
+			})
+		}
+	}
+}
