@@ -7,6 +7,7 @@ toolchain go1.26.8
 require (
 	github.com/chewxy/hm v1.0.0
 	github.com/getkin/kin-openapi v0.153.0
+	github.com/gofrs/flock v0.13.2
 	github.com/prometheus/client_golang v1.25.0
 	github.com/rs/cors v1.11.1
 	github.com/schollz/progressbar/v3 v3.19.1
@@ -23,6 +24,7 @@ require (
 	gorgonia.org/gorgonia v0.9.18
 	gorgonia.org/tensor v0.9.24
 )
+
 
 require (
 	codeberg.org/go-fonts/liberation v0.5.0 // indirect

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"encoding/gob"
 	"errors"
@@ -12,9 +13,14 @@ import (
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 )
 
+// checkpointFormat counts the changes of what a checkpoint holds.
+const checkpointFormat = 2
+
 // A checkpoint is all that a run needs to resume as if it had never stopped.
 // Its file is a SHA-256 followed by the gob it covers.
 type checkpoint struct {
+	Format             int    // checkpointFormat
+	Program            string // Tool
 	Config             Config
 	DataHash           [32]byte
 	EpochStart, Source []byte // the random source, at the epoch's beginning and now
@@ -23,14 +29,14 @@ type checkpoint struct {
 	State, Velocities  [][]float32 // of the net, see graph.State, and the solver
 	Average            [][]float32 // if weights are averaged
 	Best               []byte      // the slab of the best epoch, if one is done
-	LogBytes           int64       // of metrics.jsonl, up to here
+	Log                []byte      // metrics.jsonl, up to here
 }
 
 func (r *run) checkpoint() (*checkpoint, error) {
 	if err := r.graph.Pull(r.solver); err != nil {
 		return nil, err
 	}
-	c := &checkpoint{Config: r.config, DataHash: r.dataHash, Done: r.done, Epochs: r.epochs, LossSum: r.lossSum, Seconds: r.elapsed(),
+	c := &checkpoint{Format: checkpointFormat, Program: Tool, Config: r.config, DataHash: r.dataHash, Done: r.done, Epochs: r.epochs, LossSum: r.lossSum, Seconds: r.elapsed(),
 		State: r.graph.State(), Velocities: r.solver.Velocity, Best: r.best.slab}
 	if r.average != nil {
 		c.Average = r.average.Values
@@ -45,7 +51,16 @@ func (r *run) checkpoint() (*checkpoint, error) {
 
 // restore puts a new run where the checkpoint was taken.
 func (r *run) restore(c *checkpoint) error {
-	if c.Config != r.config {
+	if c.Format != checkpointFormat || c.Program != Tool {
+		return fmt.Errorf("the checkpoint is of format %d, written by %s, and this is %s, of format %d: resume with that program, or start anew",
+			c.Format, cmp.Or(c.Program, "an older program"), Tool, checkpointFormat)
+	}
+	if c.Done > r.steps() {
+		return fmt.Errorf("the run is at step %d already, and %d epochs have %d", c.Done, r.config.Epochs, r.steps())
+	}
+	was := c.Config
+	was.Epochs = r.config.Epochs // which may grow
+	if was != r.config {
 		return errors.New("the checkpoint is of a run with another config.json; restore the file or start anew")
 	}
 	if c.DataHash != r.dataHash {
@@ -72,6 +87,9 @@ func (r *run) restore(c *checkpoint) error {
 	}
 	r.solver.Velocity = c.Velocities
 	r.done, r.epochs, r.lossSum, r.seconds = c.Done, c.Epochs, c.LossSum, c.Seconds
+	if r.done > 0 { // the rate of the step before, which is logged if that ended an epoch
+		r.solver.LR = r.config.LR * r.schedule((float64(r.done)-0.5)/float64(r.steps()))
+	}
 	return r.graph.Push(r.solver)
 }
 

@@ -56,7 +56,7 @@ func TestRunsOnADevice(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || f.Close() != nil {
 			t.Fatal(err)
 		}
-		if f, err = Resume(t.Context(), f.Dir, second); err != nil {
+		if f, err = Resume(t.Context(), f.Dir, 0, second); err != nil {
 			t.Fatal(err)
 		}
 		f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2})

@@ -61,7 +61,7 @@ func TestEpisodicRun(t *testing.T) {
 		if !errors.Is(err, context.Canceled) || g.Close() != nil {
 			t.Fatal(err)
 		}
-		if g, err = Resume(t.Context(), g.Dir, nil); err != nil {
+		if g, err = Resume(t.Context(), g.Dir, 0, nil); err != nil {
 			t.Fatal(err)
 		}
 		if _, _, err := g.Run(t.Context(), nil, nil); err != nil || g.Close() != nil {

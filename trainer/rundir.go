@@ -1,16 +1,18 @@
 package trainer
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"time"
+
+	"github.com/gofrs/flock"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/atomicfile"
@@ -28,6 +30,7 @@ const (
 	CurvesFile     = "curves.svg"    // loss and accuracy by epoch, drawn anew after each
 	ConfusionFile  = "confusion.svg" // which test images the recommended mode takes for what
 	SlabFile       = "model.slab"    // written last
+	lockFile       = "lock"          // locked by the process that trains
 )
 
 // runConfig is what config.json holds.
@@ -36,16 +39,21 @@ type runConfig struct {
 	Config
 }
 
-// A RunDir is a training run on disk, in a folder of its own. Start makes one and Resume opens one; Run
-// trains from where it stands to the end, and may be stopped and resumed at any
-// moment: the slab comes out the same, bit for bit.
+// ErrComplete says that a run has nothing left to do.
+var ErrComplete = errors.New("the run is complete")
+
+// A RunDir is a training run on disk, in a folder of its own, which it locks. Start makes
+// one and Resume opens one; Run trains from where it stands to the end, and may be stopped
+// and resumed at any moment: the slab comes out the same, bit for bit.
 type RunDir struct {
 	Dir    string
 	Config Config
 	Data   *dataset.Dataset
 
 	run    *run
+	lock   *flock.Flock
 	log    *os.File
+	logged []byte // what is in it
 	events *os.File
 	epochs []report.Epoch // what the log says
 }
@@ -53,63 +61,102 @@ type RunDir struct {
 // Start makes the folder of a new run on a device, nil being the processor. Whatever is
 // wrong with the data or the settings is found before anything is written.
 func Start(ctx context.Context, dir string, source dataset.Source, c Config, device *graph.Device) (*RunDir, error) {
-	if _, err := os.Stat(filepath.Join(dir, ConfigFile)); err == nil {
-		return nil, fmt.Errorf("%s holds a run already; go on with --resume %s, or give --out another folder", dir, dir)
-	} else if !errors.Is(err, fs.ErrNotExist) {
+	if err := vacant(dir); err != nil {
 		return nil, err
 	}
 	f, err := openRun(ctx, dir, source, c, device)
 	if err != nil {
 		return nil, err
 	}
-	config, err := json.MarshalIndent(runConfig{source, f.Config}, "", "  ")
-	if err == nil {
-		err = os.MkdirAll(dir, 0o755)
-	}
-	if err == nil {
-		err = atomicfile.Write(filepath.Join(dir, ConfigFile), append(config, '\n'))
-	}
-	if err == nil {
-		f.log, err = os.Create(filepath.Join(dir, LogFile))
-	}
-	if err == nil {
-		err = f.openEvents()
-	}
-	if err != nil {
+	if err := f.begin(source); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
 
-// openEvents begins the events file, with the epochs that the log has.
-func (f *RunDir) openEvents() error {
-	b := report.StartEvents(float64(time.Now().Unix()))
-	for i := range f.epochs {
-		b = append(b, f.epochs[i].Events()...)
+// vacant finds out whether a folder may become that of a new run.
+func vacant(dir string) error {
+	_, err := os.Stat(filepath.Join(dir, ConfigFile))
+	if err == nil {
+		return fmt.Errorf("%s holds a run already; resume it with --resume %s, or give --out another folder", dir, dir)
 	}
-	var err error
-	if f.events, err = os.Create(filepath.Join(f.Dir, report.EventsFile)); err == nil {
-		_, err = f.events.Write(b)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	return err
 }
 
-// Resume opens the folder of a run that was stopped, to go on on a device, which may be
-// another one than before.
-func Resume(ctx context.Context, dir string, device *graph.Device) (*RunDir, error) {
+// begin writes the files that a run begins with.
+func (f *RunDir) begin(source dataset.Source) error {
+	err := os.MkdirAll(f.Dir, 0o755)
+	if err == nil {
+		err = f.acquire()
+	}
+	if err == nil {
+		err = vacant(f.Dir) // still
+	}
+	if err == nil {
+		err = writeConfig(f.Dir, runConfig{source, f.Config})
+	}
+	if err == nil {
+		f.log, err = os.Create(filepath.Join(f.Dir, LogFile))
+	}
+	if err == nil {
+		err = f.openEvents()
+	}
+	return err
+}
+
+// acquire locks the folder, so that no two processes train in it.
+func (f *RunDir) acquire() error {
+	f.lock = flock.New(filepath.Join(f.Dir, lockFile))
+	switch locked, err := f.lock.TryLock(); {
+	case err != nil:
+		return fmt.Errorf("cannot lock %s: %w", f.Dir, err)
+	case !locked:
+		f.lock = nil
+		return fmt.Errorf("another process is training in %s", f.Dir)
+	}
+	return nil
+}
+
+// Resume opens the folder of a run that was stopped, to train on a device, which may be
+// another one than before. If epochs is not 0, the run becomes one of so many, which are no
+// fewer than it has behind it; the schedule of the learning rate is stretched over all of
+// them. The error of a run that has them behind it is ErrComplete.
+func Resume(ctx context.Context, dir string, epochs int, device *graph.Device) (*RunDir, error) {
 	c, err := readConfig(dir)
 	if err != nil {
 		return nil, err
 	}
-	if _, err := os.Stat(filepath.Join(dir, SlabFile)); err == nil {
-		return nil, fmt.Errorf("the run in %s is complete: %s is there", dir, SlabFile)
+	if epochs == 0 {
+		epochs = c.Epochs
 	}
+	_, err = os.Stat(filepath.Join(dir, SlabFile))
+	if err == nil && epochs <= c.Epochs {
+		return nil, fmt.Errorf("%w: %s has the slab of all %d epochs", ErrComplete, dir, c.Epochs)
+	}
+	longer := epochs != c.Epochs
+	c.Epochs = epochs
 	f, err := openRun(ctx, dir, c.Source, c.Config, device)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.restore(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", dir, err), f.Close())
+	if err = f.acquire(); err == nil {
+		if err = f.restore(); err != nil {
+			err = fmt.Errorf("%s: %w", dir, err)
+		}
+	}
+	if err == nil && longer {
+		if err = os.Remove(filepath.Join(dir, SlabFile)); errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		if err == nil {
+			err = writeConfig(dir, c)
+		}
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
 }
@@ -140,10 +187,20 @@ func readConfig(dir string) (c runConfig, err error) {
 	if err != nil {
 		return c, err
 	}
-	if err := json.Unmarshal(b, &c); err != nil {
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&c); err != nil {
 		return c, fmt.Errorf("%s: %w", filepath.Join(dir, ConfigFile), err)
 	}
 	return c, nil
+}
+
+func writeConfig(dir string, c runConfig) error {
+	b, err := json.MarshalIndent(c, "", "  ")
+	if err != nil {
+		return err
+	}
+	return atomicfile.Write(filepath.Join(dir, ConfigFile), append(b, '\n'))
 }
 
 func openRun(ctx context.Context, dir string, source dataset.Source, c Config, device *graph.Device) (*RunDir, error) {
@@ -158,41 +215,6 @@ func openRun(ctx context.Context, dir string, source dataset.Source, c Config, d
 	return &RunDir{Dir: dir, Config: r.config, Data: d, run: r}, nil
 }
 
-// restore goes back to the last checkpoint, or to the beginning if there is none,
-// and cuts what the log says of later epochs.
-func (f *RunDir) restore() error {
-	var length int64
-	c, err := readCheckpoint(filepath.Join(f.Dir, CheckpointFile))
-	if err == nil {
-		length = c.LogBytes
-		err = f.run.restore(c)
-	} else if errors.Is(err, fs.ErrNotExist) {
-		err = nil
-	}
-	if err != nil {
-		return err
-	}
-	if f.log, err = os.OpenFile(filepath.Join(f.Dir, LogFile), os.O_RDWR|os.O_CREATE, 0o644); err != nil {
-		return err
-	}
-	if err := f.log.Truncate(length); err != nil {
-		return err
-	}
-	for lines := json.NewDecoder(f.log); ; {
-		var e report.Epoch
-		if err := lines.Decode(&e); err == io.EOF {
-			break
-		} else if err != nil {
-			return fmt.Errorf("%s: %w", LogFile, err)
-		}
-		f.epochs = append(f.epochs, e)
-	}
-	if _, err := f.log.Seek(0, io.SeekEnd); err != nil {
-		return err
-	}
-	return f.openEvents()
-}
-
 // Close frees what the run holds. It changes nothing on disk.
 func (f *RunDir) Close() error {
 	err := f.run.graph.Close()
@@ -200,6 +222,9 @@ func (f *RunDir) Close() error {
 		if file != nil {
 			err = errors.Join(err, file.Close())
 		}
+	}
+	if f.lock != nil {
+		err = errors.Join(err, f.lock.Unlock())
 	}
 	return err
 }
@@ -263,51 +288,4 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 		}
 	}
 	return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
-}
-
-// record logs an epoch, draws the curves and saves a checkpoint behind them.
-func (f *RunDir) record() error {
-	r := f.run
-	f.epochs = append(f.epochs, report.Epoch{Event: "epoch", Epoch: r.epochs, Step: r.done, Loss: r.lossSum / float64(r.stepsPerEpoch),
-		LR: r.solver.LR, Seconds: r.elapsed(), Time: float64(time.Now().UnixMilli()) / 1e3, Metrics: r.metrics})
-	last := &f.epochs[len(f.epochs)-1]
-	if err := f.write(last); err != nil {
-		return err
-	}
-	if _, err := f.events.Write(last.Events()); err != nil {
-		return err
-	}
-	svg, err := report.Curves(f.epochs)
-	if err == nil {
-		err = atomicfile.Write(filepath.Join(f.Dir, CurvesFile), svg)
-	}
-	if err != nil {
-		return err
-	}
-	return f.save()
-}
-
-func (f *RunDir) write(event any) error {
-	b, err := json.Marshal(event)
-	if err == nil {
-		_, err = f.log.Write(append(b, '\n'))
-	}
-	if err == nil {
-		err = f.log.Sync()
-	}
-	return err
-}
-
-func (f *RunDir) save() error {
-	c, err := f.run.checkpoint()
-	if err != nil {
-		return err
-	}
-	if c.LogBytes, err = f.log.Seek(0, io.SeekCurrent); err != nil {
-		return err
-	}
-	if err := c.write(filepath.Join(f.Dir, CheckpointFile)); err != nil {
-		return fmt.Errorf("cannot save a checkpoint, the one before is intact: %w", err)
-	}
-	return nil
 }

@@ -98,7 +98,7 @@ func TestResume(t *testing.T) {
 			if err := f.Close(); err != nil {
 				t.Fatal(err)
 			}
-			f, err = Resume(t.Context(), name, nil)
+			f, err = Resume(t.Context(), name, 0, nil)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -144,7 +144,7 @@ func TestResumeAfterAKill(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if f, err = Resume(t.Context(), dir, nil); err != nil {
+	if f, err = Resume(t.Context(), dir, 0, nil); err != nil {
 		t.Fatal(err)
 	}
 	if f.Step() != perEpoch {
@@ -158,7 +158,7 @@ func TestResumeAfterAKill(t *testing.T) {
 	if want, _ := finish(t, straight); !bytes.Equal(got, want) || events != 4 {
 		t.Errorf("another slab, or %d events in the log", events)
 	}
-	if _, err := Resume(t.Context(), dir, nil); err == nil || !strings.Contains(err.Error(), "is complete") {
+	if _, err := Resume(t.Context(), dir, 0, nil); err == nil || !strings.Contains(err.Error(), "is complete") {
 		t.Errorf("resuming a run that is complete: %v", err)
 	}
 }
@@ -192,14 +192,14 @@ func TestResumeErrors(t *testing.T) {
 		if err := os.WriteFile(c.file, bytes.Replace(b, []byte(c.old), []byte(c.new), 1), 0o644); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := Resume(t.Context(), dir, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := Resume(t.Context(), dir, 0, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s for %s: got %v, want %q", c.new, c.old, err, c.want)
 		}
 		if err := os.WriteFile(c.file, b, 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if _, err := Resume(t.Context(), dir, nil); err != nil {
+	if _, err := Resume(t.Context(), dir, 0, nil); err != nil {
 		t.Errorf("with everything back in place: %v", err)
 	}
 }

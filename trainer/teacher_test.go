@@ -44,7 +44,7 @@ func TestTeacher(t *testing.T) {
 			if err := f.Close(); err != nil {
 				t.Fatal(err)
 			}
-			if f, err = Resume(t.Context(), f.Dir, nil); err != nil {
+			if f, err = Resume(t.Context(), f.Dir, 0, nil); err != nil {
 				t.Fatal(err)
 			}
 		}

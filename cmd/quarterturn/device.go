@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -63,6 +64,10 @@ func (w *deviceFlags) train(ctx context.Context, asJSON bool, begin func(*graph.
 		defer d.Close()
 	}
 	f, err := begin(d)
+	if errors.Is(err, trainer.ErrComplete) {
+		note("%v; to train on, give --epochs", err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os/signal"
 	"path/filepath"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -34,7 +36,8 @@ func trainCommand() *cobra.Command {
 			"  quarterturn train --data folder:photos --size 64 --net resnet20 --epochs 40 --out run\n" +
 			"  quarterturn train --data cifar10:data --method baseline --out baseline\n" +
 			"  quarterturn train --data cifar10:data --imbalance 100 --loss ldam --drw --out tail\n" +
-			"  quarterturn train --resume run",
+			"  quarterturn train --resume run\n" +
+			"  quarterturn train --resume run --epochs 40",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if resume == "" && (source.Data == "" || out == "") {
@@ -44,10 +47,14 @@ func trainCommand() *cobra.Command {
 				if resume == "" {
 					return trainer.Start(cmd.Context(), out, source, c, d)
 				}
-				if other := changed(cmd.Flags(), "resume", "json", "device", "tf32", "quiet", "verbose"); other != "" {
-					return nil, usagef("--resume keeps the settings of the run; leave out --%s", other)
+				if other := changed(cmd.Flags(), "resume", "epochs", "json", "device", "tf32", "quiet", "verbose"); other != "" {
+					return nil, usagef("--resume keeps the settings of the run, but for --epochs; leave out --%s", other)
 				}
-				return trainer.Resume(cmd.Context(), resume, d)
+				epochs := 0
+				if cmd.Flags().Changed("epochs") {
+					epochs = c.Epochs
+				}
+				return trainer.Resume(cmd.Context(), resume, epochs, d)
 			})
 		},
 	}
@@ -130,7 +137,13 @@ func changed(flags *pflag.FlagSet, allowed ...string) (name string) {
 	return name
 }
 
+// train trains in the folder of a run. A terminal that is closed stops it as Ctrl-C does.
 func train(ctx context.Context, f *trainer.RunDir, asJSON bool) error {
+	if !signal.Ignored(syscall.SIGHUP) {
+		var stop context.CancelFunc
+		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
+		defer stop()
+	}
 	if f.Step() > 0 {
 		note("resuming %s at step %d of %d", f.Dir, f.Step(), f.Steps())
 	}
@@ -145,7 +158,16 @@ func train(ctx context.Context, f *trainer.RunDir, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	note("wrote %s; it recommends %s", filepath.Join(f.Dir, trainer.SlabFile), model.Recommended)
+	slab := filepath.Join(f.Dir, trainer.SlabFile)
+	verdict := f.Verdict(model, results)
+	if verdict.Useless {
+		note("wrote %s, which is not worth using", slab)
+	} else {
+		note("wrote %s; it recommends %s", slab, model.Recommended)
+	}
+	if verdict.Text != "" {
+		note("%s", verdict.Text)
+	}
 	if asJSON {
 		return printJSON(evalResult(results))
 	}

@@ -153,7 +153,7 @@ func train(ctx context.Context, dir string, data dataset.Source, c trainer.Confi
 	}
 	var f *trainer.RunDir
 	if _, err := os.Stat(filepath.Join(dir, trainer.ConfigFile)); err == nil {
-		f, err = trainer.Resume(ctx, dir, nil)
+		f, err = trainer.Resume(ctx, dir, 0, nil)
 		if err != nil {
 			return nil, nil, err
 		}
