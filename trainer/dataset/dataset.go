@@ -8,7 +8,12 @@ package dataset
 
 import (
 	"crypto/sha256"
+	"fmt"
 	"image"
+	"slices"
+	"strings"
+
+	"golang.org/x/text/unicode/norm"
 )
 
 // A Dataset is a set of labelled images of one size.
@@ -19,6 +24,35 @@ type Dataset struct {
 	Train, Test             Split
 	Notes                   []string // what people should know of how an image folder was read
 	LeftOut                 []string // files of an image folder that are no part of it, and why
+}
+
+// Order returns which class of the data set each of the names is. A name that the data set
+// lacks, or a class that is not named, is an error that shows both lists: classes are never
+// matched by their numbers.
+func (d *Dataset) Order(names []string) ([]int, error) {
+	index := map[string]int{}
+	for y, name := range d.ClassNames {
+		index[norm.NFC.String(name)] = y
+	}
+	order := make([]int, len(names))
+	for k, name := range names {
+		y, ok := index[norm.NFC.String(name)]
+		if !ok || slices.Contains(order[:k], y) || len(names) != len(d.ClassNames) {
+			return nil, fmt.Errorf("the slab and the data set %s do not have the same classes: the slab has %s; %s has %s%s%s", d.Name, strings.Join(names, ", "), d.Name,
+				strings.Join(d.ClassNames, ", "), missing("the slab", names, d.ClassNames), missing(d.Name, d.ClassNames, names))
+		}
+		order[k] = y
+	}
+	return order, nil
+}
+
+// missing says which names only one side has.
+func missing(side string, names, others []string) string {
+	only := slices.DeleteFunc(slices.Clone(names), func(name string) bool { return slices.Contains(others, name) })
+	if len(only) == 0 {
+		return ""
+	}
+	return "; only " + side + " has " + strings.Join(only, ", ")
 }
 
 // A Split is a part of a Dataset.

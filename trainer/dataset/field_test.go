@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"image/color"
 	"os"
@@ -127,7 +128,7 @@ func TestFieldJunk(t *testing.T) {
 		t.Fatal(err)
 	}
 	left := strings.Join(d.LeftOut, "\n")
-	for _, want := range []string{"@eaDir: systems leave", "._2.png: systems leave", "Thumbs.db: systems leave", "notes.txt: its name", "phone.HEIC: images of this kind are not read",
+	for _, want := range []string{"@eaDir: left behind by", "._2.png: left behind by macOS", "Thumbs.db: left behind by Windows", "notes.txt: not named", "__MACOSX", "phone.HEIC: images of this kind are not read",
 		"scan.bmp: images of this kind", "desktop.ini", "empty: the folder holds no"} {
 		if !strings.Contains(left, want) {
 			t.Errorf("%q is not said of what was left out:\n%s", want, left)
@@ -209,5 +210,56 @@ func TestFieldMixtures(t *testing.T) {
 	notes := strings.Join(d.Notes, "; ")
 	if len(d.ClassNames) != 2 || d.Channels != 3 || !strings.Contains(notes, "1 of the 14 images are grey") || !strings.Contains(notes, "1 test images are among the training images") || !strings.Contains(notes, "again.png") {
 		t.Errorf("%q, %d channels, %s", d.ClassNames, d.Channels, notes)
+	}
+}
+
+// B13: a cached set is read again when what its links lead to has changed, even if size and
+// time of modification have not.
+func TestFieldB13CachesOfLinksIntoAStore(t *testing.T) {
+	store := pictures(t, "1.png", "2.png")
+	dir := pictures(t, "train/b/1.png", "test/b/1.png")
+	if err := errors.Join(os.MkdirAll(filepath.Join(dir, "train/a"), 0o755), os.Symlink(filepath.Join(store, "1.png"), filepath.Join(dir, "train/a/1.png"))); err != nil {
+		t.Fatal(err)
+	}
+	load := func() byte {
+		d, err := Source{Data: dir, Size: 8}.Load(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		return d.Train.Pixels[0]
+	}
+	if px := load(); px != 10 {
+		t.Fatalf("pixel %d", px)
+	}
+	content, err := os.ReadFile(filepath.Join(store, "2.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(filepath.Join(store, "1.png"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(20 * time.Millisecond) // file systems count in steps
+	err = errors.Join(os.WriteFile(filepath.Join(store, "1.png"), content, 0o644), os.Chtimes(filepath.Join(store, "1.png"), info.ModTime(), info.ModTime()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if px := load(); px != 17 {
+		t.Errorf("the store's old content: pixel %d", px)
+	}
+}
+
+// A11: classes are matched by name; the order is nobody's business.
+func TestFieldA11ClassesAreMatchedByName(t *testing.T) {
+	d := &Dataset{Name: "zoo", ClassNames: []string{"cat", "dog", "\u00e9mu"}}
+	order, err := d.Order([]string{"e\u0301mu", "cat", "dog"})
+	if err != nil || !slices.Equal(order, []int{2, 0, 1}) {
+		t.Errorf("%v %v", order, err)
+	}
+	for _, names := range [][]string{{"Cat", "dog", "\u00e9mu"}, {"cat", "dog"}, {"cat", "dog", "\u00e9mu", "fox"}, {"cat", "cat", "dog"}} {
+		_, err := d.Order(names)
+		if err == nil || !strings.Contains(err.Error(), "the slab has "+strings.Join(names, ", ")) || !strings.Contains(err.Error(), "zoo has cat, dog, \u00e9mu") || names[0] == "Cat" && !strings.Contains(err.Error(), "only the slab has Cat; only zoo has cat") {
+			t.Errorf("%q: %v", names, err)
+		}
 	}
 }

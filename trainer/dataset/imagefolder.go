@@ -24,7 +24,7 @@ func loadFolder(ctx context.Context, dir string, size int, skipBroken bool) (*Da
 	if size < 8 || size > 512 {
 		return nil, fmt.Errorf("images of %d pixels a side: want 8 to 512", size)
 	}
-	l, err := findLayout(dir)
+	l, err := findLayout(ctx, dir)
 	if err != nil {
 		return nil, err
 	}
@@ -120,20 +120,21 @@ func listed(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-// cacheKey names a set of files by their paths, and the sizes and times of what is read.
+// cacheKey names a set of files by what their paths lead to: the target of a link may change
+// though the link does not.
 func cacheKey(size int, skipBroken bool, l *layout) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, "folder cache 2", size, skipBroken, l.split, l.notes, l.leftOut)
+	fmt.Fprintln(h, "folder cache 3", size, skipBroken, l.split, l.notes, l.leftOut)
 	for _, f := range append(slices.Clone(l.train), l.test...) {
 		path, err := filepath.Abs(f.path)
 		if err != nil {
 			return "", err
 		}
-		real, err := filepath.EvalSymlinks(path)
+		state, err := fileState(path)
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(h, "%q %q %q %d %d\n", path, real, f.class, f.info.Size(), f.info.ModTime().UnixNano())
+		fmt.Fprintf(h, "%q %q %s\n", path, f.class, state)
 	}
 	fmt.Fprintln(h, len(l.train))
 	return hex.EncodeToString(h.Sum(nil)), nil

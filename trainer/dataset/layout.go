@@ -1,8 +1,8 @@
 package dataset
 
 import (
+	"context"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -17,11 +17,11 @@ import (
 type labelledFile struct {
 	path  string
 	class string
-	info  fs.FileInfo // of what is read, behind links
 }
 
 // A layout is what was found in a folder of pictures.
 type layout struct {
+	ctx         context.Context
 	classes     []string // by name
 	train, test []labelledFile
 	split       bool // there are no test images: some of train are to become them
@@ -40,10 +40,10 @@ var (
 // DIR/train/CLASS/* with test/ or val/ beside it or neither, or either of these one folder
 // down. The images of a class are all that lie in its folder, at any depth; links are
 // followed as far as they do not lead back.
-func findLayout(dir string) (*layout, error) {
-	l := &layout{}
+func findLayout(ctx context.Context, dir string) (*layout, error) {
+	l := &layout{ctx: ctx}
 	for {
-		folders, err := subfolders(dir)
+		folders, err := l.subfolders(dir)
 		if err != nil {
 			return nil, err
 		}
@@ -54,7 +54,7 @@ func findLayout(dir string) (*layout, error) {
 			return l, l.plain(dir, folders)
 		}
 		inner := filepath.Join(dir, folders[0])
-		below, err := subfolders(inner)
+		below, err := l.subfolders(inner)
 		if err != nil {
 			return nil, err
 		}
@@ -79,20 +79,19 @@ func pick(folders, names []string) string {
 // plain takes every folder as a class.
 func (l *layout) plain(dir string, folders []string) error {
 	l.split = true
-	files, err := os.ReadDir(dir)
+	var loose []string
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return err
 	}
-	loose := 0
-	for _, f := range files {
-		if !f.IsDir() && !isJunk(f.Name()) && imagefile.Known(f.Name()) {
-			loose++
-			l.leave(filepath.Join(dir, f.Name()), "it is in no class's folder")
+	for _, e := range entries {
+		if !e.IsDir() && imagefile.Known(e.Name()) && imagefile.Junk(e.Name(), false) == "" {
+			loose = append(loose, e.Name())
 		}
 	}
-	if loose > 0 && len(folders) < 2 {
+	if len(loose) > 0 && len(folders) < 2 {
 		return fmt.Errorf("%s holds %d pictures outside of folders; put those of each class in a folder of its own, as in %s",
-			dir, loose, filepath.Join(dir, "CLASS", files[0].Name()))
+			dir, len(loose), filepath.Join(dir, "CLASS", loose[0]))
 	}
 	if l.train, err = l.classFiles(dir, folders); err != nil {
 		return err
@@ -104,7 +103,7 @@ func (l *layout) plain(dir string, folders []string) error {
 // join the training images, of which a run holds some out itself.
 func (l *layout) parts(dir, train, test, val string) error {
 	read := func(part string) ([]labelledFile, error) {
-		folders, err := subfolders(filepath.Join(dir, part))
+		folders, err := l.subfolders(filepath.Join(dir, part))
 		if err != nil {
 			return nil, err
 		}
@@ -168,7 +167,7 @@ func (l *layout) classFiles(dir string, folders []string) (files []labelledFile,
 	for _, folder := range folders {
 		path := filepath.Join(dir, folder)
 		before := len(files)
-		if files, err = l.walk(files, path, norm.NFC.String(folder), nil); err != nil {
+		if files, err = l.walk(files, path, norm.NFC.String(folder)); err != nil {
 			return nil, err
 		}
 		if len(files) == before {
@@ -178,72 +177,27 @@ func (l *layout) classFiles(dir string, folders []string) (files []labelledFile,
 	return files, nil
 }
 
-// walk appends the images below a folder; above are the real paths of those it is in.
-func (l *layout) walk(files []labelledFile, dir, class string, above []string) ([]labelledFile, error) {
-	real, err := filepath.EvalSymlinks(dir)
+// walk appends the images below a folder.
+func (l *layout) walk(files []labelledFile, dir, class string) ([]labelledFile, error) {
+	found, err := imagefile.List(l.ctx, dir)
 	if err != nil {
 		return nil, err
 	}
-	if slices.Contains(above, real) {
-		l.leave(dir, "the link leads back to a folder it is in")
-		return files, nil
+	for _, path := range found.Files {
+		files = append(files, labelledFile{path, class})
 	}
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
-	}
-	for _, e := range entries {
-		path := filepath.Join(dir, e.Name())
-		if isJunk(e.Name()) {
-			l.leave(path, "systems leave such files behind")
-			continue
-		}
-		info, err := os.Stat(path) // of what a link leads to
-		switch {
-		case err != nil:
-			l.leave(path, err.Error())
-		case info.IsDir():
-			if files, err = l.walk(files, path, class, append(slices.Clip(above), real)); err != nil {
-				return nil, err
-			}
-		case !info.Mode().IsRegular():
-			l.leave(path, "it is not a regular file")
-		case imagefile.Known(e.Name()):
-			files = append(files, labelledFile{path, class, info})
-		case imagefile.Foreign(e.Name()):
-			l.leave(path, "images of this kind are not read; convert it to PNG or JPEG")
-		default:
-			l.leave(path, "its name is not an image's")
-		}
+	for _, x := range found.LeftOut {
+		l.leave(x.Path, x.Reason)
 	}
 	return files, nil
 }
 
-// subfolders lists the folders in a folder, links to folders among them, by name.
-func subfolders(dir string) ([]string, error) {
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return nil, err
+// subfolders lists the folders in a folder, links to folders among them, by name, but for
+// those that systems leave behind.
+func (l *layout) subfolders(dir string) ([]string, error) {
+	folders, left, err := imagefile.ListFolders(l.ctx, dir)
+	for _, x := range left {
+		l.leave(x.Path, x.Reason)
 	}
-	var names []string
-	for _, e := range entries {
-		if isJunk(e.Name()) {
-			continue
-		}
-		if info, err := os.Stat(filepath.Join(dir, e.Name())); err == nil && info.IsDir() {
-			names = append(names, e.Name())
-		}
-	}
-	return names, nil
-}
-
-// isJunk tells by its name whether a file or folder is one that operating systems and
-// storage boxes leave among people's pictures.
-func isJunk(name string) bool {
-	switch strings.ToLower(strings.TrimRight(name, "\r")) {
-	case "__macosx", "@eadir", "thumbs.db", "ehthumbs.db", "desktop.ini", "$recycle.bin", "#recycle", "@recycle",
-		"system volume information", "lost+found", "icon":
-		return true
-	}
-	return strings.HasPrefix(name, ".")
+	return folders, err
 }

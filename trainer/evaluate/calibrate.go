@@ -31,7 +31,8 @@ func Calibrate(ctx context.Context, m *format.Model, d *dataset.Dataset, s *data
 	if !m.HasHead(format.HeadJoint) || !m.HasHead(format.HeadDistilled) || m.Views() < 2 {
 		return nil, nil, errors.New("the mode adaptive needs a joint and a distilled head, and two views or more")
 	}
-	if err := (Ensemble{m}).check(d); err != nil {
+	classes, err := Ensemble{m}.classes(d)
+	if err != nil {
 		return nil, nil, err
 	}
 	if s.Len() < 100 {
@@ -41,8 +42,12 @@ func Calibrate(ctx context.Context, m *format.Model, d *dataset.Dataset, s *data
 	if err != nil {
 		return nil, nil, err
 	}
+	labels := make([]int, s.Len()) // as the slab numbers its classes
+	for i, y := range s.Labels {
+		labels[i] = classes[0][y]
+	}
 	out := *m
-	out.Exits = fitExits(exits, s.Labels, imageWeights(s.Labels, s.Balanced), loss)
+	out.Exits = fitExits(exits, labels, imageWeights(s.Labels, s.Balanced), loss)
 	scores, err := Evaluate(ctx, Ensemble{&out}, d, s, split, 0, nil)
 	if err != nil {
 		return nil, nil, err

@@ -36,33 +36,43 @@ func (e Ensemble) Passes(mode string) (n int) {
 	return n
 }
 
-// check finds out whether the models can be scored on a data set.
-func (e Ensemble) check(d *dataset.Dataset) error {
+// classes finds out whether the models can be scored on a data set, and returns for each of
+// them which of its classes each class of the data set is, by name.
+func (e Ensemble) classes(d *dataset.Dataset) ([][]int, error) {
+	var classes [][]int
 	for _, m := range e {
-		if m.Classes() != len(d.ClassNames) {
-			return fmt.Errorf("the slab knows %d classes, the data set %s has %d", m.Classes(), d.Name, len(d.ClassNames))
+		order, err := d.Order(m.Labels)
+		if err != nil {
+			return nil, err
 		}
+		inverse := make([]int, len(order))
+		for k, y := range order {
+			inverse[y] = k
+		}
+		classes = append(classes, inverse)
 	}
 	if len(e.Modes()) == 0 {
-		return errors.New("the slabs have no mode in common")
+		return nil, errors.New("the slabs have no mode in common")
 	}
-	return nil
+	return classes, nil
 }
 
-// scorePrediction compares an answer, the mean of the results, with the truth. Of one
-// result the logits decide: they tell more than rounded probabilities.
-func scorePrediction(results []*sla.Result, truth int) Outcome {
+// scorePrediction compares an answer, the mean of the results, with the truth; classes are
+// the results' classes for those of the data set. Of one result the logits decide: they
+// tell more than rounded probabilities.
+func scorePrediction(results []*sla.Result, classes [][]int, truth int) Outcome {
 	mean := make([]float64, len(results[0].Probabilities))
 	passes := 0
-	for _, r := range results {
+	for i, r := range results {
 		passes += r.Passes
-		for k, p := range r.Probabilities {
-			mean[k] += float64(p) / float64(len(results))
+		for y, k := range classes[i] {
+			mean[y] += float64(r.Probabilities[k]) / float64(len(results))
 		}
 	}
 	best := 0
+	logit := func(y int) float32 { return results[0].Logits[classes[0][y]] }
 	for k := range mean {
-		if len(results) == 1 && results[0].Logits[k] > results[0].Logits[best] || len(results) > 1 && mean[k] > mean[best] {
+		if len(results) == 1 && logit(k) > logit(best) || len(results) > 1 && mean[k] > mean[best] {
 			best = k
 		}
 	}
@@ -74,7 +84,8 @@ func scorePrediction(results []*sla.Result, truth int) Outcome {
 // Scores come in the order of Modes. progress, if not nil, is called after each
 // image, from several goroutines.
 func Evaluate(ctx context.Context, e Ensemble, d *dataset.Dataset, s *dataset.Split, split string, limit int, progress func(done, of int)) ([]Score, error) {
-	if err := e.check(d); err != nil {
+	classes, err := e.classes(d)
+	if err != nil {
 		return nil, err
 	}
 	n := s.Len()
@@ -113,7 +124,7 @@ func Evaluate(ctx context.Context, e Ensemble, d *dataset.Dataset, s *dataset.Sp
 				failure.Store(&err)
 				return
 			}
-			outcomes[i] = append(outcomes[i], scorePrediction(results, s.Labels[i]))
+			outcomes[i] = append(outcomes[i], scorePrediction(results, classes, s.Labels[i]))
 		}
 		if progress != nil {
 			progress(int(done.Add(1)), n)

@@ -1,0 +1,258 @@
+package imagefile
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// A Listing is what lies in a folder tree.
+type Listing struct {
+	Files   []string // the image files, in the order of a walk by name; each begins with the folder's name
+	LeftOut LeftOuts // everything else
+}
+
+// A LeftOut is a file or folder that is not read.
+type LeftOut struct {
+	Path   string
+	Reason string
+}
+
+// LeftOuts are what was left out, for people.
+type LeftOuts []LeftOut
+
+// String returns the number, and the first ones of each reason.
+func (l LeftOuts) String() string {
+	if len(l) == 0 {
+		return ""
+	}
+	byReason := map[string][]string{}
+	var reasons []string
+	for _, x := range l {
+		if byReason[x.Reason] == nil {
+			reasons = append(reasons, x.Reason)
+		}
+		byReason[x.Reason] = append(byReason[x.Reason], x.Path)
+	}
+	s := fmt.Sprintf("left out %d: ", len(l))
+	for i, reason := range reasons {
+		if i > 0 {
+			s += "; "
+		}
+		const shown = 5
+		paths := byReason[reason]
+		for k, path := range paths[:min(shown, len(paths))] {
+			if k > 0 {
+				s += ", "
+			}
+			s += printable(path)
+		}
+		if len(paths) > shown {
+			s += fmt.Sprintf(" and %d more", len(paths)-shown)
+		}
+		s += " (" + reason + ")"
+	}
+	return s
+}
+
+// printable returns a name as it is, or quoted if it might confuse a terminal.
+func printable(name string) string {
+	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\ufffd' }) {
+		return fmt.Sprintf("%q", name)
+	}
+	return name
+}
+
+// List finds the image files of a folder and all folders in it, by their names. Links
+// are followed, loops of them end. Nothing is passed over in silence: what else is there,
+// what computers leave behind (Thumbs.db, __MACOSX, @eaDir, ...), pipes and links to
+// nothing are in LeftOut.
+func List(ctx context.Context, root string) (*Listing, error) {
+	info, err := os.Stat(root)
+	if err != nil {
+		return nil, err
+	}
+	if !info.IsDir() {
+		return nil, fmt.Errorf("%s is not a folder", root)
+	}
+	w := &walk{ctx: ctx}
+	// A link to what the folder itself lies in leads back as well.
+	if real, err := filepath.EvalSymlinks(root); err == nil {
+		if real, err = filepath.Abs(real); err == nil {
+			for up := filepath.Dir(real); ; up = filepath.Dir(up) {
+				if info, err := os.Stat(up); err == nil {
+					w.above = append(w.above, info)
+				}
+				if up == filepath.Dir(up) {
+					break
+				}
+			}
+		}
+	}
+	w.outside = len(w.above)
+	if err := w.folder(root, info, 0); err != nil {
+		return nil, err
+	}
+	return &w.Listing, nil
+}
+
+// ListFolders returns the folders in a folder, links to folders among them, by name: the
+// classes of a data set. What else is there is left out.
+func ListFolders(ctx context.Context, root string) (names []string, left LeftOuts, err error) {
+	entries, err := os.ReadDir(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, e := range entries {
+		if err := ctx.Err(); err != nil {
+			return nil, nil, err
+		}
+		path := filepath.Join(root, e.Name())
+		info, reason := look(path, e)
+		switch {
+		case reason != "":
+		case !info.IsDir():
+			reason = "not in the folder of a class"
+		default:
+			names = append(names, e.Name())
+			continue
+		}
+		left = append(left, LeftOut{path, reason})
+	}
+	return names, left, nil
+}
+
+// A walk is a List under way.
+type walk struct {
+	ctx context.Context
+	Listing
+	above   []fs.FileInfo // the folders that one is in
+	outside int           // how many of them the root is in
+	visited []fs.FileInfo // the folders that links led to
+}
+
+// folder lists a folder that lies behind so many links.
+func (w *walk) folder(path string, info fs.FileInfo, links int) error {
+	w.above = append(w.above, info)
+	defer func() { w.above = w.above[:len(w.above)-1] }()
+	entries, err := os.ReadDir(path)
+	if err != nil && len(w.above) == w.outside+1 {
+		return err
+	}
+	if err != nil {
+		w.leave(path, "cannot be opened: "+cause(err).Error())
+	}
+	for _, e := range entries {
+		if err := w.ctx.Err(); err != nil {
+			return err
+		}
+		if err := w.entry(filepath.Join(path, e.Name()), e, links); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (w *walk) leave(path, reason string) { w.LeftOut = append(w.LeftOut, LeftOut{path, reason}) }
+
+func (w *walk) entry(path string, e fs.DirEntry, links int) error {
+	info, reason := look(path, e)
+	if reason != "" {
+		w.leave(path, reason)
+		return nil
+	}
+	same := func(other fs.FileInfo) bool { return os.SameFile(info, other) }
+	linked := e.Type()&fs.ModeSymlink != 0
+	switch {
+	case !info.IsDir() && Known(path):
+		w.Files = append(w.Files, path)
+	case !info.IsDir() && Foreign(path):
+		w.leave(path, "images of this kind are not read; "+convert)
+	case !info.IsDir():
+		w.leave(path, "not named as an image")
+	case slices.ContainsFunc(w.above, same):
+		w.leave(path, "the link leads back to a folder it is in")
+	case linked && links > 0 && slices.ContainsFunc(w.visited, same):
+		// Links in linked folders could else multiply without end.
+		w.leave(path, "a link to a folder that is listed under another name")
+	default:
+		if linked {
+			w.visited = append(w.visited, info)
+			links++
+		}
+		return w.folder(path, info, links)
+	}
+	return nil
+}
+
+// look follows an entry of a folder to what it is, or says why it is nothing to read.
+func look(path string, e fs.DirEntry) (info fs.FileInfo, reason string) {
+	if reason := Junk(e.Name(), e.IsDir()); reason != "" {
+		return nil, reason
+	}
+	info, err := os.Stat(path)
+	linked := e.Type()&fs.ModeSymlink != 0
+	switch {
+	case err != nil && linked && errors.Is(err, fs.ErrNotExist):
+		return nil, "a link to nothing"
+	case err != nil:
+		return nil, "cannot be opened: " + cause(err).Error()
+	case info.Mode().IsRegular():
+		return info, ""
+	case !info.IsDir():
+		return nil, "a pipe or a device, not a regular file"
+	case strings.HasPrefix(e.Name(), "."):
+		return nil, "a hidden folder"
+	case linked:
+		return info, Junk(e.Name(), true)
+	}
+	return info, ""
+}
+
+// cause returns what happened, without the path.
+func cause(err error) error {
+	var p *fs.PathError
+	if errors.As(err, &p) {
+		return p.Err
+	}
+	return err
+}
+
+// Junk says which system left a file or folder of this name behind, or nothing if it may be
+// somebody's.
+func Junk(name string, folder bool) string {
+	lower := strings.ToLower(name)
+	if folder {
+		switch lower {
+		case "__macosx", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd", ".temporaryitems", ".documentrevisions-v100":
+			return "left behind by macOS"
+		case "@eadir", "#recycle", "#snapshot", ".@__thumb", "@recycle", "@tmp":
+			return "left behind by a NAS"
+		case "$recycle.bin", "system volume information", "recycler":
+			return "left behind by Windows"
+		case ".ipynb_checkpoints", "__pycache__", ".git", ".svn", ".hg", ".dvc", ".cache", "lost+found", ".thumbnails":
+			return "left behind by a program"
+		}
+		if strings.HasPrefix(lower, ".trash-") {
+			return "left behind by a program"
+		}
+		return ""
+	}
+	switch lower {
+	case ".ds_store", "icon\r", ".localized", ".apdisk", ".volumeicon.icns":
+		return "left behind by macOS"
+	case "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini":
+		return "left behind by Windows"
+	case ".directory", ".picasa.ini", "picasa.ini", ".nomedia", ".gitkeep", ".gitignore", ".gitattributes", ".keep":
+		return "left behind by a program"
+	}
+	if strings.HasPrefix(name, "._") {
+		return "left behind by macOS"
+	}
+	return ""
+}
