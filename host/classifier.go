@@ -12,6 +12,7 @@ import (
 	"sync/atomic"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/signature"
 	"github.com/quarterturn/quarterturn/sla"
 )
 
@@ -55,6 +56,7 @@ const maxSlab = 1 << 30
 //   - those of package format for a bad slab: ErrNotSlab, ErrVersion, ErrCorrupt, and
 //     ErrUnsupported also for one that needs more memory or work than the options allow,
 //     the same whichever engine is to run it;
+//   - signature.ErrUntrusted, with WithTrustedKeys;
 //   - ErrOption for an option that makes no sense;
 //   - ErrEngine if the engine cannot be started;
 //   - ctx's, if it has ended.
@@ -69,6 +71,11 @@ func Open(ctx context.Context, slab []byte, opts ...Option) (*Classifier, error)
 	if len(slab) > maxSlab {
 		return nil, &format.Error{Kind: format.ErrUnsupported, Field: "slab", Offset: -1,
 			Detail: fmt.Sprintf("has %d bytes, more than %d", len(slab), maxSlab)}
+	}
+	if c.keys != nil {
+		if _, err := signature.Verify(slab, c.signature, c.keys...); err != nil {
+			return nil, err
+		}
 	}
 	model, err := format.DecodeInPlace(slab)
 	if err != nil {

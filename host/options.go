@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 
+	"github.com/quarterturn/quarterturn/format/signature"
 	"github.com/quarterturn/quarterturn/sla"
 )
 
@@ -46,6 +47,8 @@ type config struct {
 	cacheDir     string
 	hardDeadline bool
 	simd         bool
+	signature    []byte
+	keys         []signature.Key
 	tracer       Tracer
 	err          error // of the first bad option
 }
@@ -66,6 +69,26 @@ func WithEngine(e Engine) Option {
 		c.refuse(e >= Wazero && e <= Native, "there is no engine %d", int(e))
 		c.engine = e
 	}
+}
+
+// WithTrustedKeys refuses slabs that are not signed by one of these public keys of
+// minisign, each the line that begins with RW or a whole key file. The signature comes
+// with WithSignature. Open's error is signature.ErrUntrusted, of package format/signature.
+func WithTrustedKeys(keys ...string) Option {
+	return func(c *config) {
+		c.refuse(len(keys) > 0, "no key is trusted, so no slab can be")
+		for _, text := range keys {
+			k, err := signature.ParseKey(text)
+			c.refuse(err == nil, "a trusted key: %v", err)
+			c.keys = append(c.keys, k)
+		}
+	}
+}
+
+// WithSignature gives the slab's detached signature, the text of its .minisig file, which
+// WithTrustedKeys asks for.
+func WithSignature(text []byte) Option {
+	return func(c *config) { c.signature = text }
 }
 
 // maxPool is the largest pool.

@@ -3,12 +3,14 @@ package main
 import (
 	"fmt"
 	"github.com/quarterturn/quarterturn/sla"
+	"os"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/signature"
 	"github.com/quarterturn/quarterturn/host"
 )
 
@@ -95,10 +97,17 @@ func describe(m *format.Model, size int) string {
 
 func verifyCommand() *cobra.Command {
 	var slabs slabArgs
+	var keys []string
+	var signatureFile string
 	cmd := &cobra.Command{
-		Use:     "verify SLAB",
-		Short:   "Check a slab's integrity and run its self-test",
-		Example: "  quarterturn verify model.slab",
+		Use:   "verify SLAB",
+		Short: "Check a slab's integrity, its self-test and its signature",
+		Long: "Check that a slab is whole and that its modes compute, natively and in the module, the bits that they computed\n" +
+			"when it was made. With --key, check too that it was signed with minisign by that key: its checksums show damage,\n" +
+			"not who made it.",
+		Example: "  quarterturn verify model.slab\n" +
+			"  minisign -S -s quarterturn.key -m model.slab\n" +
+			"  quarterturn verify model.slab --key quarterturn.pub",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := slabs.only(args)
 			if err != nil {
@@ -107,6 +116,14 @@ func verifyCommand() *cobra.Command {
 			slab, m, err := readSlab(name)
 			if err != nil {
 				return err
+			}
+			comment := ""
+			if len(keys) > 0 {
+				if comment, err = verifySignature(slab, name, signatureFile, keys); err != nil {
+					return fmt.Errorf("%s: %w", name, err)
+				}
+			} else if signatureFile != "" {
+				return usagef("--signature needs the --key it is checked with")
 			}
 			ctx := cmd.Context()
 			for _, e := range []host.Engine{host.Native, host.Wazero} {
@@ -120,9 +137,42 @@ func verifyCommand() *cobra.Command {
 					return fmt.Errorf("%s, %s: %w", name, e, err)
 				}
 			}
-			return printText(fmt.Sprintf("%s is whole; its self-test digest is %x, natively and in the module\n", name, m.SelfTest.Digest))
+			if len(keys) > 0 {
+				comment = fmt.Sprintf("%s is signed by a trusted key: %s\n", name, comment)
+			}
+			return printText(comment + fmt.Sprintf("%s is whole; its self-test digest is %x, natively and in the module\n", name, m.SelfTest.Digest))
 		},
 	}
-	slabs.add(cmd.Flags(), "the `slab`")
+	f := cmd.Flags()
+	slabs.add(f, "the `slab`")
+	f.StringArrayVar(&keys, "key", nil, "a public `key` of minisign, as a file or the line that begins with RW; several times for several, of which one must have signed")
+	f.StringVar(&signatureFile, "signature", "", "the signature's `file`; empty: the slab's name with .minisig")
 	return cmd
+}
+
+// verifySignature checks a slab's signature and returns its trusted comment.
+func verifySignature(slab []byte, name, file string, keys []string) (comment string, err error) {
+	if file == "" {
+		file = name + signature.Extension
+	}
+	var trusted []signature.Key
+	for _, text := range keys {
+		if !strings.HasPrefix(text, "RW") {
+			b, err := os.ReadFile(text)
+			if err != nil {
+				return "", err
+			}
+			text = string(b)
+		}
+		k, err := signature.ParseKey(text)
+		if err != nil {
+			return "", err
+		}
+		trusted = append(trusted, k)
+	}
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return "", err
+	}
+	return signature.Verify(slab, b, trusted...)
 }
