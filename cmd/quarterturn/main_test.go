@@ -144,7 +144,7 @@ func TestBadInput(t *testing.T) {
 		{"train --data fashion-mini --out @new --transform color3", 1, "the images are grey"},
 		{"train --data cifar10:@none --out @new", 1, "no data_batch"},
 		{"train --data fashion-mini", 2, "give --data and --out, or --resume"},
-		{"train --resume @run --epochs 3", 2, "leave out --epochs"},
+		{"train --resume @run --batch 3", 2, "leave out --batch"},
 		{"train --resume @none", 1, "holds no run"},
 		{"train --resume @run", 1, "config.json"},
 		{"parity --model @tiny.slab --targets native,abacus", 1, `there is no target "abacus"`},
