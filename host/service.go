@@ -50,7 +50,7 @@ type serviceConfig struct {
 	maxBatch  int
 	queue     int
 	timeout   time.Duration
-	metrics   Metrics
+	metrics   []Metrics
 	log       *slog.Logger
 }
 
@@ -78,8 +78,10 @@ func WithQueue(n int) ServiceOption { return func(s *serviceConfig) { s.queue = 
 // body is not there by then, 504 if the answer is not. The default is 10 s.
 func WithTimeout(d time.Duration) ServiceOption { return func(s *serviceConfig) { s.timeout = d } }
 
-// WithMetrics counts every request to classify.
-func WithMetrics(m Metrics) ServiceOption { return func(s *serviceConfig) { s.metrics = m } }
+// WithMetrics counts every request to classify; several options count in several places.
+func WithMetrics(m Metrics) ServiceOption {
+	return func(s *serviceConfig) { s.metrics = append(s.metrics, m) }
+}
 
 // WithLogger logs failures of the service at level error, and what was asked and
 // answered at level debug. The default is silence.

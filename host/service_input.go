@@ -256,6 +256,12 @@ func (s *Service) measure(file []byte) (int, error) {
 }
 
 // decode reads an image.
-func (s *Service) decode(ctx context.Context, file []byte) (image.Image, error) {
+func (s *Service) decode(ctx context.Context, file []byte) (img image.Image, err error) {
+	c, err := s.current()
+	if err != nil {
+		return nil, err
+	}
+	ctx, end := c.tracer.Start(ctx, "decode")
+	defer func() { end(err) }()
 	return imagefile.Decode(ctx, file, imagefile.Limits{MaxPixels: s.config.maxPixels})
 }

@@ -66,8 +66,8 @@ func (s *Service) inference(e endpoint) http.HandlerFunc {
 		q.answer.Duration = time.Since(start)
 		s.config.log.Debug("classified", "path", r.URL.Path, "status", q.answer.Status, "mode", q.answer.Mode, "images", q.answer.Images,
 			"passes", q.answer.Passes, "duration", q.answer.Duration, "client", r.RemoteAddr, "error", err)
-		if s.config.metrics != nil {
-			s.config.metrics.Answered(q.answer)
+		for _, m := range s.config.metrics {
+			m.Answered(q.answer)
 		}
 	}
 }
@@ -140,8 +140,8 @@ func (s *Service) leave() {
 }
 
 func (s *Service) inFlight() {
-	if s.config.metrics != nil {
-		s.config.metrics.InFlight(len(s.places))
+	for _, m := range s.config.metrics {
+		m.InFlight(len(s.places))
 	}
 }
 

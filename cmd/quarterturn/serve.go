@@ -47,6 +47,7 @@ type serveOptions struct {
 	drainDelay      time.Duration
 	logFormat       string
 	pprof           bool
+	tracer          host.Tracer // nil: none
 }
 
 // defaultServeOptions are those of serve without flags.
@@ -67,7 +68,8 @@ func serveCommand() *cobra.Command {
 			"several to /v1/batch; /v2 is the inference protocol of KServe and Triton. GET /v1/model, /v1/openapi.json,\n" +
 			"/healthz, /readyz and /metrics (Prometheus).\n\n" +
 			"SIGHUP reads the first slab and the tokens again and drops no request. SIGTERM and Ctrl-C let requests under way\n" +
-			"end; a second Ctrl-C does not. Every flag can also be set by a variable: --max-batch by QUARTERTURN_MAX_BATCH.",
+			"end; a second Ctrl-C does not. Every flag can also be set by a variable: --max-batch by QUARTERTURN_MAX_BATCH. If\n" +
+			"OTEL_EXPORTER_OTLP_ENDPOINT is set, traces and metrics go there.",
 		Example: "  quarterturn serve\n" +
 			"  quarterturn serve run/model.slab --addr 0.0.0.0:8080 --allowed-hosts pictures.example\n" +
 			"  curl --data-binary @picture.png 'http://127.0.0.1:8080/v1/classify?mode=aggregated&top=3'",
@@ -176,13 +178,22 @@ func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [
 	if err != nil {
 		return err
 	}
-	classifier, err := s.open(ctx, slabs[0])
+	telemetry, stopTelemetry, err := startTelemetry(ctx, log)
 	if err != nil {
 		return err
 	}
 	metrics := prometheus.New()
-	service := host.NewService(classifier, host.WithMetrics(metrics), host.WithLogger(log), host.WithQueue(s.queue), host.WithTimeout(s.timeout),
-		host.WithMaxBody(int64(s.maxBody)<<20), host.WithMaxPixels(s.maxPixels*1_000_000), host.WithMaxBatch(s.maxBatch))
+	options := []host.ServiceOption{host.WithMetrics(metrics), host.WithLogger(log), host.WithQueue(s.queue), host.WithTimeout(s.timeout),
+		host.WithMaxBody(int64(s.maxBody) << 20), host.WithMaxPixels(s.maxPixels * 1_000_000), host.WithMaxBatch(s.maxBatch)}
+	if telemetry != nil {
+		s.tracer = telemetry
+		options = append(options, host.WithMetrics(telemetry))
+	}
+	classifier, err := s.open(ctx, slabs[0])
+	if err != nil {
+		return err
+	}
+	service := host.NewService(classifier, options...)
 	var current atomic.Pointer[guard.Tokens]
 	current.Store(&tokens)
 	hangup := make(chan os.Signal, 1)
@@ -190,7 +201,11 @@ func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [
 	defer signal.Stop(hangup)
 	go s.reload(ctx, hangup, service, &current, log)
 
-	servers := []*http.Server{s.server(s.public(page, service, metrics, &current), log)}
+	public := s.public(page, service, metrics, &current)
+	if telemetry != nil {
+		public = telemetry.Handler(public)
+	}
+	servers := []*http.Server{s.server(public, log)}
 	failed := make(chan error, 2)
 	scheme := "http"
 	bound := host.Bound(listener, s.connections)
@@ -217,7 +232,13 @@ func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [
 	case <-ctx.Done():
 		s.drain(service)
 	}
-	return errors.Join(err, s.shutDown(ctx, service, servers))
+	err = errors.Join(err, s.shutDown(ctx, service, servers))
+	last, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	if err := stopTelemetry(last); err != nil {
+		log.Warn("the last of the telemetry was not sent", "error", err)
+	}
+	return err
 }
 
 func (s *serveOptions) server(h http.Handler, log *slog.Logger) *http.Server {
@@ -335,6 +356,9 @@ func (s *serveOptions) open(ctx context.Context, slab []byte) (*host.Classifier,
 	var options []host.Option
 	if s.workers > 0 {
 		options = append(options, host.WithPoolSize(s.workers))
+	}
+	if s.tracer != nil {
+		options = append(options, host.WithTracer(s.tracer))
 	}
 	return host.Open(ctx, slab, options...)
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
@@ -284,6 +285,37 @@ func TestFieldC47ServeOptions(t *testing.T) {
 		cmd.Env = append(cmd.Env, x.env)
 		if out, err := cmd.CombinedOutput(); err == nil || cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), x.says) {
 			t.Errorf("%s: %v %s", x.env, err, out)
+		}
+	}
+}
+
+// Traces and metrics go where OpenTelemetry's variables say.
+func TestServeTelemetry(t *testing.T) {
+	seen := make(chan string, 100)
+	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		b, err := io.ReadAll(r.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		seen <- r.URL.Path + " " + string(b)
+	}))
+	defer collector.Close()
+	s := startServe(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_SERVICE_NAME=pictures", "OTEL_BSP_SCHEDULE_DELAY=50"}, "--drain-delay", "0s")
+	if r, body := s.ask("POST", "v1/classify", pictureBytes(t), nil); r.StatusCode != 200 {
+		t.Errorf("classify: %d %s", r.StatusCode, body)
+	}
+	s.signal(syscall.SIGTERM)
+	if err := s.cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, s.logged())
+	}
+	close(seen)
+	var all strings.Builder
+	for text := range seen {
+		all.WriteString(text)
+	}
+	for _, want := range []string{"/v1/traces", "/v1/metrics", "POST /v1/classify", "quarterturn.images", "pictures"} {
+		if !strings.Contains(all.String(), want) {
+			t.Errorf("the collector got no %s", want)
 		}
 	}
 }
