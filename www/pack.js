@@ -16,7 +16,7 @@ const out = join(dir, 'quarterturn');
 rmSync(out, { recursive: true, force: true });
 mkdirSync(dir, { recursive: true });
 cpSync(at('quarterturn'), out, { recursive: true });
-cpSync(at('../wasm/module/quarterturn.wasm'), join(out, 'quarterturn.wasm'));
+for (const name of ['quarterturn.wasm', 'quarterturn-simd.wasm']) cpSync(at(`../wasm/module/${name}`), join(out, name));
 cpSync(at('../LICENSE'), join(out, 'LICENSE'));
 cpSync(join(out, 'quarterturn.d.ts'), join(out, 'quarterturn.d.cts'));
 

@@ -95,7 +95,7 @@ type listedSample struct {
 // path. The page shows the first model, model.slab, at first. It fails with the errors
 // of format.Decode if a slab is not one.
 func Site(models []Shown) (map[string][]byte, error) {
-	files := map[string][]byte{"quarterturn/quarterturn.wasm": module.WASM}
+	files := map[string][]byte{"quarterturn/quarterturn.wasm": module.WASM, "quarterturn/quarterturn-simd.wasm": module.SIMD}
 	for _, folder := range []string{"page", "quarterturn"} {
 		err := fs.WalkDir(Files, folder, func(name string, entry fs.DirEntry, err error) error {
 			if err != nil || entry.IsDir() {
@@ -140,8 +140,9 @@ func Site(models []Shown) (map[string][]byte, error) {
 	return files, err
 }
 
-// worker returns the service worker of a site: the script of the page, behind a
-// constant with the site's files and a name that changes with any of them.
+// worker returns the service worker of a site: the script of the page, behind the
+// package's function hasSIMD, a service worker being no module that could import it, and
+// a constant with the site's files and a name that changes with any of them.
 func worker(files map[string][]byte) ([]byte, error) {
 	h := sha256.New()
 	build := struct {
@@ -161,7 +162,8 @@ func worker(files map[string][]byte) ([]byte, error) {
 	}
 	build.ID = hex.EncodeToString(h.Sum(nil)[:8])
 	text, err := json.Marshal(build)
-	return slices.Concat([]byte("const BUILD = "), text, []byte(";\n"), files["offline.js"]), err
+	simd := bytes.Replace(files["quarterturn/simd.js"], []byte("export "), nil, 1)
+	return slices.Concat([]byte("const BUILD = "), text, []byte(";\n"), simd, files["offline.js"]), err
 }
 
 // A served file, with what its headers say.

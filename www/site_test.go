@@ -84,7 +84,7 @@ func TestSite(t *testing.T) {
 	if err := json.Unmarshal([]byte(line), &build); err != nil {
 		t.Fatal(err)
 	}
-	for _, name := range []string{"index.html", "page.js", "quarterturn/quarterturn.js", "quarterturn/quarterturn.wasm", "models.json", "model.slab", "samples/1-1.png"} {
+	for _, name := range []string{"index.html", "page.js", "quarterturn/quarterturn.js", "quarterturn/quarterturn.wasm", "quarterturn/quarterturn-simd.wasm", "models.json", "model.slab", "samples/1-1.png"} {
 		if _, ok := files[name]; !ok || !slices.Contains(build.Files, name) {
 			t.Errorf("%s is missing", name)
 		}

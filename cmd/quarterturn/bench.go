@@ -40,10 +40,10 @@ func benchCommand() *cobra.Command {
 				return printJSON(r)
 			}
 			fmt.Printf("%s, one image of %d x %d, one thread; milliseconds, medians of %d rounds\n\n", m.Name, m.Input.Width, m.Input.Height, r.Rounds)
-			fmt.Printf("%-10s %-12s %7s %9s %9s %9s %9s %9s\n", "engine", "mode", "passes", "median", "10 %", "90 %", "open", "first")
+			fmt.Printf("%-12s %-12s %7s %9s %9s %9s %9s %9s\n", "engine", "mode", "passes", "median", "10 %", "90 %", "open", "first")
 			for _, e := range r.Engines {
 				for i, x := range e.Modes {
-					fmt.Printf("%-10s %-12s %7d %9.2f %9.2f %9.2f", e.Name, x.Mode, x.Passes, x.Median, x.Low, x.High)
+					fmt.Printf("%-12s %-12s %7d %9.2f %9.2f %9.2f", e.Name, x.Mode, x.Passes, x.Median, x.Low, x.High)
 					if i == 0 {
 						fmt.Printf(" %9.1f %9.2f", e.Open, e.First)
 					}

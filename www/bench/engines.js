@@ -1,6 +1,6 @@
 // The runtimes that are compared, for Node (runner.js) and browsers (worker.js).
 
-export const names = ['quarterturn', 'tfjs scalar', 'onnxruntime scalar', 'tfjs simd', 'onnxruntime simd'];
+export const names = ['quarterturn scalar', 'quarterturn simd', 'tfjs scalar', 'onnxruntime scalar', 'tfjs simd', 'onnxruntime simd'];
 
 const floats = (bytes) => new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
 
@@ -19,7 +19,7 @@ function tensors(bytes) {
 /**
  * Starts a runtime on a net: a function that classifies n images, so many times, and
  * gives { ms, logits }: the mean time and the logits of the first image. read(name) gives the bytes of a file that run.js prepared;
- * load gives the runtimes: guest(), tfjs(), onnxruntime(scalar).
+ * load gives the runtimes: guest(simd), tfjs(), onnxruntime(scalar).
  */
 export async function start(name, read, load) {
   const { manifest, weights } = tensors(await read('model.safetensors'));
@@ -36,8 +36,8 @@ export async function start(name, read, load) {
     return out;
   };
 
-  async function quarterturn() {
-    const guest = await load.guest();
+  async function quarterturn(simd) {
+    const guest = await load.guest(simd);
     guest.open(await read('model.slab'));
     const rgba = { data: await read('image.rgba'), width, height };
     return (n) => {
@@ -110,7 +110,8 @@ export async function start(name, read, load) {
   }
 
   const run = await {
-    quarterturn,
+    'quarterturn scalar': () => quarterturn(false),
+    'quarterturn simd': () => quarterturn(true),
     'tfjs scalar': () => tfjs(false),
     'tfjs simd': () => tfjs(true),
     'onnxruntime scalar': () => onnxruntime(true),
@@ -124,9 +125,12 @@ export async function start(name, read, load) {
   };
 }
 
+/** What the ratios of compare are. */
+export const ratioNames = ['scalar: of the best other', 'simd: of the best other', 'simd: of scalar'];
+
 /**
  * Times runtimes in turn, each with run(name, { images, times }): { ms, logits }, and
- * gives the median of each. Every round is a burst of each of them, so that what else
+ * gives the median of each, and the ratios of ours. Every round is a burst of each of them, so that what else
  * the machine does falls on all alike and a coarse clock does not matter; the first
  * rounds warm up and compare the logits.
  */
@@ -141,8 +145,9 @@ export async function compare(run, images, rounds, progress = () => {}) {
     progress((round + 1 + WARM) / (rounds + WARM));
   }
   const medians = times.map((values) => values.toSorted((a, b) => a - b)[values.length >> 1]);
-  const ratio = (kind) => medians[0] / Math.min(...medians.filter((_, i) => names[i].endsWith(kind)));
-  return { medians, ofScalar: ratio('scalar'), ofSIMD: ratio('simd') };
+  const of = (name) => medians[names.indexOf(name)];
+  const ratio = (kind) => of(`quarterturn ${kind}`) / Math.min(...names.filter((name) => name.endsWith(kind) && !name.startsWith('quarterturn')).map(of));
+  return { medians, ratios: [ratio('scalar'), ratio('simd'), of('quarterturn simd') / of('quarterturn scalar')] };
 }
 
 /** Throws if logits differ from ours by more than 1e-4 of the largest. */

@@ -1,6 +1,6 @@
 // The benchmark page: a worker for each runtime, and a table.
 
-import { compare, names } from './engines.js';
+import { compare, names, ratioNames } from './engines.js';
 
 const ROUNDS = 20;
 const $ = (id) => document.getElementById(id);
@@ -47,12 +47,11 @@ async function time({ title, folder }, progress) {
       runners.set(name, new Runner(name, folder));
       await runners.get(name).ready;
     }
-    const { medians, ofScalar, ofSIMD } = await compare((name, task) => runners.get(name).run(task), 1, ROUNDS, progress);
+    const { medians, ratios } = await compare((name, task) => runners.get(name).run(task), 1, ROUNDS, progress);
     const row = document.createElement('tr');
     cell(row, 'th', title);
     for (const ms of medians) cell(row, 'td', ms.toFixed(2));
-    cell(row, 'td', ofScalar.toFixed(2));
-    cell(row, 'td', ofSIMD.toFixed(2));
+    for (const ratio of ratios) cell(row, 'td', ratio.toFixed(2));
     $('rows').append(row);
   } finally {
     for (const runner of runners.values()) runner.close();
@@ -60,7 +59,7 @@ async function time({ title, folder }, progress) {
 }
 
 const nets = await (await fetch('nets.json')).json();
-for (const name of [...names, 'of the best scalar', 'of the best SIMD']) {
+for (const name of [...names, ...ratioNames]) {
   const c = document.createElement('th');
   c.scope = 'col';
   c.textContent = name;
@@ -76,7 +75,7 @@ $('run').onclick = async () => {
       $('status').textContent = `Timing ${net.title} …`;
       await time(net, (share) => { $('progress').value = (i + share) / nets.length; });
     }
-    $('status').textContent = 'Done: medians. The last two columns are our time by that of the fastest other runtime.';
+    $('status').textContent = 'Done: medians, in ms. Of the last columns, the first two are our time by that of the fastest other runtime.';
   } catch (error) {
     $('status').textContent = `It stopped. ${error.message}`;
   }

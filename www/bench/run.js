@@ -6,7 +6,7 @@
 //
 // Each classifies in bursts, in turn, one pass of the net for each image. The logits
 // must agree to 1e-4 of the largest. Our time includes preprocessing; theirs does
-// not. Where there is gcc, a kernel in C says what scalar code could reach.
+// not. Where there is gcc, a kernel in C says what scalar code and vectors could reach.
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
@@ -14,7 +14,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
-import { compare, names } from './engines.js';
+import { compare, names, ratioNames } from './engines.js';
 import { prepare, standard, title, untrained } from './nets.js';
 
 const ROUNDS = 30;
@@ -47,26 +47,28 @@ class Runner {
 async function bench(slab, dir) {
   const info = await prepare(slab, dir);
   console.log(`\n${title(info)}; ms, medians\n`);
-  console.log(`| images | ${names.join(' | ')} | of the best scalar | of the best SIMD |`);
-  console.log(`| --- |${' --- |'.repeat(names.length + 2)}`);
+  const columns = ['images', ...names, ...ratioNames];
+  console.log(`| ${columns.join(' | ')} |`);
+  console.log(`|${' --- |'.repeat(columns.length)}`);
   const runners = Object.fromEntries(names.map((name) => [name, new Runner(name, dir)]));
   for (const images of [1, 4]) {
-    const { medians, ofScalar, ofSIMD } = await compare((name, task) => runners[name].run(task), images, ROUNDS);
-    console.log(`| ${images} | ${[...medians, ofScalar, ofSIMD].map((v) => v.toFixed(2)).join(' | ')} |`);
+    const { medians, ratios } = await compare((name, task) => runners[name].run(task), images, ROUNDS);
+    console.log(`| ${images} | ${[...medians, ...ratios].map((v) => v.toFixed(2)).join(' | ')} |`);
   }
   Object.values(runners).forEach((runner) => runner.close());
 }
 
-/** Gives the GFLOP/s of scalar.c. */
-function scalarLimit(dir) {
+/** Returns what limit.c says: the GFLOP/s of scalar code and of 128-bit vectors. */
+function limits(dir) {
   const flags = ['-O3', '-funroll-loops', '-fno-tree-vectorize', '-fno-tree-slp-vectorize', '-ffp-contract=off'];
-  const program = join(dir, 'scalar');
+  const program = join(dir, 'limit');
   try {
-    execFileSync('gcc', [...flags, '-o', program, fileURLToPath(new URL('scalar.c', import.meta.url))]);
+    execFileSync('gcc', [...flags, '-o', program, fileURLToPath(new URL('limit.c', import.meta.url))]);
   } catch (error) {
     return `not measured: ${error.message.split('\n')[0]}`;
   }
-  return `${execFileSync(program).toString().trim()} GFLOP/s`;
+  const [command, ...args] = [...pin, program];
+  return execFileSync(command, args).toString().trim();
 }
 
 const dir = mkdtempSync(join(tmpdir(), 'quarterturn-bench-'));
@@ -77,7 +79,7 @@ try {
     standard.forEach((net, i) => untrained(net, slabs[i]));
   }
   for (const [i, slab] of slabs.entries()) await bench(slab, join(dir, `${i}`));
-  console.log(`\nscalar C, the inner loop of a convolution: ${scalarLimit(dir)}`);
+  console.log(`\nthe inner loop of a convolution in C, GFLOP/s: ${limits(dir)}`);
 } finally {
   rmSync(dir, { recursive: true });
 }

@@ -11,7 +11,7 @@ import { start } from './engines.js';
 const [name, dir] = process.argv.slice(2);
 const require = createRequire(import.meta.url);
 const load = {
-  guest: () => Guest.start(new WebAssembly.Module(readFileSync(new URL('../../wasm/module/quarterturn.wasm', import.meta.url)))),
+  guest: (simd) => Guest.start(new WebAssembly.Module(readFileSync(new URL(`../../wasm/module/quarterturn${simd ? '-simd' : ''}.wasm`, import.meta.url)))),
   async tfjs() {
     const { setWasmPaths } = await import('@tensorflow/tfjs-backend-wasm');
     setWasmPaths(join(dirname(require.resolve('@tensorflow/tfjs-backend-wasm')), '/'));

@@ -34,7 +34,7 @@ async function make(dir) {
   copy(here('page.html'), 'index.html');
   copy(here('../page/page.css'), 'page.css');
   cpSync(here('../quarterturn'), join(dir, 'quarterturn'), { recursive: true });
-  copy(join(root, 'wasm/module/quarterturn.wasm'), 'quarterturn/quarterturn.wasm');
+  for (const name of ['quarterturn.wasm', 'quarterturn-simd.wasm']) copy(join(root, 'wasm/module', name), `quarterturn/${name}`);
   for (const peer of PEERS) {
     const scalar = peer.startsWith('onnxruntime-web-scalar') ? 'scalar/' : '';
     copy(here(`node_modules/${peer}`), `peers/${scalar}${basename(peer)}`);

@@ -8,9 +8,9 @@ const bytes = async (url) => {
   return new Uint8Array(await response.arrayBuffer());
 };
 const load = {
-  async guest() {
+  async guest(simd) {
     const { Guest } = await import('./quarterturn/guest.js');
-    return Guest.start(await WebAssembly.compile(await bytes('quarterturn/quarterturn.wasm')));
+    return Guest.start(await WebAssembly.compile(await bytes(`quarterturn/quarterturn${simd ? '-simd' : ''}.wasm`)));
   },
   tfjs() {
     self.importScripts(`${peers}tf-core.min.js`, `${peers}tf-backend-wasm.min.js`);

@@ -6,13 +6,16 @@
 // closed, so that files of two builds never meet. What is not a file of the build goes
 // to the network, as if there were no worker.
 //
-// Package www puts `const BUILD = { id, files }` before this file.
+// Of the two builds of the module it keeps the one that runs in this browser.
+//
+// Package www puts `const BUILD = { id, files }` and hasSIMD before this file.
 
-/* global BUILD */
+/* global BUILD, hasSIMD */
+const OTHER = `quarterturn/quarterturn${hasSIMD() ? '' : '-simd'}.wasm`;
 const PREFIX = `quarterturn ${self.registration.scope} `;
 const CACHE = PREFIX + BUILD.id;
 const address = (name) => new URL(name === 'index.html' ? './' : name, self.registration.scope).href;
-const own = new Set(BUILD.files.map(address));
+const own = new Set(BUILD.files.filter((name) => name !== OTHER).map(address));
 
 self.addEventListener('install', (event) => event.waitUntil((async () => {
   const cache = await caches.open(CACHE);

@@ -21,6 +21,7 @@ async function attempt(f) {
 }
 
 let classifier;
+let source; // of its model
 let results = []; // of the last picture, one a mode
 let running = Promise.resolve();
 let gallery; // of the model
@@ -73,6 +74,8 @@ function summarise() {
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
+const builds = { simd: 'build with vector operations (SIMD)', plain: 'plain build' };
+
 let firstTime; // milliseconds that the first picture took
 
 function showTimes() {
@@ -81,7 +84,7 @@ function showTimes() {
   const steady = info.modes.map((m) => `${m.mode} ${milliseconds(median(times.get(m.mode)))} (${costOf(m)})`);
   fillTerms($('times'), {
     Download: milliseconds(timings.download),
-    Compile: milliseconds(timings.compile),
+    Compile: `${milliseconds(timings.compile)}, the ${builds[classifier.build]}`,
     Open: `${milliseconds(timings.open)}, checking the slab and packing its weights`,
     'First picture': `${milliseconds(firstTime)} (${results[0].mode})`,
     'Every picture': `${steady.join('; ')}; medians of ${times.get(results[0].mode).length}`,
@@ -100,7 +103,8 @@ async function open(model, models) {
   $('verify').disabled = true;
   await classifier?.close();
   classifier = undefined;
-  classifier = await load(model.src, {
+  source = model.src;
+  classifier = await load(source, {
     onProgress: ({ what, loaded, total }) => {
       say(`Loading the ${what === 'model' ? 'model' : 'module'}: ${Math.round(loaded / 1024)} KB${total ? ` of ${Math.round(total / 1024)}` : ''}`);
     },
@@ -177,10 +181,17 @@ function showTaught() {
   }));
 }
 
+/** Runs the self-test in the build of the module that runs here, and then in the plain one. */
 async function verify() {
-  const here = await classifier.verify();
-  const { digest: there } = classifier.info.selftest;
-  fillTerms($('verified'), { 'Computed here': here, 'When it was made': there, Result: here === there ? 'passed: the same bits' : 'failed: other bits' });
+  const { build, info } = classifier;
+  const terms = {};
+  terms[`Computed here, ${builds[build]}`] = await classifier.verify();
+  if (build === 'simd') {
+    const plain = await load(source, { simd: false });
+    terms[`Computed here, ${builds.plain}`] = await plain.verify().finally(() => plain.close());
+  }
+  const passed = Object.values(terms).every((digest) => digest === info.selftest.digest);
+  fillTerms($('verified'), { ...terms, 'When it was made': info.selftest.digest, Result: passed ? 'passed: the same bits' : 'failed: other bits' });
 }
 
 /** Keeps the page for when there is no network, and changes to a newer build of it, whole, while nobody uses this one. */

@@ -8,10 +8,11 @@ export class Classifier {
   #engine;
   #slab;
 
-  constructor(engine, slab, info, timings) {
+  constructor(engine, slab, info, build, timings) {
     this.#engine = engine;
     this.#slab = slab;
     this.info = info;
+    this.build = build;
     this.timings = timings;
   }
 

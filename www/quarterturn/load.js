@@ -5,11 +5,13 @@ import { Engine, local } from './engine.js';
 import { QuarterturnError, throwIfAborted } from './errors.js';
 import { bytesOf } from './fetch.js';
 import { bounded } from './memory.js';
+import { hasSIMD } from './simd.js';
 
 /**
  * What differs from one platform to the next.
  * @typedef {object} Platform
- * @property {URL} wasm the module
+ * @property {URL} plain the module without vector operations
+ * @property {URL} simd the module with them
  * @property {import('./engine.js').Spawn} [spawn] starts a thread, where there are threads
  * @property {(path: string | URL) => Promise<Uint8Array>} [read] reads a file, where there are files
  */
@@ -20,7 +22,10 @@ import { bounded } from './memory.js';
  * @returns {typeof import('./quarterturn.d.ts').load}
  */
 export const loader = (platform) => async function load(model, options = {}) {
-  const { wasm = platform.wasm, worker = true, maxWork = 2 ** 36, signal } = options;
+  const { simd = 'auto', worker = true, maxWork = 2 ** 36, signal } = options;
+  if (simd !== 'auto' && simd !== false) throw new QuarterturnError('option', `simd is to be 'auto' or false, not ${String(simd)}`);
+  const build = simd && hasSIMD() ? 'simd' : 'plain';
+  const { wasm = platform[build] } = options;
   const started = performance.now();
   const code = bytesOrModule(wasm, options, platform.read);
   code.catch(() => {}); // if both fail, the model's failure is told
@@ -38,7 +43,7 @@ export const loader = (platform) => async function load(model, options = {}) {
     if (info.work > maxWork) {
       throw new QuarterturnError('unsupported', `an image takes ${info.work} multiply-adds, more than the ${maxWork} of maxWork`);
     }
-    return new Classifier(engine, slab, info, { download: downloaded - started, compile: compiled - downloaded, open: performance.now() - compiled });
+    return new Classifier(engine, slab, info, options.wasm ? undefined : build, { download: downloaded - started, compile: compiled - downloaded, open: performance.now() - compiled });
   } catch (error) {
     engine.close();
     throw error;

@@ -8,7 +8,8 @@ export { QuarterturnError } from './errors.js';
 export { modes } from './guest.js';
 
 const worker = new URL('./worker-node.js', import.meta.url);
-const wasm = new URL('./quarterturn.wasm', import.meta.url);
+const plain = new URL('./quarterturn.wasm', import.meta.url);
+const simd = new URL('./quarterturn-simd.wasm', import.meta.url);
 
 /** @type {import('./engine.js').Spawn} */
 function spawn(take, fail) {
@@ -24,4 +25,4 @@ function spawn(take, fail) {
   };
 }
 
-export const load = loader({ wasm, spawn, read: readFile });
+export const load = loader({ plain, simd, spawn, read: readFile });

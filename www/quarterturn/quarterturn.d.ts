@@ -49,8 +49,13 @@ export interface Progress {
 }
 
 export interface LoadOptions {
-  /** The module, or it compiled; by default quarterturn.wasm beside this package's files. */
+  /** The module, or it compiled; by default quarterturn-simd.wasm or quarterturn.wasm beside this package's files. */
   wasm?: Source | Platform<'WebAssembly'> | object;
+  /**
+   * Which build of the module to load, unless `wasm` is given. `auto`, the default: the one with vector operations where
+   * the platform has them; `false`: the plain one. Both give the same bits.
+   */
+  simd?: 'auto' | false;
   /** Runs on a thread of its own, where there are threads. Default true. */
   worker?: boolean;
   /** Called while something downloads. */
@@ -162,6 +167,8 @@ type Disposable = { [key in Dispose]: () => void } & { [key in AsyncDispose]: ()
 export interface Classifier extends Disposable {
   readonly info: Info;
   readonly timings: Timings;
+  /** The build of the module that was loaded; undefined if `wasm` was given. */
+  readonly build?: 'simd' | 'plain';
 
   /**
    * Classifies a picture, or several one after the other.

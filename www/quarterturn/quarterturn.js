@@ -9,9 +9,10 @@ import { loader } from './load.js';
 export { QuarterturnError } from './errors.js';
 export { modes } from './guest.js';
 
-// Bundlers know these two lines, and put the files where the addresses say.
+// Bundlers know these lines, and put the files where the addresses say.
 const worker = new URL('./worker.js', import.meta.url);
-const wasm = new URL('./quarterturn.wasm', import.meta.url);
+const plain = new URL('./quarterturn.wasm', import.meta.url);
+const simd = new URL('./quarterturn-simd.wasm', import.meta.url);
 
 /** @type {import('./engine.js').Spawn} */
 function spawn(take, fail) {
@@ -32,4 +33,4 @@ function spawn(take, fail) {
   return { post: (message) => thread.postMessage(message), close: () => thread.terminate() };
 }
 
-export const load = loader({ wasm, spawn: typeof Worker === 'undefined' ? undefined : spawn });
+export const load = loader({ plain, simd, spawn: typeof Worker === 'undefined' ? undefined : spawn });

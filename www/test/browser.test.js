@@ -5,7 +5,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { chromium } from 'playwright-core';
 import { browserOptions } from './chromium.js';
-import { host, info, sha256, slab, wasm } from './helper.js';
+import { host, info, sha256, simd, slab, wasm } from './helper.js';
 import { load } from '../quarterturn/node.js';
 import { png } from './png.js';
 
@@ -20,6 +20,7 @@ before(async () => {
     if (name === 'f.js') return Buffer.from(`export default ${decodeURIComponent(query)}`);
     if (name === 'index.html') return Buffer.from('<!doctype html><title>test</title>');
     if (name === 'quarterturn.wasm') return wasm;
+    if (name === 'quarterturn-simd.wasm') return simd;
     if (name === 'model.slab') return slab;
     if (name === 'image.png') return png(image);
     return own.has(name) && readFileSync(new URL(`../quarterturn/${name}`, import.meta.url));
@@ -96,10 +97,36 @@ test('progress comes to the end, with timings', async () => {
     c.close();
     return { seen, timings };
   });
-  for (const [what, { length }] of Object.entries({ model: slab, wasm })) {
+  for (const [what, { length }] of Object.entries({ model: slab, wasm: simd })) {
     assert.deepEqual(seen.filter((p) => p.what === what).at(-1), { what, loaded: length, total: length });
   }
   assert.ok(timings.download > 0 && timings.compile > 0 && timings.open > 0, JSON.stringify(timings));
+});
+
+test('one build of the module is downloaded: with vector operations, or the plain one', async () => {
+  const got = await inPage(async ({ load, image, failure }) => {
+    const { validate } = WebAssembly;
+    const loads = [];
+    for (const [options, has] of [[{}, true], [{ simd: 'auto' }, true], [{ simd: false }, true], [{}, false]]) {
+      if (!has) WebAssembly.validate = () => false;
+      performance.clearResourceTimings();
+      const c = await load('model.slab', { ...options, worker: false });
+      const { logits } = await c.classify(image);
+      const files = performance.getEntriesByType('resource').map(({ name }) => name.split('/').at(-1)).filter((name) => name.endsWith('.wasm'));
+      loads.push({ build: c.build, files, logits: logits.join(), digest: await c.verify() });
+      await c.close();
+      WebAssembly.validate = validate;
+    }
+    return { loads, error: await failure(load('model.slab', { simd: 'yes' })) };
+  });
+  assert.deepEqual(got.loads.map(({ build }) => build), ['simd', 'simd', 'plain', 'plain']);
+  for (const { build, files, logits, digest } of got.loads) {
+    assert.deepEqual(files, [build === 'simd' ? 'quarterturn-simd.wasm' : 'quarterturn.wasm']);
+    assert.equal(logits, got.loads[0].logits);
+    assert.equal(digest, info.selftest.digest);
+  }
+  assert.equal(got.error.code, 'option');
+  assert.match(got.error.message, /simd is to be 'auto' or false, not yes/);
 });
 
 test('a download can be given up in the middle', async () => {

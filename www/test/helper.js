@@ -27,6 +27,7 @@ export const tarball = join(fixture, 'dist', readdirSync(join(fixture, 'dist')).
 export const slabFile = join(fixture, 'run', 'model.slab');
 export const slab = new Uint8Array(readFileSync(slabFile));
 export const wasm = new Uint8Array(readFileSync(join(installed, 'quarterturn.wasm')));
+export const simd = new Uint8Array(readFileSync(join(installed, 'quarterturn-simd.wasm')));
 export const info = JSON.parse(quarterturn('inspect', slabFile, '--json'));
 
 /** What native Go says about an image file, by mode. */

@@ -15,7 +15,7 @@ import (
 )
 
 // Engines are the names of all engines.
-var Engines = []string{"native", "wazero", "node"}
+var Engines = []string{"native", "wazero", "wazero-simd", "node", "node-simd"}
 
 // A Report is what a benchmark found.
 type Report struct {
@@ -56,13 +56,14 @@ type runner interface {
 }
 
 func start(ctx context.Context, name string, slab []byte, img *image.NRGBA) (runner, error) {
-	switch name {
-	case "native":
-		return openHost(ctx, host.Native, slab, img)
-	case "wazero":
-		return openHost(ctx, host.Wazero, slab, img)
-	case "node":
-		return startNode(ctx, slab, img)
+	// With -simd behind it, an engine runs the build that has kernels of vector operations.
+	switch engine, simd := strings.CutSuffix(name, "-simd"); {
+	case name == "native":
+		return openHost(ctx, slab, img, host.WithEngine(host.Native))
+	case engine == "wazero":
+		return openHost(ctx, slab, img, host.WithSIMD(simd))
+	case engine == "node":
+		return startNode(ctx, slab, img, simd)
 	}
 	return nil, fmt.Errorf("there is no engine %q; the engines are %s", name, strings.Join(Engines, ", "))
 }
@@ -155,8 +156,8 @@ type hostRunner struct {
 	img        *image.NRGBA
 }
 
-func openHost(ctx context.Context, engine host.Engine, slab []byte, img *image.NRGBA) (runner, error) {
-	c, err := host.Open(ctx, slab, host.WithEngine(engine), host.WithPoolSize(1))
+func openHost(ctx context.Context, slab []byte, img *image.NRGBA, options ...host.Option) (runner, error) {
+	c, err := host.Open(ctx, slab, append(options, host.WithPoolSize(1))...)
 	if err != nil {
 		return nil, err
 	}

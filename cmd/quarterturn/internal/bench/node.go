@@ -30,10 +30,14 @@ type nodeRunner struct {
 	start  Start
 }
 
-func startNode(ctx context.Context, slab []byte, img *image.NRGBA) (runner, error) {
+func startNode(ctx context.Context, slab []byte, img *image.NRGBA, simd bool) (runner, error) {
 	program, err := exec.LookPath("node")
 	if err != nil {
 		return nil, errors.New("node is not installed; install it, or leave this engine out of --engines")
+	}
+	build := module.WASM
+	if simd {
+		build = module.SIMD
 	}
 	n := &nodeRunner{}
 	if n.dir, err = os.MkdirTemp("", "quarterturn-bench-"); err != nil {
@@ -41,7 +45,7 @@ func startNode(ctx context.Context, slab []byte, img *image.NRGBA) (runner, erro
 	}
 	err = os.CopyFS(n.dir, www.Files)
 	for name, b := range map[string][]byte{
-		"quarterturn/quarterturn.wasm": module.WASM,
+		"quarterturn/quarterturn.wasm": build,
 		"model.slab":                   slab,
 		"image.rgba":                   img.Pix,
 		"package.json":                 []byte(`{"type":"module"}`),
