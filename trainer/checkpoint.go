@@ -58,8 +58,11 @@ func (r *run) restore(c *checkpoint) error {
 	if c.Done > r.steps() {
 		return fmt.Errorf("the run is at step %d already, and %d epochs have %d", c.Done, r.config.Epochs, r.steps())
 	}
+	if r.config.Steps == 0 && c.Done < c.Epochs*r.stepsPerEpoch {
+		return errors.New("the last epoch of the run was cut short, to end in the minutes it was given; it cannot get more")
+	}
 	was := c.Config
-	was.Epochs = r.config.Epochs // which may grow
+	was.Epochs, was.Steps = r.config.Epochs, r.config.Steps // which may grow
 	if was != r.config {
 		return errors.New("the checkpoint is of a run with another config.json; restore the file or start anew")
 	}

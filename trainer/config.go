@@ -19,15 +19,26 @@ type Config struct {
 	Net        string `json:"net"`                   // see graph.ParseNet
 	ServedMode string `json:"serve"`                 // the mode that the slab recommends, or auto
 
-	Epochs    int `json:"epochs"`
-	BatchSize int `json:"batch"` // images a step; a method with views takes M rows an image
+	// Minutes that a run is to take, with the test at its end. Then Net, BatchSize and Epochs,
+	// if they are empty or 0, are chosen by the speed of the machine: see plan. In the
+	// config.json of a run they have been.
+	Minutes float64 `json:"minutes,omitempty"`
 
-	LR           float64 `json:"lr"`       // the peak of the schedule
-	Schedule     string  `json:"schedule"` // see optim.ScheduleHelp
-	Momentum     float64 `json:"momentum"`
+	Epochs    int `json:"epochs"`
+	Steps     int `json:"steps,omitempty"` // if it is not 0, the run ends with this step of its last epoch
+	BatchSize int `json:"batch"`           // images a step; a method with views takes M rows an image; 0: see fastBatch
+
+	Optimizer    string  `json:"optimizer,omitempty"` // sgd, which empty means too, or muon: see optim.Muon
+	LR           float64 `json:"lr"`                  // the peak of the schedule
+	BiasLR       float64 `json:"bias_lr,omitempty"`   // that of biases is so many times LR; 0: once
+	HeadLR       float64 `json:"head_lr,omitempty"`   // and that of classifiers
+	Schedule     string  `json:"schedule"`            // see optim.ScheduleHelp
+	Momentum     float64 `json:"momentum"`            // of SGD; Muon's is muonMomentum
 	Nesterov     bool    `json:"nesterov,omitempty"`
 	WeightDecay  float64 `json:"weight_decay"`
 	DecayWeights bool    `json:"decay_weights_only,omitempty"` // no decay of normalisation and biases
+	Decoupled    bool    `json:"decoupled_decay,omitempty"`    // see optim.SGD
+	NormMomentum float64 `json:"norm_momentum,omitempty"`      // of running statistics, the last batch's share; 0: 0.1
 	ClipNorm     float64 `json:"clip,omitempty"`               // the largest norm of all gradients together; 0: any
 	EMADecay     float64 `json:"ema,omitempty"`                // decay of the averaged weights; 0: none are kept
 
@@ -49,6 +60,7 @@ type Config struct {
 	TeacherSHA256 string `json:"teacher_sha256,omitempty"` // of that file, filled in when a run starts
 
 	Seed          int     `json:"seed"`
+	HeldOut       int     `json:"held_out,omitempty"`        // hold out a tenth of the training images, but about so many at most; 0: any
 	TrainPerClass int     `json:"train_per_class,omitempty"` // 0: all images
 	Imbalance     float64 `json:"imbalance,omitempty"`       // of the largest class to the smallest; 0: as they are
 }
@@ -83,8 +95,21 @@ func (c *Config) batch() batch.Config {
 
 // solver makes the solver.
 func (c *Config) solver() *optim.SGD {
-	return &optim.SGD{Momentum: c.Momentum, Nesterov: c.Nesterov, WeightDecay: c.WeightDecay, DecayAll: !c.DecayWeights, ClipNorm: c.ClipNorm}
+	s := &optim.SGD{BiasLR: c.BiasLR, HeadLR: c.HeadLR, Momentum: c.Momentum, Nesterov: c.Nesterov,
+		WeightDecay: c.WeightDecay, DecayAll: !c.DecayWeights, Decoupled: c.Decoupled, ClipNorm: c.ClipNorm}
+	if c.Optimizer == muon {
+		s.Muon = &optim.Muon{Momentum: muonMomentum}
+	}
+	return s
 }
+
+// The optimizers.
+const (
+	sgd  = "sgd"
+	muon = "muon"
+
+	muonMomentum = 0.6
+)
 
 // check finds what is wrong with a Config in itself.
 func (c *Config) check() error {
@@ -92,8 +117,14 @@ func (c *Config) check() error {
 		ok   bool
 		what string
 	}{
+		{c.Minutes >= 0, "the number of minutes cannot be negative"},
 		{c.Epochs >= 1, "the number of epochs must be at least 1"},
-		{c.BatchSize >= 2, "a batch must have at least 2 images"},
+		{c.Steps >= 0, "the number of steps cannot be negative"},
+		{c.BatchSize == 0 || c.BatchSize >= 2, "a batch must have at least 2 images"},
+		{c.Optimizer == "" || c.Optimizer == sgd || c.Optimizer == muon, fmt.Sprintf("optimizer %q: want %s or %s", c.Optimizer, sgd, muon)},
+		{c.BiasLR >= 0 && c.HeadLR >= 0, "the learning rates of biases and heads cannot be negative"},
+		{c.NormMomentum >= 0 && c.NormMomentum <= 1, "the momentum of normalisation must be between 0 and 1"},
+		{c.HeldOut >= 0, "the number of images to hold out cannot be negative"},
 		{c.LR > 0 && c.LR <= 100, "the learning rate must be above 0"},
 		{c.Momentum >= 0 && c.Momentum < 1, "the momentum must be at least 0 and below 1"},
 		{c.WeightDecay >= 0, "the weight decay cannot be negative"},
@@ -135,6 +166,9 @@ func (c *Config) checkEpisodes() error {
 	}
 	if err := c.Episode.Check(); err != nil {
 		return err
+	}
+	if c.Minutes > 0 {
+		return errors.New("training in episodes has no plan by minutes; give the number of epochs")
 	}
 	plain := c.Mix == "" && c.LabelSmoothing == 0 && c.Loss == "" && !c.DRW && !c.SumViews && !c.StageHeads && c.Imbalance == 0
 	switch {

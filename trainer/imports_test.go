@@ -22,7 +22,7 @@ func TestImportLaw(t *testing.T) {
 
 		"trainer/dataset":  numerics + " quarterturn/trainer/batch quarterturn/trainer/evaluate" + loop,
 		"trainer/batch":    "gorgonia.org quarterturn/trainer/evaluate quarterturn/trainer/optim" + loop,
-		"trainer/optim":    numerics + " quarterturn/",
+		"trainer/optim":    numerics + " quarterturn/trainer/batch quarterturn/trainer/evaluate quarterturn/sla quarterturn/host" + loop,
 		"trainer/evaluate": numerics + " quarterturn/trainer/batch quarterturn/trainer/optim" + loop,
 		"trainer/fewshot":  "gorgonia.org quarterturn/trainer/batch quarterturn/trainer/optim" + loop,
 		"trainer/report":   "gorgonia.org" + loop,

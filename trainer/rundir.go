@@ -137,7 +137,9 @@ func Resume(ctx context.Context, dir string, epochs int, device *graph.Device) (
 		return nil, fmt.Errorf("%w: %s has the slab of all %d epochs", ErrComplete, dir, c.Epochs)
 	}
 	longer := epochs != c.Epochs
-	c.Epochs = epochs
+	if c.Epochs = epochs; longer {
+		c.Steps = 0
+	}
 	f, err := openRun(ctx, dir, c.Source, c.Config, device)
 	if err != nil {
 		return nil, err

@@ -63,7 +63,7 @@ func (f *RunDir) restore() error {
 // record logs an epoch, draws the curves and saves a checkpoint behind them.
 func (f *RunDir) record() error {
 	r := f.run
-	f.epochs = append(f.epochs, report.Epoch{Event: "epoch", Epoch: r.epochs, Step: r.done, Loss: r.lossSum / float64(r.stepsPerEpoch),
+	f.epochs = append(f.epochs, report.Epoch{Event: "epoch", Epoch: r.epochs, Step: r.done, Loss: r.lossSum / float64(r.done-(r.epochs-1)*r.stepsPerEpoch),
 		LR: r.solver.LR, Seconds: r.elapsed(), Time: float64(time.Now().UnixMilli()) / 1e3, Metrics: r.metrics})
 	last := &f.epochs[len(f.epochs)-1]
 	if err := f.write(last); err != nil {

@@ -57,7 +57,7 @@ func Train(ctx context.Context, d *dataset.Dataset, c Config, report func(Event)
 	if report == nil {
 		report = func(Event) {}
 	}
-	for r.epochs < c.Epochs {
+	for r.epochs < r.config.Epochs {
 		if err := r.epoch(ctx, report); err != nil {
 			return nil, nil, err
 		}
@@ -103,22 +103,34 @@ type bestEpoch struct {
 	slab  []byte
 }
 
-func (r *run) steps() int { return r.stepsPerEpoch * r.config.Epochs }
+func (r *run) steps() int {
+	if r.config.Steps > 0 {
+		return r.config.Steps
+	}
+	return r.stepsPerEpoch * r.config.Epochs
+}
 
 func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error) {
+	if c.Minutes > 0 && c.Epochs == 0 {
+		var err error
+		if c, err = plan(data, c, device); err != nil {
+			return nil, err
+		}
+	}
 	if err := c.check(); err != nil {
 		return nil, err
 	}
 	d := *data
 	r := &run{config: c, data: &d, source: rand.NewPCG(uint64(c.Seed), 0), began: time.Now(), solver: c.solver()}
 	r.rng = rand.New(r.source)
-	spec := graph.Spec{Images: c.BatchSize, StageHeads: c.StageHeads, SumViews: c.SumViews, Temperature: c.Temperature, Beta: c.Beta,
-		Cosine: c.Loss == graph.LDAM, Episode: c.Episode, Rng: r.rng, Device: device}
+	spec := graph.Spec{StageHeads: c.StageHeads, SumViews: c.SumViews, Temperature: c.Temperature, Beta: c.Beta,
+		Cosine: c.Loss == graph.LDAM, NormMomentum: c.NormMomentum, Episode: c.Episode, Rng: r.rng, Device: device}
 	var err error
 	if spec.Method, err = graph.ParseMethod(c.Method); err != nil {
 		return nil, err
 	}
-	if spec.Net, err = graph.ParseNet(c.Net); err != nil {
+	spec.Input = newInput(d.Channels, d.Height, d.Width)
+	if spec.Net, err = graph.ParseNet(c.Net, spec.Input); err != nil {
 		return nil, err
 	}
 	if r.schedule, err = optim.ParseSchedule(c.Schedule); err != nil {
@@ -128,10 +140,10 @@ func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.divide(); err != nil {
+	if err := r.divide(len(transforms)); err != nil {
 		return nil, err
 	}
-	spec.Input = newInput(d.Channels, d.Height, d.Width)
+	spec.Images = r.config.BatchSize
 	spec.Joint = sla.Joint{Classes: len(d.ClassNames), Views: len(transforms)}
 	r.manifest = format.Manifest{
 		Name: fmt.Sprintf("%s, %s, %s", d.Name, c.Net, c.Method), Labels: d.ClassNames, Transforms: transforms,
@@ -153,6 +165,11 @@ func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error)
 		}
 		spec.Taught = true
 		r.manifest.Provenance.Method += ", taught by " + r.config.TeacherSHA256[:12]
+	}
+	if spec.Net.Whitens() {
+		if spec.Whitening, err = graph.NewWhitening(r.views, r.train.Pixels); err != nil {
+			return nil, err
+		}
 	}
 	if r.graph, err = graph.New(spec); err != nil {
 		return nil, err
@@ -204,7 +221,7 @@ func parseTransforms(c *Config, m *graph.Method, channels int) ([]format.Transfo
 }
 
 // divide finds what is trained on and what is held out, and how many steps that makes.
-func (r *run) divide() (err error) {
+func (r *run) divide(views int) (err error) {
 	c, d := &r.config, r.data
 	if r.train, r.held, err = divide(d, c, r.rng); err != nil {
 		return err
@@ -221,8 +238,14 @@ func (r *run) divide() (err error) {
 		_, err = fewshot.NewSampler(c.Episode, r.train.Labels)
 		return err
 	}
+	if c.BatchSize == 0 {
+		c.BatchSize = fastBatch(r.train.Len(), views)
+	}
 	if r.stepsPerEpoch = r.train.Len() / c.BatchSize; r.stepsPerEpoch == 0 {
 		return fmt.Errorf("a batch of %d images is more than the %d training images", c.BatchSize, r.train.Len())
+	}
+	if last := r.stepsPerEpoch * c.Epochs; c.Steps > last || c.Steps > 0 && c.Steps <= last-r.stepsPerEpoch {
+		return fmt.Errorf("%d steps do not end in the last of %d epochs of %d steps", c.Steps, c.Epochs, r.stepsPerEpoch)
 	}
 	return nil
 }
@@ -237,7 +260,7 @@ func divide(d *dataset.Dataset, c *Config, rng *rand.Rand) (train, held dataset.
 	if c.episodic() {
 		return d.HoldOutClasses(c.Episode.Way, rng)
 	}
-	train, held = d.HoldOut(rng)
+	train, held = d.HoldOut(c.HeldOut, rng)
 	// Where rare classes matter, the epoch and the mode are chosen by their scores too.
 	held.Balanced = c.Imbalance > 1 || c.Loss != "" && c.Loss != "ce" || c.DRW
 	return train, held, nil
@@ -257,13 +280,14 @@ func (r *run) epoch(ctx context.Context, report func(Event)) error {
 	if err != nil {
 		return err
 	}
+	r.batcher.Epoch = r.epochs
 	event := Event{Epoch: r.epochs + 1, Epochs: r.config.Epochs, Steps: r.steps(), BatchSize: r.config.BatchSize}
 	tell := func(validation []format.Metric) {
 		event.Step, event.Loss, event.LR = r.done, r.lossSum/float64(r.done-before), r.solver.LR
 		event.Seconds, event.Validation = r.elapsed(), validation
 		report(event)
 	}
-	for at := r.done - before; at < r.stepsPerEpoch; at++ {
+	for at := r.done - before; at < r.stepsPerEpoch && r.done < r.steps(); at++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}

@@ -18,10 +18,11 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
 	"github.com/quarterturn/quarterturn/trainer/graph"
+	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
 func trainCommand() *cobra.Command {
-	c := trainer.DefaultConfig()
+	c := trainer.FastConfig()
 	var source dataset.Source
 	var out, resume string
 	var asJSON bool
@@ -33,6 +34,7 @@ func trainCommand() *cobra.Command {
 			"A run that was stopped, by Ctrl-C or otherwise, resumes with --resume RUN as if it had never stopped.\n\n" +
 			"Data sets:\n" + dataSets(),
 		Example: "  quarterturn train --data fashion-mini --out run\n" +
+			"  quarterturn train --data cifar10:data --method baseline --minutes 15 --out quarter\n" +
 			"  quarterturn train --data folder:photos --size 64 --net resnet20 --epochs 40 --out run\n" +
 			"  quarterturn train --data cifar10:data --method baseline --out baseline\n" +
 			"  quarterturn train --data cifar10:data --imbalance 100 --loss ldam --drw --out tail\n" +
@@ -45,6 +47,9 @@ func trainCommand() *cobra.Command {
 			}
 			return device.train(cmd.Context(), asJSON, func(d *graph.Device) (*trainer.RunDir, error) {
 				if resume == "" {
+					if err := settle(cmd.Flags(), &c); err != nil {
+						return nil, err
+					}
 					return trainer.Start(cmd.Context(), out, source, c, d)
 				}
 				if other := changed(cmd.Flags(), "resume", "epochs", "json", "device", "tf32", "quiet", "verbose"); other != "" {
@@ -82,11 +87,12 @@ func trainCommand() *cobra.Command {
 	group(f, "Loss", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Loss, "loss", "", "ce (default), or for classes of unequal size cb-rw, cb-focal or ldam")
 		f.BoolVar(&c.DRW, "drw", false, "deferred re-weighting: weight rare classes more, in the last fifth of the run")
-		f.Float64Var(&c.LabelSmoothing, "label-smoothing", 0, "share of a label that is spread over all classes")
+		f.Float64Var(&c.LabelSmoothing, "label-smoothing", c.LabelSmoothing, "share of a label that is spread over all classes")
 	})
 	group(f, "Optimisation", func(f *pflag.FlagSet) {
+		f.Float64Var(&c.Minutes, "minutes", 0, "take about so long in all: measures the speed of this machine first, and chooses the epochs by it, and net and batch unless they are given")
 		f.IntVar(&c.Epochs, "epochs", c.Epochs, "passes over the training images")
-		f.IntVar(&c.BatchSize, "batch", c.BatchSize, "images in a batch")
+		f.IntVar(&c.BatchSize, "batch", c.BatchSize, "images in a batch; 0: as many as make 512 rows with their views, or a twentieth of the images")
 	})
 	return cmd
 }
@@ -102,6 +108,7 @@ func runFlags(f *pflag.FlagSet, source *dataset.Source, out *string, c *trainer.
 		f.StringVar(&source.Name, "name", "", "what the slab calls the data set; empty: its kind, or its folder's name")
 		f.IntVar(&source.Size, "size", 0, "side in pixels that the images of a folder are resized to; 0: 32")
 		f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
+		f.IntVar(&c.HeldOut, "held-out", c.HeldOut, "hold out a tenth of the training images to choose epoch and mode by, but about this many at most; 0: any")
 		f.IntVar(&c.TrainPerClass, "train-per-class", 0, "use at most this many training images of each class; 0: all")
 		f.StringVar(&c.Augment, "augment", c.Augment, "none, or a list of "+batch.AugmentHelp)
 	})
@@ -110,18 +117,42 @@ func runFlags(f *pflag.FlagSet, source *dataset.Source, out *string, c *trainer.
 		f.StringVar(&c.ServedMode, "serve", c.ServedMode, "mode that the slab recommends and that decides which epoch is kept; auto: the cheapest within 0.2 points of the best")
 	})
 	group(f, "Net", func(f *pflag.FlagSet) {
-		f.StringVar(&c.Net, "net", c.Net, "resnet8, resnet14, resnet20, resnet32 ..., with a width as in resnet8w32, with 1x1 shortcuts as in resnet8p; resnet18; conv4 and resnet12, the nets of few-shot learning, with a width as in conv4w32")
+		f.StringVar(&c.Net, "net", c.Net, "fast32, fast64 ..., wide and shallow, with the width of the later groups as in fast64-256; resnet8, resnet14, resnet20, resnet32 ..., with a width as in resnet8w32, with 1x1 shortcuts as in resnet8p; resnet18; conv4 and resnet12, the nets of few-shot learning, with a width as in conv4w32")
 	})
 	group(f, "Optimisation", func(f *pflag.FlagSet) {
 		f.Float64Var(&c.LR, "lr", c.LR, "peak learning rate")
-		f.StringVar(&c.Schedule, "schedule", c.Schedule, "learning rate schedule: one-cycle, cosine or step")
-		f.Float64Var(&c.Momentum, "momentum", c.Momentum, "momentum")
-		f.BoolVar(&c.Nesterov, "nesterov", false, "Nesterov momentum")
+		f.StringVar(&c.Schedule, "schedule", c.Schedule, "learning rate schedule: "+optim.ScheduleHelp)
+		f.StringVar(&c.Optimizer, "optimizer", c.Optimizer, "sgd, or muon for the filters of convolutions and sgd for the rest")
+		f.Float64Var(&c.BiasLR, "bias-lr", c.BiasLR, "learning rate of biases, as a multiple of the others'; 0: once")
+		f.Float64Var(&c.HeadLR, "head-lr", c.HeadLR, "learning rate of classifiers, likewise")
+		f.Float64Var(&c.Momentum, "momentum", c.Momentum, "momentum of sgd")
+		f.BoolVar(&c.Nesterov, "nesterov", c.Nesterov, "Nesterov momentum")
 		f.Float64Var(&c.WeightDecay, "weight-decay", c.WeightDecay, "weight decay")
+		f.BoolVar(&c.Decoupled, "decoupled-decay", c.Decoupled, "weight decay apart from the gradient: w -= lr*decay*w")
+		f.Float64Var(&c.NormMomentum, "norm-momentum", c.NormMomentum, "share of the last batch in the running statistics of normalisation; 0: 0.1")
 		f.BoolVar(&c.DecayWeights, "decay-weights-only", false, "no weight decay on normalisation and biases")
 		f.Float64Var(&c.ClipNorm, "clip", 0, "clip the norm of all gradients together to this; 0: never")
 		f.Float64Var(&c.EMADecay, "ema", 0, "exponential moving average of the weights, with this decay per step (such as 0.999), which the slab gets; 0: none")
 	})
+}
+
+// settle gives the settings that no flag was given for those that go with the net.
+func settle(flags *pflag.FlagSet, c *trainer.Config) (err error) {
+	given := map[*pflag.Flag]string{}
+	flags.Visit(func(f *pflag.Flag) { given[f] = f.Value.String() })
+	*c = trainer.ConfigFor(c.Net)
+	if flags.Changed("minutes") {
+		if flags.Changed("epochs") {
+			return usagef("give --epochs or --minutes, not both: --minutes chooses the epochs")
+		}
+		if c.Epochs = 0; !flags.Changed("net") {
+			c.Net = ""
+		}
+	}
+	for f, value := range given {
+		err = errors.Join(err, f.Value.Set(value))
+	}
+	return err
 }
 
 // changed names a flag that was given and is not one of those allowed.

@@ -12,25 +12,29 @@ import (
 
 // augmentations lists what Config.Augment may name, in the order in which
 // they are applied.
-var augmentations = []string{"crop", "flip", "rand", "cutout"}
+var augmentations = []string{"crop", "crop-reflect", "flip", "flip-alternate", "rand", "cutout"}
 
 // AugmentHelp lists the augmentations, and how strong they are.
-const AugmentHelp = "crop (shifts of up to 4 pixels), flip (left to right, half of the time), " +
+const AugmentHelp = "crop (shifts of up to 4 pixels, black behind the edge), crop-reflect (of up to 2, mirrored behind it), " +
+	"flip (left to right, half of the time), flip-alternate (every other epoch, half of the images at first), " +
 	"rand (two of 12 changes of colour and geometry, of TrivialAugment's narrower strengths) and " +
 	"cutout (a grey square of half the side)"
 
 // pad is how many pixels "crop" may shift an image to each side: a crop of the
-// image padded with black, as in the SLA paper. "cutout" greys a square of half
+// image padded with black, as in the SLA paper. "crop-reflect" and "flip-alternate" are
+// those of Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU": every two epochs
+// see each image both ways, where independent draws would repeat half of them. "cutout" greys a square of half
 // the image's side around a random pixel (DeVries and Taylor 2017); "rand" does
 // randChanges of the changes, each of a strength drawn at random (as RandAugment,
 // Cubuk et al. 2020, with the strengths of TrivialAugment, Müller and Hutter 2021).
-const pad, randChanges = 4, 2
+const pad, reflectPad, randChanges = 4, 2, 2
 
 // An augmenter changes images as it draws.
 type augmenter struct {
 	height, width, channels  int
 	grey                     []byte // per channel, the level that is 0 for the net
 	crop, flip, rand, cutout bool
+	reflect, alternate       bool
 	changes                  []change
 }
 
@@ -51,8 +55,12 @@ func newAugmenter(list string, input format.Input) (*augmenter, error) {
 		switch name {
 		case "crop":
 			a.crop = true
+		case "crop-reflect":
+			a.reflect = true
 		case "flip":
 			a.flip = true
+		case "flip-alternate":
+			a.alternate = true
 		case "rand":
 			a.rand = true
 		case "cutout":
@@ -60,6 +68,9 @@ func newAugmenter(list string, input format.Input) (*augmenter, error) {
 		default:
 			return nil, fmt.Errorf("augmentation %q: want none or a list of %s", name, strings.Join(augmentations, ", "))
 		}
+	}
+	if a.crop && a.reflect || a.flip && a.alternate {
+		return nil, fmt.Errorf("augmentation %q: there are two kinds of crop, or of flip; leave one out", list)
 	}
 	return a, nil
 }
@@ -78,12 +89,19 @@ type drawnChange struct {
 	strength float32
 }
 
-func (a *augmenter) draw(rng *rand.Rand) (d augmentation) {
+// draw draws what to do to the image of an index, in an epoch.
+func (a *augmenter) draw(index, epoch int, rng *rand.Rand) (d augmentation) {
 	if a.crop {
 		d.dy, d.dx = rng.IntN(2*pad+1)-pad, rng.IntN(2*pad+1)-pad
 	}
+	if a.reflect {
+		d.dy, d.dx = rng.IntN(2*reflectPad+1)-reflectPad, rng.IntN(2*reflectPad+1)-reflectPad
+	}
 	if a.flip {
 		d.flip = rng.IntN(2) == 1
+	}
+	if a.alternate {
+		d.flip = (epoch+int(mixed(uint64(index))>>63))%2 == 1
 	}
 	if a.rand {
 		for i := range d.changes {
@@ -102,7 +120,11 @@ func (a *augmenter) apply(dst, src []byte, d augmentation) {
 		if d.flip {
 			x = a.width - 1 - x
 		}
-		return y + d.dy, x + d.dx
+		y, x = y+d.dy, x+d.dx
+		if a.reflect {
+			y, x = reflected(y, a.height), reflected(x, a.width)
+		}
+		return y, x
 	}, nil)
 	if a.rand {
 		for _, c := range d.changes {
@@ -116,6 +138,26 @@ func (a *augmenter) apply(dst, src []byte, d augmentation) {
 			}
 		}
 	}
+}
+
+// reflected is the place in an image of n pixels that is mirrored to i, beyond its edge.
+// The edge itself is not doubled, as in PyTorch's padding of mode reflect.
+func reflected(i, n int) int {
+	if i < 0 {
+		i = -i
+	}
+	if i >= n {
+		i = 2*(n-1) - i
+	}
+	return max(i, 0) // of images of less than three pixels
+}
+
+// mixed scatters the bits of a number: splitmix64 (Steele et al. 2014).
+func mixed(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
 }
 
 // move fills dst with the pixels of src that source points to, and where it

@@ -41,6 +41,8 @@ type Batch struct {
 
 // A Batcher makes batches of the images of a split.
 type Batcher struct {
+	Epoch int // counted from 0; it matters to flip-alternate
+
 	config    Config
 	input     format.Input
 	classes   int
@@ -68,7 +70,7 @@ func New(c Config, input format.Input, classes int, s *dataset.Split) (*Batcher,
 func (b *Batcher) Next(indices []int, rng *rand.Rand) *Batch {
 	draws := make([]augmentation, len(indices))
 	for i := range draws {
-		draws[i] = b.augmenter.draw(rng)
+		draws[i] = b.augmenter.draw(indices[i], b.Epoch, rng)
 	}
 	m := b.drawMixture(len(indices), rng)
 	size := b.input.Height * b.input.Width * b.input.Channels

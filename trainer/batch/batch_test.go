@@ -217,6 +217,50 @@ func TestAugmentations(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(1, 1))
 	for range 500 { // no change reads or writes outside, nor needs colours
-		grey.apply(make([]byte, 16), make([]byte, 16), grey.draw(rng))
+		grey.apply(make([]byte, 16), make([]byte, 16), grey.draw(0, 0, rng))
+	}
+}
+
+// Crops with mirrored edges, against numpy.pad(mode="reflect"): rows of a 4x4 image with
+// levels 0 to 15, shifted by (-2, 1).
+func TestReflectedCrop(t *testing.T) {
+	a, err := newAugmenter("crop-reflect", format.Input{Channels: 1, Height: 4, Width: 4, Mean: []float32{.5}, Std: []float32{.5}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	src, dst := make([]byte, 16), make([]byte, 16)
+	for i := range src {
+		src[i] = byte(i)
+	}
+	a.apply(dst, src, augmentation{dy: -2, dx: 1})
+	want := []byte{9, 10, 11, 10, 5, 6, 7, 6, 1, 2, 3, 2, 5, 6, 7, 6}
+	if !slices.Equal(dst, want) {
+		t.Errorf("%v, want %v", dst, want)
+	}
+}
+
+// Every image is flipped in one of any two epochs, and about half of them in the first.
+func TestAlternatingFlip(t *testing.T) {
+	a, err := newAugmenter("flip-alternate", format.Input{Channels: 1, Height: 4, Width: 4, Mean: []float32{.5}, Std: []float32{.5}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first := 0
+	for i := range 1000 {
+		for epoch := range 3 {
+			flip := a.draw(i, epoch, nil).flip
+			if flip == a.draw(i, epoch+1, nil).flip {
+				t.Fatalf("image %d is the same way in epochs %d and %d", i, epoch, epoch+1)
+			}
+			if epoch == 0 && flip {
+				first++
+			}
+		}
+	}
+	if first < 450 || first > 550 {
+		t.Errorf("%d of 1000 images are flipped in the first epoch", first)
+	}
+	if _, err := newAugmenter("flip,flip-alternate", format.Input{}); err == nil {
+		t.Error("two kinds of flip were taken")
 	}
 }

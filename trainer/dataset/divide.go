@@ -58,9 +58,14 @@ func (d *Dataset) Limit(n int, imbalance float64, rng *rand.Rand) error {
 	return nil
 }
 
-// HoldOut splits a tenth of each class, at random, off the training images, and at least one
-// image of a class that has four or more: none could be judged otherwise.
-func (d *Dataset) HoldOut(rng *rand.Rand) (train, validation Split) {
+// HoldOut splits a tenth of each class, at random, off the training images, or as much less
+// as brings the images held out down to about most, 0 being no limit; and at least one image
+// of a class that has four or more: none could be judged otherwise.
+func (d *Dataset) HoldOut(most int, rng *rand.Rand) (train, validation Split) {
+	share := 10
+	if most > 0 {
+		share = max(share, d.Train.Len()/most)
+	}
 	var keep, held []int
 	for y := range d.ClassNames {
 		var indices []int
@@ -70,7 +75,7 @@ func (d *Dataset) HoldOut(rng *rand.Rand) (train, validation Split) {
 			}
 		}
 		rng.Shuffle(len(indices), func(a, b int) { indices[a], indices[b] = indices[b], indices[a] })
-		n := len(indices) / 10
+		n := len(indices) / share
 		if n == 0 && len(indices) >= 4 {
 			n = 1
 		}

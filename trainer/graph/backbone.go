@@ -29,6 +29,9 @@ func (b *builder) backbone(x *G.Node) G.Nodes {
 			bb.learn = append(bb.learn, &bb.layers[i])
 		}
 	}
+	if b.spec.Net.fast != nil {
+		return bb.fast(x)
+	}
 	if b.spec.Net.chain != nil || b.dev != nil {
 		return bb.chain(x)
 	}

@@ -116,7 +116,7 @@ func askPyTorch(b *testing.B, ours float64, python, net string, rows int, where 
 }
 
 func benchGraph(b *testing.B, net string, images, views int, changes ...func(*Spec)) *Graph {
-	n, err := ParseNet(net)
+	n, err := ParseNet(net, format.Input{Channels: 3, Height: 32, Width: 32})
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -9,17 +9,28 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
 // A convLayer is a convolution of the slab with the batch normalisation behind
-// it: what they learn, and the running statistics, kept as PyTorch keeps them:
-// momentum 0.1, the unbiased variance.
+// it: what they learn, and the running statistics, kept as PyTorch keeps them, with the
+// unbiased variance. Or it is a frozen convolution, of a constant weight and a constant bias.
 type convLayer struct {
 	layer               *format.Layer
 	unit                *nhwc.Unit
-	weight, gamma, beta *param
+	weight, gamma, beta *param // gamma is nil for normalisation without a scale
+	momentum            float32
 	running             struct{ mean, variance []float32 }
-	device              struct{ runningMean, runningVariance gpu.Ptr }
+	frozen              bool                                           // beta is the bias; there are neither unit nor statistics
+	device              struct{ runningMean, runningVariance gpu.Ptr } // of a frozen one weight and bias
+}
+
+// state is what the layer knows beside its params, in the order of device.
+func (c *convLayer) state() [2][]float32 {
+	if c.frozen {
+		return [2][]float32{c.weight.value, c.beta.value}
+	}
+	return [2][]float32{c.running.mean, c.running.variance}
 }
 
 // conv makes what a unit learns.
@@ -31,7 +42,18 @@ func (b *builder) conv(l *format.Layer, u *nhwc.Unit) *convLayer {
 		gamma:  b.param(l.Name+" gamma", constant(1), u.Out),
 		beta:   b.param(l.Name+" beta", constant(0), u.Out),
 	}
-	c.running.mean, c.running.variance = make([]float32, u.Out), make([]float32, u.Out)
+	c.weight.role, c.beta.role = optim.Filter, optim.Bias
+	b.addNormalized(c)
+	return c
+}
+
+// addNormalized makes the running statistics of a layer, which is the next.
+func (b *builder) addNormalized(c *convLayer) {
+	c.momentum = nhwc.Momentum
+	if b.spec.NormMomentum != 0 {
+		c.momentum = float32(b.spec.NormMomentum)
+	}
+	c.running.mean, c.running.variance = make([]float32, c.unit.Out), make([]float32, c.unit.Out)
 	for i := range c.running.variance {
 		c.running.variance[i] = 1
 	}
@@ -39,7 +61,6 @@ func (b *builder) conv(l *format.Layer, u *nhwc.Unit) *convLayer {
 		c.device.runningMean, c.device.runningVariance = gpu.Put(b.dev.Device, c.running.mean), gpu.Put(b.dev.Device, c.running.variance)
 	}
 	b.convs = append(b.convs, c)
-	return c
 }
 
 func (c *convLayer) nodes() G.Nodes { return G.Nodes{c.weight.node, c.gamma.node, c.beta.node} }
@@ -47,10 +68,10 @@ func (c *convLayer) nodes() G.Nodes { return G.Nodes{c.weight.node, c.gamma.node
 // accumulateStats takes the statistics of the batch just seen.
 func (c *convLayer) accumulateStats() {
 	u := c.unit
-	count := float32(u.Images * u.OutHeight() * u.OutWidth())
+	count := float32(u.Count())
 	for i := range u.Mean {
-		c.running.mean[i] += 0.1 * (u.Mean[i] - c.running.mean[i])
-		c.running.variance[i] += 0.1 * (u.Var[i]*count/(count-1) - c.running.variance[i])
+		c.running.mean[i] += c.momentum * (u.Mean[i] - c.running.mean[i])
+		c.running.variance[i] += c.momentum * (u.Var[i]*count/(count-1) - c.running.variance[i])
 	}
 }
 
@@ -106,7 +127,10 @@ func newConvOp(l *convLayer, n *nhwc.Layer, isInputLayer, residual bool) *convOp
 	return o
 }
 
-func (o *convOp) place() { o.gpu.layer = gpu.NewLayer(o.dev.Device, o.Conv, false, o.ReLU) }
+func (o *convOp) place() {
+	o.gpu.layer = gpu.NewLayer(o.dev.Device, o.Conv, false, o.ReLU)
+	o.gpu.layer.Momentum = o.layer.momentum
+}
 
 func (o *convOp) host(y []float32, x [][]float32) error {
 	var residual []float32

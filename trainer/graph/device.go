@@ -170,8 +170,11 @@ func newDeviceGraph(g *Graph, d *device, grads G.Nodes) (*deviceGraph, error) {
 	return dg, d.Err()
 }
 
-// step is SGD's Step there.
+// step is SGD's Step there. What is more than SGD is done on the processor.
 func (d *deviceGraph) step(params []*param, s *optim.SGD) error {
+	if !s.Plain() {
+		return d.stepOnHost(params, s)
+	}
 	settings := gpu.Step{Rate: float32(s.LR), Momentum: float32(s.Momentum), Scale: 1}
 	if s.Nesterov {
 		settings.Nesterov = 1
@@ -189,6 +192,25 @@ func (d *deviceGraph) step(params []*param, s *optim.SGD) error {
 		gpu.Launch(d.Device, &p.step, "sgd", gpu.Each(n), gpu.SGD{W: p.value, V: p.velocity, G: p.grad, Step: d.settings, Count: int32(n), Decay: s.DecayOf(params[i].node.Dims())})
 	}
 	d.Flush()
+	return d.Err()
+}
+
+// stepOnHost brings params and gradients to the processor for a step, and params back.
+func (d *deviceGraph) stepOnHost(params []*param, s *optim.SGD) error {
+	host := make([]optim.Param, len(params))
+	for i, p := range params {
+		grad := make([]float32, len(p.value))
+		d.Download(grad, d.params[i].grad)
+		d.Download(p.value, d.params[i].value)
+		host[i] = p.optim(grad)
+	}
+	if err := d.Err(); err != nil {
+		return err
+	}
+	s.Step(host)
+	for i, p := range params {
+		gpu.Upload(d.Device, d.params[i].value, p.value)
+	}
 	return d.Err()
 }
 
@@ -230,7 +252,9 @@ func (g *Graph) exchange(s *optim.SGD, move func(host []float32, device gpu.Ptr)
 		if i == len(s.Velocity) {
 			s.Velocity = append(s.Velocity, make([]float32, len(state[i])))
 		}
-		move(s.Velocity[i], p.velocity)
+		if s.Plain() { // else a step does not use what is there
+			move(s.Velocity[i], p.velocity)
+		}
 	}
 	for i, p := range d.running {
 		move(state[len(d.params)+i], p)

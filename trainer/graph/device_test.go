@@ -65,6 +65,7 @@ func TestGraphsOnADevice(t *testing.T) {
 		{"resnet8w8", "baseline", nil}, {"resnet8w8", "da", nil}, {"resnet8w8", "mt", nil}, {"resnet8w8", "sla", nil},
 		{"resnet14w8", "sla+sd", nil}, {"resnet8w8p", "sla+sd", nil}, {"conv4w8", "sla+sd", nil}, {"resnet12w16", "sla", nil},
 		{"resnet8w8", "sla+sd", balanced}, {"resnet8w8", "sla+sd", focal}, {"resnet8w8", "sla+sd", heads}, {"resnet18", "baseline", nil},
+		{"fast8", "sla+sd", nil}, {"fast16-24", "sla+sd", balanced}, {"fast8", "sla", heads},
 	} {
 		t.Run(fmt.Sprint(c.net, c.method, c.change != nil), func(t *testing.T) {
 			var changes []func(*Spec)
@@ -77,7 +78,14 @@ func TestGraphsOnADevice(t *testing.T) {
 			if c.net == "resnet18" || c.net == "resnet12w16" {
 				tolerance = 2e-2 // normalised over as few as five numbers
 			}
-			a, b := &optim.SGD{LR: 0.05, Momentum: 0.9, WeightDecay: 1e-2, Nesterov: true, ClipNorm: 1}, &optim.SGD{LR: 0.05, Momentum: 0.9, WeightDecay: 1e-2, Nesterov: true, ClipNorm: 1}
+			solver := func() *optim.SGD {
+				s := &optim.SGD{LR: 0.05, Momentum: 0.9, WeightDecay: 1e-2, Nesterov: true, ClipNorm: 1}
+				if IsFast(c.net) {
+					s.Muon, s.BiasLR, s.Decoupled = &optim.Muon{Momentum: 0.6}, 4, true
+				}
+				return s
+			}
+			a, b := solver(), solver()
 			steps := 3
 			if c.net == "resnet18" {
 				steps = 1 // a large one
@@ -146,7 +154,7 @@ func TestBatchesOnADevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	net, _ := ParseNet("resnet8w8")
+	net, _ := ParseNet("resnet8w8", format.Input{})
 	method, _ := ParseMethod("sla+sd")
 	for _, mix := range []string{"", batch.Mixup, batch.CutMix} {
 		build := func(d *Device) *Graph {

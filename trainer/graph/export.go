@@ -42,11 +42,13 @@ func (g *Graph) Export(m *format.Manifest) *format.Model {
 // weights returns the weight and the bias as a slab's head has them.
 func (h *headLayer) weights() (weight, bias []float32) {
 	weight = append(weight, h.weight.value...)
-	if h.scale == 0 {
-		return weight, append(bias, h.bias.value...)
+	if h.scale != 0 {
+		rows.Normalize(weight, h.features)
 	}
-	rows.Normalize(weight, h.features)
-	return weight, make([]float32, h.outputs)
+	if bias = make([]float32, h.outputs); h.bias != nil {
+		copy(bias, h.bias.value)
+	}
+	return weight, bias
 }
 
 // fold returns weights (out, in, k, k) and biases (out) of a plain convolution
@@ -56,8 +58,15 @@ func (c *convLayer) fold() (weight, bias []float32) {
 	k, in, out := shape[0], shape[2], shape[3]
 	weight, bias = make([]float32, len(c.weight.value)), make([]float32, out)
 	for o := range out {
-		scale := float64(c.gamma.value[o]) / math.Sqrt(float64(c.running.variance[o])+nhwc.Epsilon)
-		bias[o] = float32(float64(c.beta.value[o]) - float64(c.running.mean[o])*scale)
+		scale, mean := 1., 0.
+		if c.gamma != nil {
+			scale = float64(c.gamma.value[o])
+		}
+		if !c.frozen {
+			scale /= math.Sqrt(float64(c.running.variance[o]) + nhwc.Epsilon)
+			mean = float64(c.running.mean[o])
+		}
+		bias[o] = float32(float64(c.beta.value[o]) - mean*scale)
 		for i := range in {
 			for t := range k * k {
 				weight[(o*in+i)*k*k+t] = float32(float64(c.weight.value[(t*in+i)*out+o]) * scale)

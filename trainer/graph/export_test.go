@@ -21,8 +21,18 @@ func TestExportedNetAgreesWithTheGraph(t *testing.T) {
 		t.Run(name, func(t *testing.T) { exportedNetAgrees(t, name, 2e-5) })
 	}
 	// Normalised over 20 numbers in their last stages, which are one pixel here.
-	for _, name := range []string{"resnet18", "resnet12w16"} {
+	for _, name := range []string{"resnet18", "resnet12w16", "fast8", "fast16-24"} {
 		t.Run(name, func(t *testing.T) { exportedNetAgrees(t, name, 4e-4) })
+	}
+}
+
+// useBatchStats puts a batch's own statistics in the place of the running ones.
+func useBatchStats(g *Graph) {
+	for _, c := range g.convs {
+		if !c.frozen {
+			copy(c.running.mean, c.unit.Mean)
+			copy(c.running.variance, c.unit.Var)
+		}
 	}
 }
 
@@ -31,11 +41,11 @@ func exportedNetAgrees(t *testing.T, name string, tolerance float64) {
 	if _, err := g.Run(); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range g.convs {
-		copy(c.running.mean, c.unit.Mean)
-		copy(c.running.variance, c.unit.Var)
+	useBatchStats(g)
+	net, err := ParseNet(name, format.Input{Channels: 1, Height: 8, Width: 8})
+	if err != nil {
+		t.Fatal(err)
 	}
-	net, _ := ParseNet(name)
 	transforms, err := sla.ParseTransforms("rotation", 1)
 	if err != nil {
 		t.Fatal(err)
@@ -56,10 +66,7 @@ func exportedNetAgrees(t *testing.T, name string, tolerance float64) {
 	if _, err := g.Run(); err != nil {
 		t.Fatal(err)
 	}
-	for _, c := range g.convs {
-		copy(c.running.mean, c.unit.Mean)
-		copy(c.running.variance, c.unit.Var)
-	}
+	useBatchStats(g)
 	model.Weights = g.Export(&model.Manifest).Weights
 	if _, err := evaluate.EncodeWithSelfTest(model); err != nil {
 		t.Fatal(err)
@@ -109,10 +116,11 @@ func TestParameterCount(t *testing.T) {
 	for name, want := range map[string]int{
 		"resnet8": 75290, "resnet20": 269722, "resnet20p": 272474, "resnet32": 464154, "resnet44": 658586, "resnet56": 853018,
 		"resnet18": 11181642, // torchvision's, with 10 classes
+		"fast64":   573312,   // 571,392 of filters, 640 biases, a head of 1,280; the frozen stem is not trained
 		"conv4":    113482,   // the usual 113,088 without the biases that normalisation makes useless, and a head of 650
 		"resnet12": 12430730, // the 12.42 million of Tian et al. 2020, and a head of 6,410
 	} {
-		net, err := ParseNet(name)
+		net, err := ParseNet(name, format.Input{Channels: 3, Height: 32, Width: 32})
 		if err != nil {
 			t.Fatal(err)
 		}

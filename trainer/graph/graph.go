@@ -32,6 +32,9 @@ type Spec struct {
 
 	Episode fewshot.Episode // a batch is an episode; without one there are heads
 
+	Whitening    *Whitening // of a fast net; nil: a random one
+	NormMomentum float64    // of the running statistics: the share of the last batch; 0: PyTorch's 0.1
+
 	Rng    *rand.Rand // for the initial weights
 	Device *Device    // nil: the processor
 }
@@ -61,6 +64,15 @@ type Graph struct {
 type param struct {
 	node  *G.Node
 	value []float32
+	role  optim.Role
+}
+
+func (p *param) tensor() *tensor.Dense { return p.node.Value().(*tensor.Dense) }
+
+// optim is the param as a solver sees it.
+func (p *param) optim(grad []float32) optim.Param {
+	shape := p.node.Shape()
+	return optim.Param{Value: p.value, Grad: grad, Dims: p.node.Dims(), Role: p.role, Outputs: shape[len(shape)-1]}
 }
 
 // New builds the Graph of a Spec, with initial weights. Close frees it.
@@ -158,7 +170,7 @@ func (g *Graph) Step(s *optim.SGD) error {
 		if err != nil {
 			return err
 		}
-		params = append(params, optim.Param{Value: p.value, Grad: floats(grad), Dims: p.node.Dims()})
+		params = append(params, p.optim(floats(grad)))
 	}
 	s.Step(params)
 	return nil
@@ -171,7 +183,8 @@ func (g *Graph) State() (state [][]float32) {
 		state = append(state, p.value)
 	}
 	for _, c := range g.convs {
-		state = append(state, c.running.mean, c.running.variance)
+		s := c.state()
+		state = append(state, s[:]...)
 	}
 	return state
 }

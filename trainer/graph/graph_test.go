@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 
 	G "gorgonia.org/gorgonia"
@@ -22,7 +23,7 @@ import (
 func fixtureGraph(t testing.TB, netName, methodName string, changes ...func(*Spec)) *Graph {
 	t.Helper()
 	const images, side, classes = 5, 8, 3
-	net, err := ParseNet(netName)
+	net, err := ParseNet(netName, format.Input{Channels: 1, Height: side, Width: side})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,8 +49,8 @@ func fixtureGraph(t testing.TB, netName, methodName string, changes ...func(*Spe
 	t.Cleanup(func() { g.Close() })
 	for i, p := range g.params {
 		offset := float32(0)
-		if i%3 == 1 && i < 3*len(g.convs) {
-			offset = 1 // gamma
+		if strings.HasSuffix(p.node.Name(), " gamma") {
+			offset = 1
 		}
 		for k, v := range formattest.LCG(uint32(200+i), len(p.value)) {
 			p.value[k] = offset + 0.25*v
@@ -80,24 +81,58 @@ func fixtureGraph(t testing.TB, netName, methodName string, changes ...func(*Spe
 	return g
 }
 
-// Two steps of SLA+SD, loss, weights and running statistics, against PyTorch.
-func TestTrainingStepsAgainstPyTorch(t *testing.T) {
-	type probe struct {
-		First     []float64
-		Dot, Norm float64
-	}
-	var want struct {
-		Losses  []float64
-		Params  []probe
-		Running [][2]probe
-	}
-	b, err := os.ReadFile("testdata/step.json")
+// A probe is of a tensor that PyTorch has.
+type probe struct {
+	First     []float64
+	Dot, Norm float64
+}
+
+// steps is what PyTorch says of two training steps.
+type steps struct {
+	Losses  []float64
+	Params  []probe
+	Running [][2]probe
+}
+
+// readFixture reads a file that a script of PyTorch wrote.
+func readFixture(t *testing.T, name string, to any) {
+	t.Helper()
+	b, err := os.ReadFile("testdata/" + name)
 	if err == nil {
-		err = json.Unmarshal(b, &want)
+		err = json.Unmarshal(b, to)
 	}
 	if err != nil {
 		t.Fatal(err)
 	}
+}
+
+// Two steps of SLA+SD, loss, weights and running statistics, against PyTorch.
+func TestTrainingStepsAgainstPyTorch(t *testing.T) {
+	var want steps
+	readFixture(t, "step.json", &want)
+	want.check(t, fixtureGraph(t, "resnet8w8", "sla+sd"), &optim.SGD{LR: 0.1, Momentum: 0.9, WeightDecay: 1e-2, DecayAll: true})
+}
+
+// Two steps of SLA on a fast net, with all that its recipe has.
+func TestFastStepsAgainstPyTorch(t *testing.T) {
+	var want struct{ SGD, Muon steps }
+	readFixture(t, "fast.json", &want)
+	const stem, features = 16, 16
+	whitened := func(s *Spec) {
+		s.NormMomentum = 0.4
+		s.Whitening = &Whitening{formattest.LCG(190, 9*stem), formattest.LCG(191, stem)}
+	}
+	// The script has logits over the number of features; here the head's weights are.
+	solver := optim.SGD{LR: 0.05, BiasLR: 8, HeadLR: 1. / (features * features), Momentum: 0.85, Nesterov: true, WeightDecay: 0.1, Decoupled: true}
+	plain, muon := solver, solver
+	muon.Muon = &optim.Muon{Momentum: 0.6}
+	want.SGD.check(t, fixtureGraph(t, "fast8", "sla", whitened), &plain)
+	want.Muon.check(t, fixtureGraph(t, "fast8", "sla", whitened), &muon)
+}
+
+// check takes two steps.
+func (want *steps) check(t *testing.T, g *Graph, solver *optim.SGD) {
+	t.Helper()
 	compare := func(what string, got []float32, want probe) {
 		t.Helper()
 		var dot float64
@@ -114,8 +149,6 @@ func TestTrainingStepsAgainstPyTorch(t *testing.T) {
 		}
 	}
 
-	g := fixtureGraph(t, "resnet8w8", "sla+sd")
-	solver := &optim.SGD{LR: 0.1, Momentum: 0.9, WeightDecay: 1e-2, DecayAll: true}
 	for step, w := range want.Losses {
 		loss, err := g.Run()
 		if err != nil {
@@ -136,7 +169,13 @@ func TestTrainingStepsAgainstPyTorch(t *testing.T) {
 	for i, p := range g.params {
 		compare(p.node.Name(), p.value, want.Params[i])
 	}
-	for i, c := range g.convs {
+	var normalized []*convLayer
+	for _, c := range g.convs {
+		if !c.frozen {
+			normalized = append(normalized, c)
+		}
+	}
+	for i, c := range normalized {
 		compare(c.layer.Name+" running mean", c.running.mean, want.Running[i][0])
 		compare(c.layer.Name+" running variance", c.running.variance, want.Running[i][1])
 	}

@@ -3,19 +3,21 @@ package graph
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
 // A headLayer is a linear classifier; export as in trainHead.
 type headLayer struct {
 	*linearOp
 	weight *param
-	bias   *param  // nil with a scale
+	bias   *param  // nil: none
 	scale  float32 // of cosines; 0: a plain linear layer
 	export string
 }
@@ -51,6 +53,15 @@ func (b *builder) param(name string, init func() float32, shape ...int) *param {
 		b.dev.copyOf(t)
 	}
 	return p
+}
+
+// constant makes a tensor that is not trained, with these values.
+func (b *builder) constant(name string, values []float32, shape ...int) *param {
+	t := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(slices.Clone(values)))
+	if b.dev != nil {
+		b.dev.copyOf(t)
+	}
+	return &param{value: floats(t), node: G.NewTensor(b.g, tensor.Float32, len(shape), G.WithShape(shape...), G.WithName(name), G.WithValue(t))}
 }
 
 func constant(v float32) func() float32 { return func() float32 { return v } }
@@ -137,22 +148,25 @@ func (b *builder) head(name string, z *G.Node, outputs, stride int, cosine bool,
 	}
 	features := z.Shape()[1]
 	bound := 1 / math.Sqrt(float64(features))
+	if b.spec.Net.fast != nil {
+		bound = math.Sqrt(3) / float64(features)
+	}
 	uniform := func() float32 { return float32((2*b.spec.Rng.Float64() - 1) * bound) }
 	h := headLayer{linearOp: newLinearOp(name, b.rows, features, outputs, stride), export: export,
 		weight: b.param(name+" weight", uniform, outputs, features)}
+	h.weight.role = optim.Head
 	weight := h.weight.node
 	var bias *G.Node
 	if cosine {
 		h.scale = ldamScale
 		z = b.apply(newNormalizeOp(name+" features", b.rows, features, ldamScale), z)
 		weight = b.apply(newNormalizeOp(name+" directions", outputs, features, 1), weight)
-		zeros := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(outputs))
-		bias = G.NewTensor(b.g, tensor.Float32, 1, G.WithShape(outputs), G.WithName(name+" no bias"), G.WithValue(zeros))
-		if b.dev != nil {
-			b.dev.copyOf(zeros)
-		}
+	}
+	if cosine || b.spec.Net.fast != nil {
+		bias = b.constant(name+" no bias", make([]float32, outputs), outputs).node
 	} else {
 		h.bias = b.param(name+" bias", uniform, outputs)
+		h.bias.role = optim.Bias
 		bias = h.bias.node
 	}
 	b.heads = append(b.heads, h)

@@ -70,6 +70,20 @@ func TestGradientOfEveryOp(t *testing.T) {
 		}
 		return newStageOp("stage", s, layers), shapes
 	}
+	// group gives a group of a fast net.
+	group := func() (operation, [][]int) {
+		o := &chainOp{dx: true}
+		shapes := [][]int{{2, 5, 6, 8}}
+		height, width, in := 3, 4, 8
+		for i, out := range []int{16, 8} {
+			l := nhwc.NewLink(nhwc.Conv{Images: 2, Height: height, Width: width, In: in, Out: out, Kernel: 3, Stride: 1}, i == 1)
+			o.links, o.layers = append(o.links, l), append(o.layers, testLayer(fmt.Sprint("link", i), &l.Unit))
+			height, width, in = l.OutputHeight(), l.OutputWidth(), out
+			shapes = append(shapes, []int{3, 3, l.In, l.Out}, []int{l.Out})
+		}
+		o.init("group", &nhwc.Buffers{})
+		return o, shapes
+	}
 	image := []int{2, 5, 6, 8}
 	type testCase struct {
 		op     operation
@@ -100,6 +114,8 @@ func TestGradientOfEveryOp(t *testing.T) {
 		o, shapes := stage(s.blocks, s.out, s.stride, s.project)
 		cases[fmt.Sprintf("stage %+v", s)] = testCase{o, shapes, 0}
 	}
+	o, shapes := group()
+	cases["group of a fast net"] = testCase{o, shapes, 0}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(9, 13))

@@ -1,11 +1,27 @@
 package optim
 
-import "math"
+import (
+	"math"
+
+	"github.com/quarterturn/quarterturn/trainer/internal/parallel"
+)
+
+// A Role is what a Param is in its net.
+type Role int
+
+const (
+	Other  Role = iota
+	Filter      // weights of a convolution
+	Bias        // of normalisation or of a layer
+	Head        // weights of a classifier
+)
 
 // A Param is a trained tensor, as a solver sees it.
 type Param struct {
 	Value, Grad []float32
 	Dims        int // the number of dimensions: 1 for biases and normalisation
+	Role        Role
+	Outputs     int // of a Filter, (k, k, in, outputs)
 }
 
 // SGD is stochastic gradient descent as in PyTorch's torch.optim.SGD, with momentum and
@@ -14,13 +30,20 @@ type Param struct {
 //	g += WeightDecay*w
 //	v = Momentum*v + g
 //	w -= LR*v, or with Nesterov's momentum w -= LR*(g + Momentum*v)
+//
+// Decoupled, weight decay is no part of the gradient: w -= LR*WeightDecay*w comes before
+// all this (Loshchilov and Hutter 2019, "Decoupled Weight Decay Regularization").
 type SGD struct {
 	LR          float64
+	BiasLR      float64 // that of biases is so many times LR (Jordan 2024: 64); 0: once
+	HeadLR      float64 // and that of classifiers
 	Momentum    float64
 	Nesterov    bool
 	WeightDecay float64
-	DecayAll    bool    // weight decay is for tensors of one dimension, too
+	DecayAll    bool // weight decay is for tensors of one dimension, too
+	Decoupled   bool
 	ClipNorm    float64 // before that, gradients are scaled down to this total norm; 0: never
+	Muon        *Muon   // filters go by it; nil: by SGD as all others
 	Velocity    [][]float32
 }
 
@@ -37,14 +60,23 @@ func (s *SGD) Step(params []Param) {
 		}
 		scale = s.Scale(math.Sqrt(square))
 	}
-	lr, momentum := float32(s.LR), float32(s.Momentum)
-	for i, p := range params {
-		decay := s.DecayOf(p.Dims)
-		if i == len(s.Velocity) {
-			s.Velocity = append(s.Velocity, make([]float32, len(p.Value)))
+	for len(s.Velocity) < len(params) {
+		s.Velocity = append(s.Velocity, make([]float32, len(params[len(s.Velocity)].Value)))
+	}
+	parallel.For(len(params), func(_, i int) {
+		p, v := &params[i], s.Velocity[i]
+		if s.Muon != nil && p.Role == Filter {
+			s.Muon.step(p, v, scale, s.LR)
+			return
 		}
-		w, grad, v := p.Value, p.Grad, s.Velocity[i]
+		lr, momentum, decay := float32(s.LR*s.factor(p.Role)), float32(s.Momentum), s.DecayOf(p.Dims)
+		keep := float32(1)
+		if s.Decoupled {
+			keep, decay = 1-float32(s.LR)*decay, 0
+		}
+		w, grad := p.Value, p.Grad
 		for k := range w {
+			w[k] *= keep
 			v[k] = momentum*v[k] + scale*grad[k] + decay*w[k]
 			step := v[k]
 			if s.Nesterov {
@@ -52,7 +84,23 @@ func (s *SGD) Step(params []Param) {
 			}
 			w[k] -= lr * step
 		}
+	})
+}
+
+// factor is the learning rate of a role over LR.
+func (s *SGD) factor(r Role) float64 {
+	switch {
+	case r == Bias && s.BiasLR != 0:
+		return s.BiasLR
+	case r == Head && s.HeadLR != 0:
+		return s.HeadLR
 	}
+	return 1
+}
+
+// Plain says that torch.optim.SGD does the same, with one learning rate.
+func (s *SGD) Plain() bool {
+	return s.Muon == nil && !s.Decoupled && s.factor(Bias) == 1 && s.factor(Head) == 1
 }
 
 // Scale returns what gradients of this total norm are multiplied by.

@@ -16,7 +16,7 @@ func TestSGD(t *testing.T) {
 		{LR: 0.1, Momentum: 0.5, WeightDecay: 0.1, DecayAll: true, ClipNorm: 100, Nesterov: true},
 	} {
 		w := []float32{1, -2, 0.5}
-		params := []Param{{w[:2:2], make([]float32, 2), 2}, {w[2:], make([]float32, 1), 1}}
+		params := []Param{{Value: w[:2:2], Grad: make([]float32, 2), Dims: 2}, {Value: w[2:], Grad: make([]float32, 1), Dims: 1}}
 		want, v := []float64{1, -2, 0.5}, make([]float64, 3)
 		for step := range 3 {
 			g := []float64{0.3 * float64(step+1), -0.4, 1.2}

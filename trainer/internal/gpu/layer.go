@@ -112,12 +112,7 @@ func (l *Layer) launchConvolve(call *Call, a convolve) {
 // Forward writes to y what the layer makes of x and of the residual, which may be 0.
 func (l *Layer) Forward(y, x, residual Ptr, p Params) {
 	c := &l.conv
-	image, line, pixel, start, tap := l.input()
-	l.launchConvolve(&l.convolve, convolve{X: x, W: p.Weight, Y: l.whole,
-		Pixels: int32(l.full.Pixels()), Height: l.full.Height, Width: l.full.Width,
-		XImage: int32(image), XLine: int32(line), XPixel: int32(pixel), XStart: int32(start),
-		XTap: int32(tap), Taps: int32(c.Kernel), Length: int32(c.Kernel * c.In),
-		YImage: l.full.image(), YLine: l.full.line(), YPixel: int32(c.Out), YStart: l.full.line() + int32(c.Out), OutCh: int32(c.Out)})
+	l.convolveAll(x, p.Weight)
 	if l.pools() {
 		Launch(l.d, &l.pool, "pool", Each(l.out.Elements()), Pool{X: l.whole, To: l.raw, In: l.full, Out: l.out, Size: 2})
 	}
@@ -127,6 +122,17 @@ func (l *Layer) Forward(y, x, residual Ptr, p Params) {
 		Blocks: int32(l.blocks), Channels: int32(c.Out), Count: float32(l.out.Pixels()), Epsilon: nhwc.Epsilon, Momentum: l.Momentum})
 	Launch(l.d, &l.apply, "norm_apply", Each(l.out.Elements()), normApply{X: l.raw, Scale: l.scale, Shift: l.shift, Residual: residual, Y: y,
 		Map: l.out, ReLU: flag(l.relu)})
+}
+
+// convolveAll makes the convolution of a batch.
+func (l *Layer) convolveAll(x, weight Ptr) {
+	c := &l.conv
+	image, line, pixel, start, tap := l.input()
+	l.launchConvolve(&l.convolve, convolve{X: x, W: weight, Y: l.whole,
+		Pixels: int32(l.full.Pixels()), Height: l.full.Height, Width: l.full.Width,
+		XImage: int32(image), XLine: int32(line), XPixel: int32(pixel), XStart: int32(start),
+		XTap: int32(tap), Taps: int32(c.Kernel), Length: int32(c.Kernel * c.In),
+		YImage: l.full.image(), YLine: l.full.line(), YPixel: int32(c.Out), YStart: l.full.line() + int32(c.Out), OutCh: int32(c.Out)})
 }
 
 func (l *Layer) pools() bool { return l.full != l.out }
@@ -204,4 +210,26 @@ func (l *Layer) gradInput(dx, w Ptr) {
 			XTap: l.full.line(), Taps: int32(p.Rows), Length: int32(p.Columns * c.Out),
 			YImage: int32((c.Height + 2) * row), YLine: int32(p.Step * row), YPixel: int32(p.Step * c.In), YStart: int32((p.Y+1)*row + (p.X+1)*c.In), OutCh: int32(c.In)})
 	}
+}
+
+// Frozen is nhwc.Frozen on a device.
+type Frozen struct {
+	layer *Layer
+	ones  Ptr
+}
+
+// NewFrozen makes a frozen layer.
+func NewFrozen(d *Device, c nhwc.Conv) *Frozen {
+	ones := make([]float32, c.Out)
+	for i := range ones {
+		ones[i] = 1
+	}
+	return &Frozen{NewLayer(d, c, false, true), Put(d, ones)}
+}
+
+// Forward writes relu(conv(x) + bias) to y.
+func (f *Frozen) Forward(y, x, weight, bias Ptr) {
+	f.layer.convolveAll(x, weight)
+	Launch(f.layer.d, &f.layer.apply, "norm_apply", Each(f.layer.out.Elements()), normApply{X: f.layer.raw, Scale: f.ones, Shift: bias, Y: y,
+		Map: f.layer.out, ReLU: 1})
 }

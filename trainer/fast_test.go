@@ -1,0 +1,180 @@
+package trainer
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+)
+
+func fastConfigForTest() Config {
+	c := ConfigFor("fast16")
+	c.TrainPerClass, c.Epochs, c.BatchSize = 20, 2, 20
+	return c
+}
+
+// The recipe goes with every method and loss, and with what else a run may have; neither
+// the number of workers nor the way of a run through stops changes the slab.
+func TestFastNetsCompose(t *testing.T) {
+	d, err := dataset.Load(t.Context(), "fashion-mini")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d.Test = d.Subset(&d.Test, []int{0, 1, 2, 3})
+	for name, change := range map[string]func(*Config){
+		"baseline": func(c *Config) { c.Method = "baseline" },
+		"da":       func(c *Config) { c.Method = "da"; c.Mix = "mixup" },
+		"mt":       func(c *Config) { c.Method = "mt"; c.EMADecay = 0.9 },
+		"sla":      func(c *Config) { c.Method, c.SumViews, c.StageHeads = "sla", true, true },
+		"sla+sd":   func(c *Config) { c.Loss, c.DRW, c.Imbalance = "ldam", true, 5 },
+		"sgd": func(c *Config) {
+			c.Method, c.Optimizer, c.Schedule, c.LR, c.Loss = "baseline", sgd, "triangle", 0.01, "cb-focal"
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c := fastConfigForTest()
+			change(&c)
+			model, _, err := Train(t.Context(), d, c, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			classifier, err := sla.New(model)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := classifier.SelfTest(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	before := runtime.GOMAXPROCS(0)
+	defer runtime.GOMAXPROCS(before)
+	c := fastConfigForTest()
+	c.Epochs, c.Steps, c.EMADecay = 3, 2*9+4, 0.9 // 9 steps an epoch, and a part of the last
+	var first []byte
+	for _, workers := range []int{1, 3} {
+		runtime.GOMAXPROCS(workers)
+		model, slab, err := Train(t.Context(), d, c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if p := model.Provenance; p.Epochs == 3 && p.Steps != c.Steps {
+			t.Errorf("%d steps, want %d", p.Steps, c.Steps)
+		}
+		if first == nil {
+			first = slab
+		} else if !bytes.Equal(slab, first) {
+			t.Errorf("%d workers train another slab", workers)
+		}
+	}
+	for _, stop := range []int{4, 20} {
+		dir := filepath.Join(t.TempDir(), "run")
+		f, err := Start(t.Context(), dir, mini, c, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		if _, _, err := f.Run(ctx, func(e Event) {
+			if e.Steps != c.Steps {
+				t.Errorf("%d steps are told of", e.Steps)
+			}
+			if e.Step == stop {
+				cancel()
+			}
+		}, nil); !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if f, err = Resume(t.Context(), dir, 0, nil); err != nil {
+			t.Fatal(err)
+		}
+		f.Data.Test = d.Test
+		if _, _, err := f.Run(t.Context(), nil, nil); err != nil {
+			t.Fatal(err)
+		}
+		if !bytes.Equal(f.run.best.slab, first) {
+			t.Errorf("stopped at step %d: another slab", stop)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A plan fits the steps into the time, whatever the speeds; only the test of its own
+// measuring needs a clock, and that asserts no time.
+func TestPlan(t *testing.T) {
+	for _, m := range []measured{
+		{stepsPerEpoch: 88, step: 1, validation: 2, test: 20},
+		{stepsPerEpoch: 7, step: 0.01, validation: 1, test: 0.1},
+		{stepsPerEpoch: 1000, step: 0.25, validation: 0.1, test: 3},
+	} {
+		for _, seconds := range []float64{280, 300.5, 1800} {
+			c, err := m.plan(seconds)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if last := c.Steps - (c.Epochs-1)*m.stepsPerEpoch; last < 1 || last > m.stepsPerEpoch {
+				t.Errorf("%+v: %d steps are not %d epochs", m, c.Steps, c.Epochs)
+			}
+			takes := float64(c.Steps)*m.step + float64(c.Epochs)*m.validation + m.test
+			if takes > seconds+1e-9 || takes < seconds-m.step-m.validation {
+				t.Errorf("%+v: %v s of %v", m, takes, seconds)
+			}
+		}
+	}
+	m := measured{stepsPerEpoch: 88, step: 1, test: 20, config: Config{Minutes: 1, Net: "fast64"}}
+	if _, err := m.plan(55); err == nil || !strings.Contains(err.Error(), "1 minutes are too short for one epoch of fast64") {
+		t.Errorf("an epoch that does not fit: %v", err)
+	}
+
+	d := small(t)
+	c := FastConfig()
+	c.Method, c.Net, c.Epochs, c.Minutes = "baseline", "", 0, 0.3
+	planned, err := plan(d, c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if planned.Net == "" || planned.BatchSize == 0 || planned.Epochs == 0 || planned.Steps == 0 || planned.Minutes != c.Minutes {
+		t.Errorf("the plan is %+v", planned)
+	}
+	if c.Net = "fast7"; true {
+		if _, err := plan(d, c, nil); err == nil || !strings.Contains(err.Error(), "multiples of 8") {
+			t.Errorf("a net that is not: %v", err)
+		}
+	}
+	c.Net, c.Minutes = "fast128-512", 0.001
+	if _, err := plan(d, c, nil); err == nil || !strings.Contains(err.Error(), "too short") {
+		t.Errorf("no time: %v", err)
+	}
+}
+
+func TestFastConfigErrors(t *testing.T) {
+	d := small(t)
+	for _, c := range []struct {
+		change func(*Config)
+		want   string
+	}{
+		{func(c *Config) { c.Optimizer = "adam" }, `optimizer "adam": want sgd or muon`},
+		{func(c *Config) { c.Steps = 5 }, "5 steps do not end in the last of 2 epochs"},
+		{func(c *Config) { c.BiasLR = -1 }, "cannot be negative"},
+		{func(c *Config) { c.NormMomentum = 2 }, "between 0 and 1"},
+		{func(c *Config) { c.Transform, c.Method = "color", "sla" }, "grey"},
+		{func(c *Config) { c.Augment = "crop,crop-reflect" }, "two kinds"},
+		{func(c *Config) { c.Minutes = -1 }, "minutes cannot be negative"},
+	} {
+		config := fastConfigForTest()
+		c.change(&config)
+		if _, _, err := Train(t.Context(), d, config, nil); err == nil || !strings.Contains(err.Error(), c.want) {
+			t.Errorf("got %v, want %q", err, c.want)
+		}
+	}
+}

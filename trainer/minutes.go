@@ -1,0 +1,170 @@
+package trainer
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"time"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
+	"github.com/quarterturn/quarterturn/trainer/graph"
+)
+
+// How a plan measures and what it leaves for what it did not foresee.
+const (
+	warmUpSteps   = 2
+	measuredShare = 0.02 // of the time, for measuring a net's speed
+	measuredLeast = 3 * time.Second
+	planReserve   = 0.04 // of the time
+)
+
+// planNets are the nets that a plan chooses from: the largest with which every image comes
+// by so many times, out of so many images. The last one needs nothing.
+var planNets = []struct {
+	name           string
+	epochs, images int
+}{
+	{"fast64-256", 10, 10_000},
+	{"fast64", 6, 0},
+	{"fast32", 0, 0},
+}
+
+// measured is the speed of a net.
+type measured struct {
+	config        Config
+	stepsPerEpoch int
+	step          float64 // seconds
+	validation    float64 // seconds, at the end of an epoch
+	test          float64
+	macs          int // multiply-adds of a pass
+}
+
+// plan settles what Config.Minutes leaves open, net, batch size, epochs and steps, by the
+// speed that this machine shows in a few seconds of training. What a run trains then is a
+// function of its Config alone, as always.
+func plan(d *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
+	began := time.Now()
+	total := 60 * c.Minutes
+	left := func() float64 { return total*(1-planReserve) - time.Since(began).Seconds() }
+	if c.Net != "" {
+		m, err := measure(d, c, device)
+		if err != nil {
+			return c, err
+		}
+		return m.plan(left())
+	}
+	c.Net = planNets[1].name
+	known, err := measure(d, c, device)
+	if err != nil {
+		return c, err
+	}
+	for _, n := range planNets {
+		c.Net = n.name
+		if d.Train.Len() < n.images {
+			continue
+		}
+		guess := *known
+		if err := guess.scale(d, n.name); err != nil {
+			return c, err
+		}
+		if guess.epochs(left()) < float64(n.epochs) {
+			continue
+		}
+		if n.name == known.config.Net {
+			return known.plan(left())
+		}
+		break
+	}
+	m, err := measure(d, c, device)
+	if err != nil {
+		return c, err
+	}
+	return m.plan(left())
+}
+
+// scale guesses the speed of another net by its multiply-adds.
+func (m *measured) scale(d *dataset.Dataset, net string) error {
+	macs, err := macs(net, d)
+	if err != nil {
+		return err
+	}
+	ratio := float64(macs) / float64(m.macs)
+	m.step, m.validation, m.test = m.step*ratio, m.validation*ratio, m.test*ratio
+	return nil
+}
+
+func macs(net string, d *dataset.Dataset) (int, error) {
+	input := newInput(d.Channels, d.Height, d.Width)
+	n, err := graph.ParseNet(net, input)
+	if err != nil {
+		return 0, err
+	}
+	return (&format.Manifest{Input: input, Layers: n.Layers()}).MACs(), nil
+}
+
+// measure trains for a few seconds with a Config, on a run that is thrown away.
+func measure(d *dataset.Dataset, c Config, device *graph.Device) (*measured, error) {
+	budget := max(measuredLeast, time.Duration(measuredShare*c.Minutes*float64(time.Minute)))
+	c.Epochs = 1
+	r, err := newRun(d, c, device)
+	if err != nil {
+		return nil, err
+	}
+	defer r.graph.Close()
+	order, err := r.order(r.rng)
+	if err != nil {
+		return nil, err
+	}
+	m := &measured{config: r.config, stepsPerEpoch: r.stepsPerEpoch}
+	if m.macs, err = macs(r.config.Net, d); err != nil {
+		return nil, err
+	}
+	var began time.Time
+	steps := 0
+	for ; steps < warmUpSteps+1 || time.Since(began) < budget; steps++ {
+		if steps == warmUpSteps {
+			began = time.Now()
+		}
+		at := steps % r.stepsPerEpoch * r.config.BatchSize
+		if _, err := r.step(order[at : at+r.config.BatchSize]); err != nil {
+			return nil, err
+		}
+	}
+	m.step = time.Since(began).Seconds() / float64(steps-warmUpSteps)
+	if err := r.graph.Pull(r.solver); err != nil {
+		return nil, err
+	}
+	model := r.graph.Export(&r.manifest)
+	const asked = 200
+	began = time.Now()
+	if _, err := evaluate.Evaluate(context.Background(), evaluate.Ensemble{model}, r.data, &r.held, "validation", asked, nil); err != nil {
+		return nil, err
+	}
+	image := time.Since(began).Seconds() / float64(min(asked, r.held.Len()))
+	m.validation, m.test = image*float64(r.held.Len()), image*float64(r.data.Test.Len())
+	return m, nil
+}
+
+// epochs is how many there are in so many seconds.
+func (m *measured) epochs(seconds float64) float64 {
+	return (seconds - m.test) / (float64(m.stepsPerEpoch)*m.step + m.validation)
+}
+
+// plan fits the epochs, and the steps of the last one, into so many seconds.
+func (m *measured) plan(seconds float64) (Config, error) {
+	c := m.config
+	epochs := m.epochs(seconds)
+	if epochs < 1 {
+		need := c.Minutes + (m.test+float64(m.stepsPerEpoch)*m.step+m.validation-seconds)/60/(1-planReserve)
+		return c, fmt.Errorf("%.3g minutes are too short for one epoch of %s here, which takes about %.2g with the test at the end: give the run more, or --net, --method or --train-per-class less to do", c.Minutes, c.Net, need)
+	}
+	whole := math.Floor(epochs)
+	steps := int(whole) * m.stepsPerEpoch
+	if rest := (epochs-whole)*(float64(m.stepsPerEpoch)*m.step+m.validation) - m.validation; rest >= m.step {
+		steps += int(rest / m.step)
+	}
+	c.Epochs, c.Steps = (steps+m.stepsPerEpoch-1)/m.stepsPerEpoch, steps
+	return c, nil
+}

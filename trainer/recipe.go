@@ -1,0 +1,35 @@
+package trainer
+
+import "github.com/quarterturn/quarterturn/trainer/graph"
+
+// FastConfig returns the recipe of the fast nets, after airbench94_muon.py (Jordan 2024,
+// "94% on CIFAR-10 in 3.29 Seconds on a Single GPU") with its learning rates for batches of
+// rows as these, and for losses that are means: there they are sums over the batch.
+func FastConfig() Config {
+	c := DefaultConfig()
+	c.Net, c.Epochs, c.BatchSize, c.HeldOut = "fast64", 10, 0, 1000
+	c.Optimizer, c.LR, c.Schedule = muon, 0.1, "linear"
+	c.Momentum, c.Nesterov = 0.85, true
+	c.BiasLR, c.HeadLR = 200, 0.1
+	c.WeightDecay, c.Decoupled = 0.1, true
+	c.NormMomentum, c.LabelSmoothing = 0.4, 0.2
+	c.Augment = "crop-reflect,flip-alternate"
+	return c
+}
+
+// ConfigFor returns the settings that go with a net: FastConfig for the fast ones, for the
+// others DefaultConfig.
+func ConfigFor(net string) Config {
+	c := DefaultConfig()
+	if graph.IsFast(net) {
+		c = FastConfig()
+	}
+	c.Net = net
+	return c
+}
+
+// fastBatch is how many images a batch has if nothing is said: as many as make 512 rows with
+// their views, but no more than make twenty steps an epoch.
+func fastBatch(images, views int) int {
+	return max(8, min(512/views, images/20)/8*8)
+}
