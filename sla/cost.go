@@ -15,19 +15,20 @@ import (
 // Work is counted in multiply-adds of a convolution as its kernel does them: channels
 // filled up to whole groups, and a quarter of them where Winograd's algorithm saves the
 // rest. What is no multiply-add counts as many of them as take about as long in the
-// module, which is the slowest there; TestWorkIsFair holds these weights to it.
+// module under wazero, half a nanosecond each on the machine where BenchmarkWork of
+// package host was run; natively all of it takes a tenth of that or less.
 const (
-	pixelWork    = 48  // of a pixel in any layer but a convolution: two calls
-	poolWork     = 48  // of a channel of a pixel of a 3x3 window's largest
-	meanWork     = 6   // of a channel of a pixel of a mean
-	copyWork     = 2   // of a channel of a pixel of a shortcut
-	headWork     = 6   // of a weight of a head, one sum at a time
-	classWork    = 100 // of a class's probability
-	viewWork     = 6   // of a number of the input that is turned
-	finishWork   = 8   // of a channel of a pixel of a direct convolution: residual and activation
-	gemmCallWork = 128 // of a matrix product
-	tileWork     = 160 // of a channel of a tile that is transformed, forth or back
-	rowWork      = 24  // of a pixel of an image
+	rowWork    = 24   // of a pixel of an image
+	inputWork  = 500  // of a sample of the input: resizing and normalising
+	viewWork   = 6    // of a sample of the input that is turned
+	callWork   = 128  // of a matrix product
+	finishWork = 8    // of a channel of a pixel of a direct convolution: residual and activation
+	tileWork   = 160  // of a channel of a tile that is transformed, forth or back
+	pixelWork  = 320  // of a pixel of any layer but a convolution
+	copyWork   = 6    // of a channel of a pixel of a shortcut or a mean
+	poolWork   = 80   // of a channel of a pixel of a 3x3 window's largest
+	headWork   = 16   // of a weight of a head, one sum at a time
+	classWork  = 1200 // of a class's probability
 )
 
 // A cost is that of a layer, which is computed in so many parts, each of so much work.
@@ -38,17 +39,19 @@ func layerCost(l *format.Layer, in, out *value) cost {
 	case l.Op == format.OpShortcut:
 		return cost{out.shape.Height, mul(out.shape.Width, pixelWork+copyWork*out.shape.Channels)}
 	case l.Op == format.OpMax:
-		return cost{out.shape.Height, mul(out.shape.Width, 9*pixelWork+poolWork*out.shape.Channels)}
+		return cost{out.shape.Height, mul(out.shape.Width, 8*pixelWork+poolWork*out.shape.Channels)}
 	case l.Op == format.OpMean:
-		return cost{in.shape.Height, mul(in.shape.Width, pixelWork+meanWork*in.shape.Channels)}
+		return cost{in.shape.Height, mul(in.shape.Width, pixelWork+copyWork*in.shape.Channels)}
 	case usesWinograd(l, out):
 		_, tiles := tilesOf(out)
-		tile := add(mul(kernel.TileElems*in.shape.Channels, out.pitch), tileWork*(in.shape.Channels+out.pitch))
-		return cost{(tiles + tileBlock - 1) / tileBlock, add(kernel.TileElems*gemmCallWork, mul(min(tiles, tileBlock), tile))}
+		n := min(tiles, tileBlock)
+		products := mul(mul(kernel.TileElems*in.shape.Channels, out.pitch), (n+kernel.MR-1)/kernel.MR*kernel.MR)
+		transforms := mul(n, tileWork*(in.shape.Channels+out.pitch))
+		return cost{(tiles + tileBlock - 1) / tileBlock, add(kernel.TileElems*callWork, add(products, transforms))}
 	}
 	pixels := min(out.shape.Width, rowPart)
 	pixel := add(mul(l.Kernel*l.Kernel*in.pitch, out.pitch), finishWork*out.pitch)
-	return cost{mul(out.shape.Height, (out.shape.Width+rowPart-1)/rowPart), add(2*gemmCallWork, mul(max(pixels, kernel.MR), pixel))}
+	return cost{mul(out.shape.Height, (out.shape.Width+rowPart-1)/rowPart), add(2*callWork, mul(max(pixels, kernel.MR), pixel))}
 }
 
 // Work is about what an image costs in the mode that takes the most passes, or with a
@@ -60,7 +63,7 @@ func Work(m *format.Manifest) int {
 	for _, c := range p.costs {
 		view = add(view, mul(c.parts, c.each))
 	}
-	work := mul(view, m.Views())
+	work := add(mul(view, m.Views()), inputWork*m.Input.Channels*m.Input.Height*m.Input.Width)
 	features := p.values[len(m.Layers)].shape.Channels
 	for _, h := range m.Heads {
 		work = add(work, mul(mul(m.Outputs(h.Kind), features), headWork))

@@ -95,7 +95,7 @@ test('says what is wrong with a slab', async () => {
 test('says what is wrong with an image or a mode', async () => {
   const c = await load(slab, { wasm });
   await assert.rejects(c.classify(grey(4, 4), { mode: 'fastest' }), failsWith('mode', /use auto, baseline/));
-  await assert.rejects(c.classify(grey(4, 4), { mode: 'baseline' }), failsWith('mode', /does not give the mode baseline/));
+  await assert.rejects(c.classify(grey(4, 4), { mode: 'baseline' }), failsWith('mode', /does not have the mode baseline/));
   await assert.rejects(c.classify({ data: new Uint8Array(3), width: 1, height: 1 }), failsWith('image', /needs 4 bytes/));
   await assert.rejects(c.classify('a cat'), failsWith('image', /cannot take pixels/));
   assert.equal((await c.classify(grey(4, 4))).logits.length, 10); // and works on
