@@ -49,7 +49,7 @@ func (s *bands) at(y int) (rgba []byte, err error) {
 	if s.strip == nil {
 		n := s.img.(*image.NRGBA)
 		at := n.PixOffset(from.X, from.Y)
-		return n.Pix[at : at+4*s.width*rows], nil
+		return n.Pix[at : at+4*s.width*rows : len(n.Pix)], nil
 	}
 	band := s.strip.Pix[:4*s.width*rows]
 	imagefile.Rows(band, s.img, from.Y)

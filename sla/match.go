@@ -26,7 +26,7 @@ func (c *Classifier) Features(work int) ([]float32, error) {
 func appendUnit(to, z []float32) []float32 {
 	l := length(z)
 	for _, v := range z {
-		to = append(to, v/l)
+		to = append(to, canonical(v/l))
 	}
 	return to
 }
