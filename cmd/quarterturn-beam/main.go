@@ -52,6 +52,9 @@ func run(ctx context.Context, j *job, paths []string) error {
 		bad += c.Result()
 	}
 	fmt.Fprintf(os.Stderr, "wrote %s: %d images, %d of them bad\n", j.name(1), len(images), bad)
+	if int(bad) == len(images) {
+		return fmt.Errorf("none of the %d images could be classified; the lines say why of each", len(images))
+	}
 	return nil
 }
 

@@ -41,7 +41,7 @@ func pictures(t *testing.T, slab []byte) []string {
 		if i == 11 {
 			data = data[:len(data)/2]
 		}
-		name := fmt.Sprintf("%c %d.png", "aä\""[i%3], i)
+		name := fmt.Sprintf("%s %d.png", []string{"a", "ä", "\"", "\xff"}[i%4], i)
 		err := os.WriteFile(filepath.Join("folder", name), data, 0o644)
 		if i%2 == 0 {
 			err = w.WriteHeader(&tar.Header{Name: name, Size: int64(len(data)), Mode: 0o644})
@@ -150,7 +150,7 @@ func TestRemoteFiles(t *testing.T) {
 func TestBadJobs(t *testing.T) {
 	slab := slatest.Slab(t, formattest.Tiny(1))
 	paths := pictures(t, slab)
-	if err := errors.Join(os.WriteFile("there", nil, 0o644), os.Mkdir("empty", 0o755), os.WriteFile("broken.slab", slab[:99], 0o644)); err != nil {
+	if err := errors.Join(os.WriteFile("there", nil, 0o644), os.WriteFile("packed.tar.gz", []byte("\x1f\x8b\x08"), 0o644), os.Mkdir("empty", 0o755), os.WriteFile("broken.slab", slab[:99], 0o644)); err != nil {
 		t.Fatal(err)
 	}
 	good := job{Model: "model.slab", Mode: "auto", Out: "lines", Shards: 1}
@@ -161,8 +161,12 @@ func TestBadJobs(t *testing.T) {
 		"none.slab: no such":    func(j *job) []string { j.Model = "none.slab"; return paths },
 		"broken.slab: corrupt":  func(j *job) []string { j.Model = "broken.slab"; return paths },
 		"no mode fastest":       func(j *job) []string { j.Mode = "fastest"; return paths },
-		"not give the mode ada": func(j *job) []string { j.Mode = "adaptive"; return paths },
+		"not have the mode ada": func(j *job) []string { j.Mode = "adaptive"; return paths },
 		"there is there":        func(j *job) []string { j.Out = "there"; return paths },
+		"for a table":           func(j *job) []string { j.Out = "lines.tsv"; return paths },
+		"and no tables":         func(j *job) []string { j.Out = "lines.csv"; return paths },
+		"unpack it first":       func(j *job) []string { return []string{"packed.tar.gz"} },
+		"none of the 1 images":  func(j *job) []string { j.Out = "bad"; return []string{"broken.slab"} },
 		"there are no images":   func(j *job) []string { return []string{"empty"} },
 		"nowhere: no such":      func(j *job) []string { return []string{"nowhere"} },
 		"nothing://x":           func(j *job) []string { return []string{"nothing://x/*"} },

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path"
 	"slices"
 	"strings"
 
@@ -49,8 +50,13 @@ func (j *job) prepare(ctx context.Context, paths []string) ([]score.Image, error
 	switch {
 	case j.Model == "" || j.Out == "" || len(paths) == 0:
 		return nil, errors.New("want --model, --out and at least one path; --help says more")
+	case strings.EqualFold(path.Ext(j.Out), ".csv"):
+		return nil, errors.New("lines of JSON are written, and no tables; end the name of the file in .jsonl")
 	case j.Shards < 1 || j.Top < 0:
 		return nil, errors.New("the number of shards must be at least 1, and that of classes not negative")
+	}
+	if err := score.CheckOut(j.Out); err != nil {
+		return nil, err
 	}
 	c, _, err := j.open(ctx)
 	if err != nil {
@@ -66,24 +72,31 @@ func (j *job) prepare(ctx context.Context, paths []string) ([]score.Image, error
 	}
 	var local []string
 	var images []score.Image
-	for _, path := range paths {
-		if !remote(path) {
-			local = append(local, path)
+	var left imagefile.LeftOuts
+	for _, p := range paths {
+		if !remote(p) {
+			local = append(local, p)
 			continue
 		}
-		found, err := list(ctx, path)
+		found, others, err := list(ctx, p)
 		if err != nil {
 			return nil, err
 		}
-		images = append(images, found...)
+		images, left = append(images, found...), append(left, others...)
 	}
-	found, err := score.List(local, score.Shard{Index: 1, Of: 1})
+	// Workers read from archives at any place, which compressed ones do not allow.
+	found, err := score.List(ctx, local, score.Shard{Index: 1, Of: 1}, false)
 	if err != nil {
 		return nil, err
 	}
-	if images = append(images, found...); len(images) == 0 {
-		return nil, errors.New("there are no images (png, jpg, gif, webp)")
+	left = append(left, found.LeftOut...)
+	if len(left) > 0 {
+		fmt.Fprintf(os.Stderr, "%s\n", left)
 	}
+	if images = append(images, found.Images...); len(images) == 0 {
+		return nil, fmt.Errorf("there are no images (%s)", imagefile.Formats)
+	}
+	fmt.Fprintf(os.Stderr, "found %d images\n", len(images))
 	return images, nil
 }
 
@@ -179,24 +192,32 @@ func (f *write) ProcessElement(ctx context.Context, shard int, next func(*string
 // remote tells whether a path belongs to one of Beam's file systems.
 func remote(path string) bool { return strings.Contains(path, "://") }
 
-// list gives the images that a pattern of a remote file system matches.
-func list(ctx context.Context, pattern string) ([]score.Image, error) {
+// list returns the images that a pattern of a remote file system matches, and what else does.
+func list(ctx context.Context, pattern string) (images []score.Image, left imagefile.LeftOuts, err error) {
 	fs, err := filesystem.New(ctx, pattern)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	defer fs.Close()
 	names, err := fs.List(ctx, pattern)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", pattern, err)
+		return nil, nil, fmt.Errorf("%s: %w", pattern, err)
 	}
-	var images []score.Image
 	for _, name := range names {
-		if imagefile.Known(name) {
+		reason := imagefile.Junk(path.Base(name), false)
+		switch {
+		case reason != "":
+		case imagefile.Known(name):
 			images = append(images, score.Image{Name: name, File: name, Size: -1})
+			continue
+		case imagefile.Foreign(name):
+			reason = "images of this kind are not read; convert it to JPEG or PNG"
+		default:
+			reason = "not named as an image"
 		}
+		left = append(left, imagefile.LeftOut{Path: name, Reason: reason})
 	}
-	return images, nil
+	return images, left, nil
 }
 
 // read gives a file, wherever it is.
@@ -218,14 +239,10 @@ func read(ctx context.Context, name string) ([]byte, error) {
 }
 
 // open gives the bytes of an image, wherever it is.
-func open(ctx context.Context, i *score.Image) (io.ReadSeekCloser, error) {
+func open(ctx context.Context, i *score.Image) (io.ReadCloser, error) {
 	if !remote(i.File) {
 		return score.Open(ctx, i)
 	}
 	b, err := read(ctx, i.File)
-	return inMemory{bytes.NewReader(b)}, err
+	return io.NopCloser(bytes.NewReader(b)), err
 }
-
-type inMemory struct{ io.ReadSeeker }
-
-func (inMemory) Close() error { return nil }

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"time"
 
@@ -20,21 +21,32 @@ func scoreCommand() *cobra.Command {
 	var top int
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "score SLAB --out FILE.jsonl [--shard I/N] PATH...",
-		Short: "Classify many images in a batch: all of folders and tar files, a line each",
-		Example: "  quarterturn score model.slab --out all.jsonl photos more.tar\n" +
-			"  quarterturn score model.slab --out part2.jsonl --shard 2/8 photos",
-		Long: "Classify every image of folders and tar files (not compressed) into a file of JSON lines, sorted by the images'\n" +
-			"names. A stopped run resumes when the same command is given again. An image that cannot be read gets a line that\n" +
-			"says so. With --shard 2/8 only the second of eight parts is done, chosen by the names; the parts put together and\n" +
-			"sorted (LC_ALL=C sort) are byte for byte what one run writes.",
+		Use:   "score SLAB --out FILE.jsonl|FILE.csv [--shard I/N] PATH...",
+		Short: "Classify many images in a batch: all of folders and archives, a line each",
+		Example: "  quarterturn score model.slab --out all.jsonl photos more.tar.gz\n" +
+			"  quarterturn score model.slab --out all.csv photos\n" +
+			"  quarterturn score model.slab --out part2.jsonl --shard 2/8 photos\n" +
+			"  find photos -newer yesterday -print0 | quarterturn score model.slab --out today.jsonl -",
+		Long: "Classify every image of folders and archives (tar, tar.gz, tar.bz2, zip) into a file of JSON lines, sorted by the\n" +
+			"images' names, or into a table if its name ends in .csv. The path - stands for a list of paths on standard input, one\n" +
+			"a line or ended by zero bytes. Links are followed; what is not an image is left out and listed.\n\n" +
+			"A stopped run resumes when the same command is given again. An image that cannot be read gets a line that says so; if\n" +
+			"none can be, the exit status is 1. With --shard 2/8 only the second of eight parts is done, chosen by the names; the\n" +
+			"parts put together and sorted (LC_ALL=C sort) are byte for byte what one run writes. A name that is not Unicode is\n" +
+			"written exactly in image_base64. Compressed tar archives are unpacked to the folder for temporary files (TMPDIR).",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			model, args, err := slabs.one(args)
 			if err != nil {
 				return err
 			}
 			if len(args) == 0 {
-				return usagef("give at least one folder, tar file or image, after the slab")
+				return usagef("give at least one folder, archive or image, after the slab")
+			}
+			if err := score.CheckOut(out); err != nil {
+				return usageError{err}
+			}
+			if args, err = score.Expand(args, cmd.InOrStdin()); err != nil {
+				return err
 			}
 			mode, err := sla.ParseMode(modeName)
 			if err != nil {
@@ -62,7 +74,14 @@ func scoreCommand() *cobra.Command {
 			r, err := score.Run(ctx, &score.Job{
 				Classifier: c, Call: []host.CallOption{host.WithMode(mode), host.WithTopK(top)},
 				Settings: fmt.Sprintf("slab %s, mode %s, top %d", format.Hex(m.Hash[:]), mode, top),
+				Top:      min(top, m.Classes()),
 				Paths:    args, Shard: shard, Out: out,
+				Found: func(l *score.Listing) {
+					note("found %d images, %d of them in this part", l.Found, len(l.Images))
+					if len(l.LeftOut) > 0 {
+						warn("%s", l.LeftOut)
+					}
+				},
 				Progress: func(done, of int) { bar.set(done, of, "scoring") },
 			})
 			bar.clear()
@@ -72,8 +91,11 @@ func scoreCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			seconds := time.Since(start).Seconds()
-			note("wrote %s: %d images, %d of them bad, %d from before; %.0f images/s", out, r.Images, r.Bad, r.Resumed, float64(r.Images-r.Resumed)/seconds)
+			note("wrote %s: %d images, %d of them bad, %d from before", out, r.Images, r.Bad, r.Resumed)
+			if n := float64(r.Images - r.Resumed); n > 0 {
+				seconds, cores := time.Since(start).Seconds(), runtime.GOMAXPROCS(0)
+				note("%.0f images/s on %d cores: %.2f core-hours a million images", n/seconds, cores, seconds*float64(cores)/3600*1e6/n)
+			}
 			if asJSON {
 				return printJSON(r)
 			}

@@ -19,8 +19,8 @@ type Listing struct {
 
 // A LeftOut is a file or folder that is not read.
 type LeftOut struct {
-	Path   string
-	Reason string
+	Path   string `json:"path"`
+	Reason string `json:"reason"`
 }
 
 // LeftOuts are what was left out, for people.

@@ -1,42 +1,62 @@
 package score
 
 import (
+	"archive/tar"
 	"bytes"
+	"compress/flate"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
+	"unicode/utf8"
 
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/sla"
 )
 
-// An Image is an image file, or one inside a tar file.
+// An Image is an image file, or one inside an archive.
 type Image struct {
-	Name         string // the path, or the tar file's path and that inside it
+	Name         string // the path, or the archive's path and that inside it; any bytes
 	File         string
-	Offset, Size int64 // in a tar file; size -1: all of the file
+	Offset, Size int64 // of the bytes in an archive; size -1: all of the file
+	Deflated     bool  // as zip archives hold most files
+	Member       int   // of a sparse file: which header of a tar archive is its, from 1; Offset and Size are unused
 }
 
 // Open is the Opener of local files.
-func Open(_ context.Context, i *Image) (io.ReadSeekCloser, error) {
+func Open(_ context.Context, i *Image) (io.ReadCloser, error) {
 	f, err := os.Open(i.File)
 	if err != nil || i.Size < 0 {
 		return f, err
 	}
+	var r io.Reader = io.NewSectionReader(f, i.Offset, i.Size)
+	switch {
+	case i.Member > 0:
+		t := tar.NewReader(f)
+		for range i.Member {
+			if _, err = t.Next(); err != nil {
+				return nil, errors.Join(err, f.Close())
+			}
+		}
+		r = t
+	case i.Deflated:
+		r = flate.NewReader(r)
+	}
 	return struct {
-		io.ReadSeeker
+		io.Reader
 		io.Closer
-	}{io.NewSectionReader(f, i.Offset, i.Size), f}, nil
+	}{r, f}, nil
 }
 
-// An Opener gives the bytes of an image.
-type Opener func(ctx context.Context, i *Image) (io.ReadSeekCloser, error)
+// An Opener opens the bytes of an image.
+type Opener func(ctx context.Context, i *Image) (io.ReadCloser, error)
 
-// Classify gives the line of an image: the prediction, or that it is bad and why. An
+// Classify returns the line of an image: the prediction, or that it is bad and why. An
 // error is not the image's fault.
 func (i *Image) Classify(ctx context.Context, open Opener, c *host.Classifier, opts ...host.CallOption) (line []byte, bad bool, err error) {
 	p, err := i.predict(ctx, open, c, opts)
@@ -46,15 +66,14 @@ func (i *Image) Classify(ctx context.Context, open Opener, c *host.Classifier, o
 	if errors.Is(err, host.ErrEngine) || errors.Is(err, host.ErrClosed) || errors.Is(err, sla.ErrMode) {
 		return nil, false, err
 	}
-	var v any = failure{i.Name, fmt.Sprint(err)}
 	if err == nil {
-		v = LineOf(i.Name, p)
+		if line, err = encode(LineOf(i.Name, p)); err == nil {
+			return line, false, nil
+		}
+		err = errors.New("the answer has numbers that are not finite") // which JSON lacks
 	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	bad, err = err != nil, e.Encode(v)
-	return b.Bytes(), bad, err
+	line, err = encode(failure{nameOf(i.Name), err.Error()})
+	return line, true, err
 }
 
 func (i *Image) predict(ctx context.Context, open Opener, c *host.Classifier, opts []host.CallOption) (*host.Prediction, error) {
@@ -70,9 +89,24 @@ func (i *Image) predict(ctx context.Context, open Opener, c *host.Classifier, op
 	return c.Classify(ctx, img, opts...)
 }
 
+// A Name is how a line names its image. Names of files may be any bytes, those of JSON are
+// Unicode: where that does not tell a name, its bytes are added in base64.
+type Name struct {
+	Image string `json:"image"`
+	Bytes string `json:"image_base64,omitempty"`
+}
+
+func nameOf(name string) Name {
+	n := Name{Image: name}
+	if !utf8.ValidString(name) || strings.ContainsRune(name, utf8.RuneError) {
+		n.Bytes = base64.StdEncoding.EncodeToString([]byte(name))
+	}
+	return n
+}
+
 // A Line is what is written of an image that was classified.
 type Line struct {
-	Image  string            `json:"image"`
+	Name
 	Mode   string            `json:"mode"`
 	Passes int               `json:"passes"`
 	Top    []host.ClassScore `json:"top"`
@@ -81,11 +115,27 @@ type Line struct {
 
 // LineOf makes a Line of a prediction.
 func LineOf(name string, p *host.Prediction) Line {
-	return Line{Image: name, Mode: p.Mode.String(), Passes: p.Passes, Top: p.Top, Digest: p.Digest()}
+	return Line{Name: nameOf(name), Mode: p.Mode.String(), Passes: p.Passes, Top: p.Top, Digest: p.Digest()}
 }
 
 // A failure is the line of an image that could not be classified.
 type failure struct {
-	Image string `json:"image"`
+	Name
 	Error string `json:"error"`
+}
+
+// beginning returns what the line of an image begins with, up to and with the comma behind
+// its name. Lines are sorted, and known again, by it.
+func beginning(name string) ([]byte, error) {
+	line, err := encode(nameOf(name))
+	return append(bytes.TrimSuffix(line, []byte("}\n")), ','), err
+}
+
+// encode writes a line.
+func encode(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return b.Bytes(), err
 }

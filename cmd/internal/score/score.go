@@ -2,6 +2,7 @@ package score
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,37 +12,55 @@ import (
 	"os"
 	"runtime"
 
+	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/host"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 )
 
 // A Job is what Run does.
 type Job struct {
 	Classifier *host.Classifier
 	Call       []host.CallOption
-	Settings   string // what besides the images decides the lines: a run goes on only where it is the same
+	Settings   string // what besides the images decides the lines: a run resumes only where it is the same
+	Top        int    // columns of a table have so many classes
 	Paths      []string
 	Shard      Shard
-	Out        string // the file of lines
+	Out        string // the file of lines, or a table of them; see CheckOut
+	Found      func(l *Listing)
 	Progress   func(done, of int)
 }
 
 // A Report counts what a run did.
 type Report struct {
-	Images  int `json:"images"`
-	Bad     int `json:"bad"`     // which could not be classified; their lines say why
-	Resumed int `json:"resumed"` // lines that were there already
+	Images  int                `json:"images"`
+	Bad     int                `json:"bad"`     // which could not be classified; their lines say why
+	Resumed int                `json:"resumed"` // lines that were there already
+	LeftOut imagefile.LeftOuts `json:"left_out,omitempty"`
 }
 
 // Run classifies the images of a job. Lines go to Out with .part behind its name, and
-// where that is there already, the run goes on; once all is done the file gets its
-// name. Images that cannot be read have lines that say so.
+// where that is there already, the run resumes; once all is done the file gets its
+// name. Images that cannot be read have lines that say so; if none of several can be, that is
+// an error as well, and the file is there.
 func Run(ctx context.Context, j *Job) (r Report, err error) {
-	items, err := List(j.Paths, j.Shard)
+	if err := CheckOut(j.Out); err != nil {
+		return r, err
+	}
+	if _, err := os.Stat(j.Out); err == nil {
+		return r, fmt.Errorf("%s is there already", j.Out)
+	}
+	list, err := List(ctx, j.Paths, j.Shard, true)
 	if err != nil {
 		return r, err
 	}
-	if len(items) == 0 && j.Shard.Of == 1 {
-		return r, errors.New("there are no images (png, jpg, gif, webp)")
+	defer func() { err = errors.Join(err, list.Close()) }()
+	items := list.Images
+	r.LeftOut = list.LeftOut
+	if list.Found == 0 {
+		return r, noImages(list)
+	}
+	if j.Found != nil {
+		j.Found(list)
 	}
 	part, err := j.openPart(items, &r)
 	if err != nil {
@@ -53,7 +72,22 @@ func Run(ctx context.Context, j *Job) (r Report, err error) {
 	if err := errors.Join(j.classify(ctx, items[r.Resumed:], w, &r), w.Flush(), part.Sync()); err != nil {
 		return r, err
 	}
-	return r, errors.Join(os.Rename(j.part(), j.Out), os.Remove(j.settings()))
+	if err := j.finish(); err != nil {
+		return r, err
+	}
+	if r.Images > 0 && r.Bad == r.Images {
+		return r, fmt.Errorf("none of the %d images could be classified; %s says why of each", r.Images, j.Out)
+	}
+	return r, nil
+}
+
+// noImages says what was found in their place.
+func noImages(l *Listing) error {
+	err := fmt.Errorf("there are no images (%s)", imagefile.Formats)
+	if len(l.LeftOut) > 0 {
+		err = fmt.Errorf("%w; %s", err, l.LeftOut)
+	}
+	return err
 }
 
 func (j *Job) part() string     { return j.Out + ".part" }
@@ -61,25 +95,25 @@ func (j *Job) settings() string { return j.Out + ".settings" }
 
 // openPart opens the unfinished file behind its last whole line, and counts its lines.
 func (j *Job) openPart(items []Image, r *Report) (*os.File, error) {
-	if _, err := os.Stat(j.Out); err == nil {
-		return nil, fmt.Errorf("%s is there already", j.Out)
-	}
 	names := fnv.New64a()
 	for _, i := range items {
-		key, err := quote(i.Name)
+		key, err := beginning(i.Name)
 		if err != nil {
 			return nil, err
 		}
-		names.Write(append(key, 0))
+		names.Write(key)
 	}
 	settings := fmt.Sprintf("%s, shard %d/%d, %d images with names %x", j.Settings, j.Shard.Index, j.Shard.Of, len(items), names.Sum64())
 	before, err := os.ReadFile(j.settings())
+	if err == nil && len(before) == 0 { // of a computer that stopped while it was written
+		err = os.ErrNotExist
+	}
 	switch {
 	case errors.Is(err, os.ErrNotExist):
-		if _, err := os.Stat(j.part()); err == nil {
+		if info, err := os.Stat(j.part()); err == nil && info.Size() > 0 {
 			return nil, fmt.Errorf("%s is there without %s, so who made it is unknown; remove it", j.part(), j.settings())
 		}
-		if err := os.WriteFile(j.settings(), []byte(settings), 0o644); err != nil {
+		if err := atomicfile.Write(j.settings(), []byte(settings)); err != nil {
 			return nil, err
 		}
 	case err != nil:
@@ -116,14 +150,16 @@ func (j *Job) resume(f io.Reader, items []Image, r *Report) (end int64, err erro
 		if err != nil {
 			return 0, err
 		}
-		var l struct {
-			Image string
-			Error string
+		var start []byte
+		if r.Resumed < len(items) {
+			if start, err = beginning(items[r.Resumed].Name); err != nil {
+				return 0, err
+			}
 		}
-		if err := json.Unmarshal(line, &l); err != nil || r.Resumed >= len(items) || l.Image != items[r.Resumed].Name {
+		if start == nil || !bytes.HasPrefix(line, start) || !json.Valid(line) {
 			return 0, fmt.Errorf("%s: line %d is not about the image it should be; remove it and %s to begin again", j.part(), r.Resumed+1, j.settings())
 		}
-		if l.Error != "" {
+		if bytes.HasPrefix(line[len(start):], []byte(`"error":`)) {
 			r.Bad++
 		}
 		r.Resumed++
