@@ -16,7 +16,9 @@ type Config struct {
 	Transform  string `json:"transform"`             // see sla.ParseTransforms
 	SumViews   bool   `json:"sum_views,omitempty"`   // the joint loss is the sum over the views, not the mean
 	StageHeads bool   `json:"stage_heads,omitempty"` // joint heads behind every stage, for training alone
-	Net        string `json:"net"`                   // see graph.ParseNet
+	Net        string `json:"net"`                   // see graph.ParseNet; that of From, if there is one
+	From       string `json:"from,omitempty"`        // the file of a slab to start from, or FromBackbone; empty: nothing
+	FromSHA256 string `json:"from_sha256,omitempty"` // of that slab, filled in when a run starts
 	ServedMode string `json:"serve"`                 // the mode that the slab recommends, or auto
 
 	// Minutes that a run is to take, with the test at its end. Then Net, BatchSize and Epochs,
@@ -25,8 +27,9 @@ type Config struct {
 	Minutes float64 `json:"minutes,omitempty"`
 
 	Epochs    int `json:"epochs"`
-	Steps     int `json:"steps,omitempty"` // if it is not 0, the run ends with this step of its last epoch
-	BatchSize int `json:"batch"`           // images a step; a method with views takes M rows an image; 0: see fastBatch
+	MaxEpochs int `json:"max_epochs,omitempty"` // how many Minutes may make at most; 0: any
+	Steps     int `json:"steps,omitempty"`      // if it is not 0, the run ends with this step of its last epoch
+	BatchSize int `json:"batch"`                // images a step; a method with views takes M rows an image; 0: see fastBatch
 
 	Optimizer    string  `json:"optimizer,omitempty"` // sgd, which empty means too, or muon: see optim.Muon
 	LR           float64 `json:"lr"`                  // the peak of the schedule
@@ -63,6 +66,7 @@ type Config struct {
 	HeldOut       int     `json:"held_out,omitempty"`        // hold out a tenth of the training images, but about so many at most; 0: any
 	TrainPerClass int     `json:"train_per_class,omitempty"` // 0: all images
 	Imbalance     float64 `json:"imbalance,omitempty"`       // of the largest class to the smallest; 0: as they are
+	Balanced      bool    `json:"balanced,omitempty"`        // scores count every class alike, however many images it has
 }
 
 // DefaultConfig returns the settings of the SLA paper where they do not depend on

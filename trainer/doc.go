@@ -14,7 +14,8 @@
 //   - report draws what happened;
 //   - experiments trains the tables of docs/results.md; gpuworker is the other end of a GPU.
 //
-// The loop itself is here: a Config, Train in train.go, and a RunDir, a run on disk that can
+// The loop itself is here: a Config, which Choose chooses for a folder of pictures, Train in
+// train.go, starting from a slab in from.go, and a RunDir, a run on disk that can
 // be stopped and resumed, in rundir.go and checkpoint.go. Evaluation always runs the slab
 // itself through package sla, so a number printed is the number the slab has.
 //

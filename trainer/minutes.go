@@ -118,9 +118,7 @@ func measure(d *dataset.Dataset, c Config, device *graph.Device) (*measured, err
 		return nil, err
 	}
 	m := &measured{config: r.config, stepsPerEpoch: r.stepsPerEpoch}
-	if m.macs, err = macs(r.config.Net, d); err != nil {
-		return nil, err
-	}
+	m.macs = r.manifest.MACs()
 	var began time.Time
 	steps := 0
 	for ; steps < warmUpSteps+1 || time.Since(began) < budget; steps++ {
@@ -144,6 +142,9 @@ func measure(d *dataset.Dataset, c Config, device *graph.Device) (*measured, err
 	}
 	image := time.Since(began).Seconds() / float64(min(asked, r.held.Len()))
 	m.validation, m.test = image*float64(r.held.Len()), image*float64(r.data.Test.Len())
+	if r.from != nil { // see run.startFrom
+		m.test += image*float64(min(r.train.Len(), headRows/r.spec.Joint.Views)) + 10*m.step
+	}
 	return m, nil
 }
 
@@ -159,6 +160,10 @@ func (m *measured) plan(seconds float64) (Config, error) {
 	if epochs < 1 {
 		need := c.Minutes + (m.test+float64(m.stepsPerEpoch)*m.step+m.validation-seconds)/60/(1-planReserve)
 		return c, fmt.Errorf("%.3g minutes are too short for one epoch of %s here, which takes about %.2g with the test at the end: give the run more, or --net, --method or --train-per-class less to do", c.Minutes, c.Net, need)
+	}
+	if most := c.MaxEpochs; most > 0 && epochs > float64(most) {
+		c.Epochs, c.Steps = most, 0
+		return c, nil
 	}
 	whole := math.Floor(epochs)
 	steps := int(whole) * m.stepsPerEpoch

@@ -29,6 +29,7 @@ const (
 	CheckpointFile = "checkpoint"    // where it stands
 	CurvesFile     = "curves.svg"    // loss and accuracy by epoch, drawn anew after each
 	ConfusionFile  = "confusion.svg" // which test images the recommended mode takes for what
+	ReportFile     = "report.html"   // what became of it, in one page
 	SlabFile       = "model.slab"    // written last
 	lockFile       = "lock"          // locked by the process that trains
 )
@@ -50,6 +51,9 @@ type RunDir struct {
 	Config Config
 	Data   *dataset.Dataset
 
+	Commands []string // that led here, for the report
+
+	source dataset.Source
 	run    *run
 	lock   *flock.Flock
 	log    *os.File
@@ -68,7 +72,11 @@ func Start(ctx context.Context, dir string, source dataset.Source, c Config, dev
 	if err != nil {
 		return nil, err
 	}
-	if err := f.begin(source); err != nil {
+	err = f.run.startFrom(ctx)
+	if err == nil {
+		err = f.begin(source)
+	}
+	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil
@@ -145,7 +153,7 @@ func Resume(ctx context.Context, dir string, epochs int, device *graph.Device) (
 		return nil, err
 	}
 	if err = f.acquire(); err == nil {
-		if err = f.restore(); err != nil {
+		if err = f.restore(ctx); err != nil {
 			err = fmt.Errorf("%s: %w", dir, err)
 		}
 	}
@@ -214,7 +222,8 @@ func openRun(ctx context.Context, dir string, source dataset.Source, c Config, d
 	if err != nil {
 		return nil, err
 	}
-	return &RunDir{Dir: dir, Config: r.config, Data: d, run: r}, nil
+	d.Test.Balanced = c.Balanced
+	return &RunDir{source: source, Dir: dir, Config: r.config, Data: d, run: r}, nil
 }
 
 // Close frees what the run holds. It changes nothing on disk.
@@ -270,6 +279,7 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 		}
 		return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
 	}
+	before := time.Now()
 	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, f.Data, &f.Data.Test, "test", 0, tested)
 	if err != nil {
 		return nil, nil, err
@@ -277,17 +287,8 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 	if err := f.write(map[string]any{"event": "test", "metrics": scores}); err != nil {
 		return nil, nil, err
 	}
-	for i := range scores {
-		if scores[i].Mode != model.Recommended || len(model.Labels) > report.MaxConfusion {
-			continue
-		}
-		svg, err := report.Confusion(&scores[i], f.Data.Test.Labels, model.Labels)
-		if err == nil {
-			err = atomicfile.Write(filepath.Join(f.Dir, ConfusionFile), svg)
-		}
-		if err != nil {
-			return nil, nil, err
-		}
+	if err := f.writeReport(model, scores, time.Since(before).Seconds()); err != nil {
+		return nil, nil, err
 	}
 	return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
 }

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -30,13 +31,13 @@ func (f *RunDir) openEvents() error {
 
 // restore goes back to the last checkpoint, or to the beginning if there is none. The log
 // becomes what it was then, whatever has become of it since.
-func (f *RunDir) restore() error {
+func (f *RunDir) restore(ctx context.Context) error {
 	c, err := readCheckpoint(filepath.Join(f.Dir, CheckpointFile))
 	if err == nil {
 		f.logged = c.Log
 		err = f.run.restore(c)
 	} else if errors.Is(err, fs.ErrNotExist) {
-		err = nil
+		err = f.run.startFrom(ctx)
 	}
 	if err != nil {
 		return err

@@ -54,6 +54,9 @@ func Train(ctx context.Context, d *dataset.Dataset, c Config, report func(Event)
 		return nil, nil, err
 	}
 	defer r.graph.Close()
+	if err := r.startFrom(ctx); err != nil {
+		return nil, nil, err
+	}
 	if report == nil {
 		report = func(Event) {}
 	}
@@ -78,6 +81,8 @@ type run struct {
 	schedule      optim.Schedule
 	balance       *graph.Balance    // of the loss
 	teacher       *evaluate.Teacher // nil: none
+	from          *format.Model     // that the net starts from; nil: nothing
+	spec          graph.Spec        // of the graph
 	stepsPerEpoch int
 	dataHash      [32]byte // of the training images and their classes
 
@@ -111,6 +116,12 @@ func (r *run) steps() int {
 }
 
 func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error) {
+	if c.From == NoSlab {
+		c.From = ""
+	}
+	if c.From != "" {
+		c.Net = c.From // whose net it will be
+	}
 	if c.Minutes > 0 && c.Epochs == 0 {
 		var err error
 		if c, err = plan(data, c, device); err != nil {
@@ -129,8 +140,19 @@ func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error)
 	if spec.Method, err = graph.ParseMethod(c.Method); err != nil {
 		return nil, err
 	}
+	if c.From != "" {
+		if err := r.openFrom(device); err != nil {
+			return nil, err
+		}
+	}
 	spec.Input = newInput(d.Channels, d.Height, d.Width)
-	if spec.Net, err = graph.ParseNet(c.Net, spec.Input); err != nil {
+	if r.from != nil {
+		spec.Input.Mean, spec.Input.Std = r.from.Input.Mean, r.from.Input.Std
+		spec.Net, err = graph.NetOf(r.from, spec.Input)
+	} else {
+		spec.Net, err = graph.ParseNet(c.Net, spec.Input)
+	}
+	if err != nil {
 		return nil, err
 	}
 	if r.schedule, err = optim.ParseSchedule(c.Schedule); err != nil {
@@ -146,9 +168,9 @@ func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error)
 	spec.Images = r.config.BatchSize
 	spec.Joint = sla.Joint{Classes: len(d.ClassNames), Views: len(transforms)}
 	r.manifest = format.Manifest{
-		Name: fmt.Sprintf("%s, %s, %s", d.Name, c.Net, c.Method), Labels: d.ClassNames, Transforms: transforms,
+		Name: fmt.Sprintf("%s, %s, %s", d.Name, r.config.Net, c.Method), Labels: d.ClassNames, Transforms: transforms,
 		Input: spec.Input, Layers: spec.Net.Layers(),
-		Provenance: format.Provenance{Tool: Tool, Data: d.Name, Method: c.Method, Net: c.Net, Seed: c.Seed,
+		Provenance: format.Provenance{Tool: Tool, Data: d.Name, Method: c.Method, Net: r.config.Net, Seed: c.Seed,
 			Images: r.train.Len()},
 	}
 	r.views = batch.NewViews(spec.Input, transforms)
@@ -166,13 +188,17 @@ func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error)
 		spec.Taught = true
 		r.manifest.Provenance.Method += ", taught by " + r.config.TeacherSHA256[:12]
 	}
-	if spec.Net.Whitens() {
+	if spec.Net.Whitens() && r.from == nil {
 		if spec.Whitening, err = graph.NewWhitening(r.views, r.train.Pixels); err != nil {
 			return nil, err
 		}
 	}
 	if r.graph, err = graph.New(spec); err != nil {
 		return nil, err
+	}
+	r.spec = spec
+	if r.from != nil {
+		r.graph.SlowDown(firstLayerRate)
 	}
 	if err := r.checkServed(); err != nil {
 		return nil, errors.Join(err, r.graph.Close())
@@ -262,7 +288,7 @@ func divide(d *dataset.Dataset, c *Config, rng *rand.Rand) (train, held dataset.
 	}
 	train, held = d.HoldOut(c.HeldOut, rng)
 	// Where rare classes matter, the epoch and the mode are chosen by their scores too.
-	held.Balanced = c.Imbalance > 1 || c.Loss != "" && c.Loss != "ce" || c.DRW
+	held.Balanced = c.Balanced || c.Imbalance > 1 || c.Loss != "" && c.Loss != "ce" || c.DRW
 	return train, held, nil
 }
 

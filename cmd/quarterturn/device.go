@@ -55,7 +55,7 @@ func (w *deviceFlags) open() (*graph.Device, error) {
 }
 
 // train trains in the folder that begin opens for the device.
-func (w *deviceFlags) train(ctx context.Context, asJSON bool, begin func(*graph.Device) (*trainer.RunDir, error)) error {
+func (w *deviceFlags) train(ctx context.Context, asJSON bool, command string, begin func(*graph.Device) (*trainer.RunDir, error)) error {
 	d, err := w.open()
 	if err != nil {
 		return err
@@ -72,7 +72,7 @@ func (w *deviceFlags) train(ctx context.Context, asJSON bool, begin func(*graph.
 		return err
 	}
 	defer f.Close()
-	return train(ctx, f, asJSON)
+	return train(ctx, f, asJSON, command)
 }
 
 // startWorker starts the worker that is beside this program, or in PATH.

@@ -51,7 +51,7 @@ func fewshotTrainCommand() *cobra.Command {
 			"  quarterturn fewshot train --data folder:things --out run --net resnet12 --head ridge",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return device.train(cmd.Context(), asJSON, func(d *graph.Device) (*trainer.RunDir, error) {
+			return device.train(cmd.Context(), asJSON, commandLine(), func(d *graph.Device) (*trainer.RunDir, error) {
 				return trainer.Start(cmd.Context(), out, source, c.InEpisodes(e, episodes), d)
 			})
 		},

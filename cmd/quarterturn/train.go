@@ -1,11 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/signal"
 	"path/filepath"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -28,26 +32,51 @@ func trainCommand() *cobra.Command {
 	var asJSON bool
 	var device *deviceFlags
 	cmd := &cobra.Command{
-		Use:   "train (--data D --out RUN | --resume RUN)",
-		Short: "Train a net and write RUN/model.slab, or resume a run that stopped",
-		Long: "Train a net. RUN is a new folder for model.slab, config.json, metrics.jsonl, curves.svg and the checkpoint.\n" +
-			"A run that was stopped, by Ctrl-C or otherwise, resumes with --resume RUN as if it had never stopped.\n\n" +
+		Use:   "train (PHOTOS | --data D) [--out RUN] | --resume RUN",
+		Short: "Train a net on a folder of pictures or a data set, or resume a run that stopped",
+		Long: "Train a net. RUN is a new folder for model.slab, report.html, config.json, metrics.jsonl, curves.svg and the\n" +
+			"checkpoint. A run that was stopped, by Ctrl-C or otherwise, resumes with --resume RUN as if it had never stopped.\n\n" +
+			"A folder of pictures, with a folder for each class, is all that is needed: the net starts from one that comes\n" +
+			"along, and size, length, batch and losses are chosen by the pictures. What is chosen is said, and every flag\n" +
+			"that is given counts instead.\n\n" +
 			"Data sets:\n" + dataSets(),
-		Example: "  quarterturn train --data fashion-mini --out run\n" +
+		Example: "  quarterturn train photos\n" +
+			"  quarterturn train photos --minutes 1 --out run\n" +
+			"  quarterturn train photos --from other.slab --method sla\n" +
+			"  quarterturn train --data fashion-mini --out run\n" +
 			"  quarterturn train --data cifar10:data --method baseline --minutes 15 --out quarter\n" +
 			"  quarterturn train --data folder:photos --size 64 --net resnet20 --epochs 40 --out run\n" +
 			"  quarterturn train --data cifar10:data --method baseline --out baseline\n" +
 			"  quarterturn train --data cifar10:data --imbalance 100 --loss ldam --drw --out tail\n" +
 			"  quarterturn train --resume run\n" +
 			"  quarterturn train --resume run --epochs 40",
-		Args: cobra.NoArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
-			if resume == "" && (source.Data == "" || out == "") {
-				return usagef("give --data and --out, or --resume")
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) > 0 && source.Data != "" {
+				return usagef("give the pictures as %s or as --data %s, not both", args[0], source.Data)
 			}
-			return device.train(cmd.Context(), asJSON, func(d *graph.Device) (*trainer.RunDir, error) {
+			if len(args) > 0 {
+				source.Data = args[0]
+			}
+			if resume == "" && source.Data == "" {
+				return usagef("give a folder of pictures or --data, or --resume")
+			}
+			if cmd.Flags().Changed("net") && cmd.Flags().Changed("from") && c.From != trainer.NoSlab {
+				return usagef("a net that starts from a slab is that slab's; leave out --net or --from")
+			}
+			if resume == "" && out == "" {
+				if !source.IsFolder() {
+					return usagef("give --out, the folder of the run")
+				}
+				out = freeName(source)
+			}
+			return device.train(cmd.Context(), asJSON, commandLine(), func(d *graph.Device) (*trainer.RunDir, error) {
 				if resume == "" {
-					if err := settle(cmd.Flags(), &c); err != nil {
+					if source.IsFolder() {
+						if err := choose(cmd, &source, &c); err != nil {
+							return nil, err
+						}
+					} else if err := settle(cmd.Flags(), &c); err != nil {
 						return nil, err
 					}
 					return trainer.Start(cmd.Context(), out, source, c, d)
@@ -74,6 +103,9 @@ func trainCommand() *cobra.Command {
 		f.Float64Var(&c.Imbalance, "imbalance", 0, "make the classes a long tail: the first has this many times the images of the last; 0: as they are")
 		f.StringVar(&c.Mix, "mix", "", "mix images and labels in pairs: mixup or cutmix")
 		f.Float64Var(&c.MixAlpha, "mix-alpha", c.MixAlpha, "alpha of the mixture's Beta distribution")
+	})
+	group(f, "Net", func(f *pflag.FlagSet) {
+		f.StringVar(&c.From, "from", "", "slab whose weights the net starts from: a file; backbone, the one that comes along, which is the default for pictures in colour; or none")
 	})
 	group(f, "Method", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Method, "method", c.Method, "baseline: one view, class labels; da: data augmentation, every view with the class label; "+
@@ -136,6 +168,55 @@ func runFlags(f *pflag.FlagSet, source *dataset.Source, out *string, c *trainer.
 	})
 }
 
+// choose settles for an image folder what no flag says, and tells what and why.
+func choose(cmd *cobra.Command, source *dataset.Source, c *trainer.Config) error {
+	flags := cmd.Flags()
+	if !flags.Changed("skip-broken") {
+		source.SkipBroken = true // they are listed
+	}
+	if flags.Changed("minutes") && flags.Changed("epochs") {
+		return usagef("give --epochs or --minutes, not both: --minutes chooses the epochs")
+	}
+	if source.Size == 0 {
+		source.Size = 32
+		if from := cmp.Or(c.From, trainer.FromBackbone); from != trainer.NoSlab && !flags.Changed("net") {
+			m, _, err := trainer.OpenFrom(from)
+			if err != nil {
+				return err
+			}
+			source.Size = m.Input.Width
+		}
+	}
+	d, err := source.Load(cmd.Context())
+	if err != nil {
+		return err
+	}
+	given := map[*pflag.Flag]string{}
+	flags.Visit(func(f *pflag.Flag) { given[f] = f.Value.String() })
+	chosen, why := trainer.Choose(d, *c, flags.Changed)
+	*c = chosen
+	for f, value := range given {
+		err = errors.Join(err, f.Value.Set(value))
+	}
+	note("chosen for these pictures:")
+	for _, line := range why {
+		note("  %s", line)
+	}
+	return err
+}
+
+// freeName is that of a folder for a run on an image folder, which is not there yet.
+func freeName(source dataset.Source) string {
+	base := filepath.Base(filepath.Clean(strings.TrimPrefix(source.Data, "folder:"))) + "-run"
+	name := base
+	for n := 2; ; n++ {
+		if _, err := os.Stat(name); err != nil {
+			return name
+		}
+		name = fmt.Sprint(base, "-", n)
+	}
+}
+
 // settle gives the settings that no flag was given for those that go with the net.
 func settle(flags *pflag.FlagSet, c *trainer.Config) (err error) {
 	given := map[*pflag.Flag]string{}
@@ -169,7 +250,8 @@ func changed(flags *pflag.FlagSet, allowed ...string) (name string) {
 }
 
 // train trains in the folder of a run. A terminal that is closed stops it as Ctrl-C does.
-func train(ctx context.Context, f *trainer.RunDir, asJSON bool) error {
+func train(ctx context.Context, f *trainer.RunDir, asJSON bool, command string) error {
+	f.Commands = []string{command}
 	if !signal.Ignored(syscall.SIGHUP) {
 		var stop context.CancelFunc
 		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
@@ -251,4 +333,16 @@ func trainAndTest(ctx context.Context, d *dataset.Dataset, c trainer.Config) (*f
 	}
 	results, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, d, &d.Test, "test", 0, r.tested)
 	return model, slab, results, err
+}
+
+// commandLine is what was typed, about.
+func commandLine() string {
+	words := []string{"quarterturn"}
+	for _, w := range os.Args[1:] {
+		if strings.ContainsAny(w, " \t'\"$&;|<>()*?") || w == "" {
+			w = strconv.Quote(w)
+		}
+		words = append(words, w)
+	}
+	return strings.Join(words, " ")
 }

@@ -87,6 +87,21 @@ func (s *Split) Hash() [32]byte {
 	return [32]byte(h.Sum(nil))
 }
 
+// Colour makes grey images coloured ones, which show the same.
+func (d *Dataset) Colour() {
+	if d.Channels == 3 {
+		return
+	}
+	d.Channels = 3
+	for _, s := range []*Split{&d.Train, &d.Test} {
+		pixels := make([]byte, 0, 3*len(s.Pixels))
+		for _, v := range s.Pixels {
+			pixels = append(pixels, v, v, v)
+		}
+		s.Pixels = pixels
+	}
+}
+
 // Image returns image i of a split, for people and for Classify.
 func (d *Dataset) Image(s *Split, i int) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, d.Width, d.Height))

@@ -30,7 +30,7 @@ type Source struct {
 func (source Source) Load(ctx context.Context) (*Dataset, error) {
 	name := source.Data
 	kind, dir, hasDir := strings.Cut(name, ":")
-	if info, err := os.Stat(name); err == nil && info.IsDir() && name != "fashion-mini" {
+	if kind != "folder" && source.IsFolder() {
 		kind, dir, hasDir = "folder", name, true
 	}
 	var d *Dataset
@@ -77,6 +77,15 @@ func (source Source) Load(ctx context.Context) (*Dataset, error) {
 // Load reads a data set by its name alone.
 func Load(ctx context.Context, name string) (*Dataset, error) {
 	return Source{Data: name}.Load(ctx)
+}
+
+// IsFolder says whether it is an image folder, and not the files of a known data set.
+func (source Source) IsFolder() bool {
+	if strings.HasPrefix(source.Data, "folder:") {
+		return true
+	}
+	info, err := os.Stat(source.Data)
+	return err == nil && info.IsDir() && source.Data != "fashion-mini"
 }
 
 func unknownSource(name string) error {

@@ -11,9 +11,10 @@ import (
 // A Score is what one mode made of a split.
 type Score struct {
 	format.Metric
-	Passes  float64 `json:"passes"` // of the network, the mean over the images
-	Classes []Tally `json:"classes"`
-	Answers []int   `json:"-"` // the class given for each image
+	Passes      float64   `json:"passes"` // of the network, the mean over the images
+	Classes     []Tally   `json:"classes"`
+	Answers     []int     `json:"-"` // the class given for each image
+	Confidences []float64 `json:"-"` // the probabilities of the answers
 }
 
 // A Tally counts the images of a class.
@@ -80,7 +81,7 @@ func NewScore(mode, split string, s *dataset.Split, classes int, outcomes []Outc
 		}
 		x.NLL -= weight * math.Log(max(o.Truth, 1e-12)) / n
 		x.Passes += float64(o.Passes)
-		x.Answers = append(x.Answers, o.Answer)
+		x.Answers, x.Confidences = append(x.Answers, o.Answer), append(x.Confidences, o.Top)
 	}
 	x.Accuracy = right / total
 	x.Passes /= n

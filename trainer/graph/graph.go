@@ -41,13 +41,14 @@ type Spec struct {
 
 // A Graph is a net, its heads and its loss for batches of one size.
 type Graph struct {
-	inputs  []float32 // (images*M, H+2B, W+2B, C), views of an image next to each other
-	border  int       // B
-	targets []float32 // (images, N), one distribution a row
-	teacher []float32 // (images, N), a teacher's logits; nil without one
-	params  []*param
-	convs   []*convLayer
-	heads   []headLayer
+	inputs   []float32 // (images*M, H+2B, W+2B, C), views of an image next to each other
+	border   int       // B
+	targets  []float32 // (images, N), one distribution a row
+	teacher  []float32 // (images, N), a teacher's logits; nil without one
+	params   []*param
+	convs    []*convLayer
+	unscaled []float32 // by channel, the features of the slab that was imported over those of the net; nil: 1
+	heads    []headLayer
 
 	features int  // F
 	episodes bool // there are no heads: each episode makes its own
@@ -64,6 +65,7 @@ type Graph struct {
 type param struct {
 	node  *G.Node
 	value []float32
+	rate  float32 // of learning, over the run's; 0: once
 	role  optim.Role
 }
 
@@ -72,7 +74,7 @@ func (p *param) tensor() *tensor.Dense { return p.node.Value().(*tensor.Dense) }
 // optim is the param as a solver sees it.
 func (p *param) optim(grad []float32) optim.Param {
 	shape := p.node.Shape()
-	return optim.Param{Value: p.value, Grad: grad, Dims: p.node.Dims(), Role: p.role, Outputs: shape[len(shape)-1]}
+	return optim.Param{Value: p.value, Grad: grad, Dims: p.node.Dims(), Role: p.role, Rate: p.rate, Outputs: shape[len(shape)-1]}
 }
 
 // New builds the Graph of a Spec, with initial weights. Close frees it.

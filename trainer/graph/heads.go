@@ -19,6 +19,8 @@ type headLayer struct {
 	weight *param
 	bias   *param  // nil: none
 	scale  float32 // of cosines; 0: a plain linear layer
+	labels labelKind
+	stage  bool // behind another stage than the last
 	export string
 }
 
@@ -108,6 +110,9 @@ func (b *builder) objective(features G.Nodes, targets *G.Node) *G.Node {
 	}
 	for i, z := range features[:len(features)-1] {
 		_, loss := b.classify(fmt.Sprint("stage head", i+1), z, trainHead{labels: jointLabels}, targets)
+		if b.err == nil {
+			b.heads[len(b.heads)-1].stage = true
+		}
 		add(loss)
 	}
 	return total
@@ -137,6 +142,9 @@ func (b *builder) classify(name string, z *G.Node, h trainHead, targets *G.Node)
 	}
 	o := newCrossEntropyOp(name+" loss", h.labels, b.spec.Joint, b.rows, weight, b.spec.Balance, b.targets)
 	logits = b.head(name, z, o.outputs(), 1, b.spec.Cosine && h.labels != viewLabels, h.export)
+	if b.err == nil {
+		b.heads[len(b.heads)-1].labels = h.labels
+	}
 	return logits, b.apply(o, logits, targets)
 }
 

@@ -21,7 +21,8 @@ type Param struct {
 	Value, Grad []float32
 	Dims        int // the number of dimensions: 1 for biases and normalisation
 	Role        Role
-	Outputs     int // of a Filter, (k, k, in, outputs)
+	Outputs     int     // of a Filter, (k, k, in, outputs)
+	Rate        float32 // of learning, over that of its role; 0: once
 }
 
 // SGD is stochastic gradient descent as in PyTorch's torch.optim.SGD, with momentum and
@@ -69,7 +70,10 @@ func (s *SGD) Step(params []Param) {
 			s.Muon.step(p, v, scale, s.LR)
 			return
 		}
-		lr, momentum, decay := float32(s.LR*s.factor(p.Role)), float32(s.Momentum), s.DecayOf(p.Dims)
+		rate, momentum, decay := float32(s.LR*s.factor(p.Role)), float32(s.Momentum), s.DecayOf(p.Dims)
+		if p.Rate != 0 {
+			rate *= p.Rate
+		}
 		keep := float32(1)
 		if s.Decoupled {
 			keep, decay = 1-float32(s.LR)*decay, 0
@@ -82,7 +86,7 @@ func (s *SGD) Step(params []Param) {
 			if s.Nesterov {
 				step = momentum*v[k] + scale*grad[k] + decay*w[k]
 			}
-			w[k] -= lr * step
+			w[k] -= rate * step
 		}
 	})
 }

@@ -1,0 +1,64 @@
+package main
+
+import (
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// A folder of 27 photos trains, from the net that comes along, without another word; so do
+// two classes of five, and one of five beside one of sixty.
+func TestFieldTrainPhotos(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains")
+	}
+	for name, counts := range map[string][2]int{"27": {13, 14}, "five of each": {5, 5}, "skewed": {5, 60}} {
+		t.Run(name, func(t *testing.T) {
+			t.Chdir(t.TempDir())
+			t.Setenv("XDG_CACHE_HOME", t.TempDir())
+			for y, class := range []string{"red", "blue"} {
+				for i := range counts[y] {
+					img := image.NewNRGBA(image.Rect(0, 0, 40+i%9, 30+i%7))
+					for k := range img.Rect.Dx() * img.Rect.Dy() {
+						level := uint8(140 + (k*7+i*13)%60)
+						img.Set(k%img.Rect.Dx(), k/img.Rect.Dx(), []color.Color{color.NRGBA{level, 30, 40, 255}, color.NRGBA{20, 50, level, 255}}[y])
+					}
+					file := filepath.Join("photos", class, fmt.Sprint(i, ".png"))
+					if err := os.MkdirAll(filepath.Dir(file), 0o755); err != nil {
+						t.Fatal(err)
+					}
+					f, err := os.Create(file)
+					if err == nil {
+						err = png.Encode(f, img)
+					}
+					if err != nil {
+						t.Fatal(err)
+					}
+					f.Close()
+				}
+			}
+			stdout, stderr, code := runCommand(t, "train", "photos", "--method", "baseline", "--epochs", "2")
+			if code != 0 || !strings.Contains(stdout, "baseline") || !strings.Contains(stderr, "--from backbone: ") || !strings.Contains(stderr, "were split off") {
+				t.Fatalf("exit code %d\n%s\n%s", code, stdout, stderr)
+			}
+			if name == "skewed" != strings.Contains(stderr, "--drw, and scores that count every class alike") {
+				t.Error(stderr)
+			}
+			page, err := os.ReadFile(filepath.Join("photos-run", "report.html"))
+			if err != nil || !strings.Contains(string(page), "quarterturn predict photos-run/model.slab") || strings.Contains(string(page), "http://") && !strings.Contains(string(page), "www.w3.org") {
+				t.Errorf("report.html: %v", err)
+			}
+			if _, stderr, code := runCommand(t, "train", "photos", "--method", "baseline", "--epochs", "1"); code != 0 || !strings.Contains(stderr, "photos-run-2") {
+				t.Errorf("a second time: exit code %d, %s", code, stderr)
+			}
+			if _, stderr, code := runCommand(t, "eval", "photos-run/model.slab", "--data", "photos"); code != 0 {
+				t.Errorf("eval: exit code %d, %s", code, stderr)
+			}
+		})
+	}
+}

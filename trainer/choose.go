@@ -1,0 +1,83 @@
+package trainer
+
+import (
+	"fmt"
+	"math"
+	"slices"
+
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+)
+
+// NoSlab is what Config.From says to start from nothing, as if it were empty.
+const NoSlab = "none"
+
+// skewed is how many times the images of the smallest class the largest has, for the scores
+// to count every class alike.
+const skewed = 3
+
+// Choose returns settings for a data set: a recipe, of a length and with what else goes with
+// the images. given tells of a setting, by the name of its flag, whether it was given, in c;
+// From, Net and Minutes are then as there, and all the others are for the caller to put
+// back. why says in lines for people what was chosen and why.
+func Choose(d *dataset.Dataset, c Config, given func(flag string) bool) (chosen Config, why []string) {
+	say := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
+	counts := d.Train.Counts(len(d.ClassNames))
+	n, least, most := d.Train.Len(), slices.Min(counts), slices.Max(counts)
+
+	switch {
+	case given("from"):
+	case given("net"):
+		c.From = NoSlab
+	case d.Channels == 3:
+		c.From = FromBackbone
+		say("--from backbone: the images are in colour, and what the net that comes along has learned of others helps (--from none starts from nothing)")
+	default:
+		c.From = NoSlab
+		say("--from none: the images are grey, and the net that comes along is for colours")
+	}
+	from, minutes, epochs := c.From, c.Minutes, given("epochs")
+	if from == NoSlab {
+		c = ConfigFor(c.Net)
+	} else {
+		c = fineTuneConfig()
+	}
+	if c.From, c.Minutes = from, minutes; !given("minutes") && !epochs {
+		c.Minutes = 5
+	}
+	if !epochs {
+		c.Epochs = 0
+		if !given("net") {
+			c.Net = ""
+		}
+		limit := min(200, max(20, 60_000/n)) // from nothing: about 1,500 steps
+		if c.From != NoSlab {
+			limit = min(60, max(10, int(30*math.Sqrt(300/float64(n)))))
+		}
+		c.MaxEpochs = limit
+		say("--minutes %g, but at most %d epochs: %d images are learned by then", c.Minutes, limit, n)
+	}
+	if !given("batch") {
+		switch trained := max(2, n-n/10); { // what is not held out
+		case trained < 64:
+			c.BatchSize = max(2, trained/4)
+			say("--batch %d: there are few images", c.BatchSize)
+		case c.From != NoSlab:
+			c.BatchSize = min(32, trained/4)
+		case trained < 160:
+			c.BatchSize = 16
+		}
+	}
+	if most >= skewed*least && !given("drw") && !given("loss") {
+		c.DRW, c.Balanced = true, true
+		y, z := slices.Index(counts, most), slices.Index(counts, least)
+		say("--drw, and scores that count every class alike: there are %d images of %s and %d of %s", most, d.ClassNames[y], least, d.ClassNames[z])
+	}
+	return c, why
+}
+
+// fineTuneConfig is the recipe of a net that starts from a slab.
+func fineTuneConfig() Config {
+	c := DefaultConfig()
+	c.Net, c.LR, c.WeightDecay, c.Nesterov, c.BatchSize = "", 0.02, 5e-4, true, 32
+	return c
+}
