@@ -9,7 +9,7 @@ CYCLONEDX = github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
 FUZZTIME ?= 30s
 BENCH ?= .
 
-.PHONY: build check test test-short test-race test-bits fuzz bench generate e2e cross licences sbom vuln
+.PHONY: build check test test-short test-race test-bits fuzz bench generate e2e deploy-check cross licences sbom vuln
 
 build: ## the command, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o quarterturn ./cmd/quarterturn
@@ -41,6 +41,9 @@ test-bits: ## the same bits from every compiler and processor; needs QEMU and No
 
 e2e: ## the package in Node and bundlers, parity on every target, the page in browsers; needs Node, Chromium and Firefox
 	cd www && npm ci --silent --no-fund --no-audit && npm test
+
+deploy-check: ## the Dockerfile, the image where a builder is at hand, the systemd unit; needs Node
+	bash .ci/deploy
 
 fuzz: ## every fuzz test for FUZZTIME; minimising inputs takes all the time without its limit
 	@for file in $$(git grep -l '^func Fuzz' -- '*_test.go'); do \

@@ -34,7 +34,7 @@ type serveOptions struct {
 	models          []string // files; none: the slab that comes with the program
 	addr, adminAddr string
 	cert, key       string
-	allowedHosts    []string // none: those of addr
+	allowedHosts    []string // besides those of addr
 	corsOrigins     []string
 	tokenFile       string
 	workers         int
@@ -121,7 +121,7 @@ func (s *serveOptions) flags(f *pflag.FlagSet, chosen *slabArgs) {
 		f.StringVar(&s.key, "tls-key", s.key, "and this key `file`")
 	})
 	group(f, "Who may ask", func(f *pflag.FlagSet) {
-		f.StringSliceVar(&s.allowedHosts, "allowed-hosts", s.allowedHosts, "`names` it is asked under, * for all; default: localhost and what --addr says")
+		f.StringSliceVar(&s.allowedHosts, "allowed-hosts", s.allowedHosts, "`names` it is asked under, besides localhost and what --addr says; * for all")
 		f.StringSliceVar(&s.corsOrigins, "cors-origins", s.corsOrigins, "`origins` whose pages may ask from browsers, such as https://shop.example, or *")
 		f.StringVar(&s.tokenFile, "token-file", s.tokenFile, "`file` of bearer tokens, one a line; with it every request but those about health needs one")
 	})
@@ -271,11 +271,7 @@ func (s *serveOptions) public(page http.Handler, service *host.Service, metrics 
 			ExposedHeaders: []string{"Inference-Header-Content-Length", "Retry-After"},
 		}).Handler(h)
 	}
-	allowed := s.allowedHosts
-	if len(allowed) == 0 {
-		allowed = guard.DefaultHosts(s.addr)
-	}
-	return guard.Headers(guard.Hosts(h, allowed), www.Policy)
+	return guard.Headers(guard.Hosts(h, append(guard.DefaultHosts(s.addr), s.allowedHosts...)), www.Policy)
 }
 
 // admin is what the other address answers.

@@ -122,7 +122,7 @@ func TestFieldB34Hosts(t *testing.T) {
 		}
 	}
 	s = startServe(t, nil, "--allowed-hosts", "pictures.example,other.example")
-	for host, want := range map[string]int{"pictures.example": 200, "Other.Example:80": 200, "localhost": 421} {
+	for host, want := range map[string]int{"pictures.example": 200, "Other.Example:80": 200, "localhost": 200, "third.example": 421} {
 		if r, _ := s.ask("GET", "v1/model", "", func(r *http.Request) { r.Host = host }); r.StatusCode != want {
 			t.Errorf("with a list, as %q: %d", host, r.StatusCode)
 		}

@@ -23,7 +23,7 @@ func Hosts(next http.Handler, allowed []string) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := hostname(r.Host)
-		if !slices.ContainsFunc(allowed, func(a string) bool { return a == name || a == AnyAddress && isAddress(name) }) {
+		if !slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, name) || a == AnyAddress && isAddress(name) }) {
 			refuse(w, http.StatusMisdirectedRequest, "host", fmt.Sprintf("the name %q is not one of this server's; see --allowed-hosts", r.Host))
 			return
 		}
