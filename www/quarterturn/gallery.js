@@ -23,7 +23,8 @@ export class Gallery {
     this.#info = info;
   }
 
-  async enrol(label, input, { signal } = {}) {
+  async enrol(label, input, options = {}) {
+    const { signal } = /** @type {{ signal?: AbortSignal }} */ (options);
     checkLabel(label);
     const directions = await this.#call('features', [await pixelsOf(input)], signal);
     const known = this.#find(label);

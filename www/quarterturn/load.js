@@ -43,7 +43,8 @@ export const loader = (platform) => async function load(model, options = {}) {
     if (info.work > maxWork) {
       throw new QuarterturnError('unsupported', `an image takes ${info.work} multiply-adds, more than the ${maxWork} of maxWork`);
     }
-    return new Classifier(engine, slab, info, options.wasm ? undefined : build, { download: downloaded - started, compile: compiled - downloaded, open: performance.now() - compiled });
+    const timings = { download: downloaded - started, compile: compiled - downloaded, open: performance.now() - compiled };
+    return /** @type {any} */ (new Classifier(engine, slab, info, options.wasm ? undefined : build, timings)); // `using` knows its keys where the platform does
   } catch (error) {
     engine.close();
     throw error;
@@ -56,7 +57,7 @@ async function bytesOrModule(wasm, options, read) {
 
 async function compile(bytes, maxMemory) {
   try {
-    return await WebAssembly.compile(bounded(bytes, maxMemory));
+    return await WebAssembly.compile(/** @type {any} */ (bounded(bytes, maxMemory)));
   } catch (cause) {
     if (cause instanceof QuarterturnError) throw cause;
     if (/unsafe-eval|CSP|Content.Security.Policy/i.test(cause.message)) {

@@ -13,7 +13,7 @@ const raw = { premultiplyAlpha: /** @type {const} */ ('none'), colorSpaceConvers
 /**
  * Returns {data, width, height} of anything that shows an image; data is RGBA with straight
  * alpha, 4 bytes a pixel, row by row.
- * @param {import('./quarterturn.d.ts').Input} input
+ * @param {any} input an Input
  * @returns {Promise<{ data: Uint8Array, width: number, height: number }>}
  */
 export async function pixelsOf(input) {
@@ -31,7 +31,7 @@ export async function pixelsOf(input) {
     const foreign = cause.name === 'SecurityError' ? 'the picture is from another origin, and the page may not read it: serve it with CORS headers, and set crossOrigin on the <img> or <video>' : cause.message;
     throw new QuarterturnError('image', foreign, { cause });
   }
-  const platform = typeof OffscreenCanvas === 'undefined' && typeof process === 'object' ? inNode : '';
+  const platform = typeof OffscreenCanvas === 'undefined' && 'process' in globalThis ? inNode : '';
   throw new QuarterturnError('image', `cannot take pixels from this; give ${kinds}, once it has loaded${platform}`);
 }
 

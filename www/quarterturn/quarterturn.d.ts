@@ -50,7 +50,7 @@ export interface Progress {
 
 export interface LoadOptions {
   /** The module, or it compiled; by default quarterturn-simd.wasm or quarterturn.wasm beside this package's files. */
-  wasm?: Source | Platform<'WebAssembly'> | object;
+  wasm?: Source | object;
   /**
    * Which build of the module to load, unless `wasm` is given. `auto`, the default: the one with vector operations where
    * the platform has them; `false`: the plain one. Both give the same bits.
@@ -246,3 +246,5 @@ export interface Gallery {
  *   `option`, `crashed`, `aborted`
  */
 export function load(model: Source, options?: LoadOptions): Promise<Classifier>;
+
+export {}; // what is not marked is not exported

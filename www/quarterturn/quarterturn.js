@@ -27,8 +27,8 @@ function spawn(take, fail) {
     take(data);
   };
   thread.onerror = (event) => {
-    const policy = elsewhere ? "the page's Content-Security-Policy needs worker-src blob: for a worker from another origin, and its host CORS headers" : "its address is to serve JavaScript, and the page's Content-Security-Policy to allow it (worker-src)";
-    fail(answered ? `the worker failed: ${event.message}` : `the worker ${worker} could not be started: ${event.message ?? policy}`);
+    const why = elsewhere ? `it is of another origin, for which the page's Content-Security-Policy needs worker-src blob: ${worker.origin}, and that host CORS headers` : "its address is to serve JavaScript, and the page's Content-Security-Policy to allow it (worker-src)";
+    fail(answered ? `the worker failed: ${event.message}` : `the worker ${worker} could not be started: ${event.message ?? why}`);
   };
   return { post: (message) => thread.postMessage(message), close: () => thread.terminate() };
 }

@@ -12,6 +12,7 @@ import { png } from './png.js';
 const own = new Set(readdirSync(new URL('../quarterturn/', import.meta.url)));
 const image = { data: Uint8Array.from({ length: 4 * 40 * 31 }, (_, i) => (i % 4 === 3 ? 255 : (i * 2654435761) >>> 24)), width: 40, height: 31 };
 let server;
+let other; // of another origin
 let browser;
 let page;
 
@@ -23,8 +24,10 @@ before(async () => {
     if (name === 'quarterturn-simd.wasm') return simd;
     if (name === 'model.slab') return slab;
     if (name === 'image.png') return png(image);
+    if (name === 'gamma.png') return png(image, 1);
     return own.has(name) && readFileSync(new URL(`../quarterturn/${name}`, import.meta.url));
-  });
+  }, "default-src 'self'; img-src *; script-src 'self' 'wasm-unsafe-eval'");
+  other = await host((name) => name === 'image.png' && png(image), '');
   browser = await chromium.launch(browserOptions);
   page = await browser.newPage();
   await page.goto(server.address);
@@ -33,6 +36,7 @@ before(async () => {
 after(async () => {
   await browser?.close();
   server?.stop();
+  other?.stop();
 });
 
 /** Runs f in the page with the package and the test image. */
@@ -134,7 +138,73 @@ test('a download can be given up in the middle', async () => {
     const controller = new AbortController();
     return failure(load('model.slab', { signal: controller.signal, onProgress: () => controller.abort() }));
   });
-  assert.equal(error.name, 'AbortError');
+  assert.deepEqual([error.name, error.code, error.ours], ['AbortError', 'aborted', true]);
+});
+
+test('a worker that crashes is replaced', async () => {
+  await inPage(async ({ load, image }) => {
+    globalThis.survivor = await load('model.slab');
+    globalThis.before = (await globalThis.survivor.classify(image)).logits.join();
+  });
+  await page.workers()[0].evaluate(() => { self.onmessage = () => { throw new Error('boom'); }; });
+  const { error, same } = await inPage(async ({ image, failure }) => {
+    const error = await failure(Promise.all([globalThis.survivor.classify(image), globalThis.survivor.classify(image)]));
+    const same = (await globalThis.survivor.classify(image)).logits.join() === globalThis.before;
+    await globalThis.survivor.close();
+    return { error, same };
+  });
+  assert.equal(error.code, 'crashed');
+  assert.match(error.message, /the worker failed: .*boom/);
+  assert.equal(same, true);
+});
+
+test('a policy without wasm-unsafe-eval is named', async () => {
+  const strict = await host((name) => (name === 'index.html' ? Buffer.from('<!doctype html>') : name === 'quarterturn.wasm' ? wasm : own.has(name) && readFileSync(new URL(`../quarterturn/${name}`, import.meta.url))), "default-src 'self'");
+  const tab = await browser.newPage();
+  await tab.goto(strict.address);
+  const code = await tab.addScriptTag({ type: 'module', url: `${strict.address}quarterturn.js` }).then(() => tab.evaluate(async () => {
+    const { load } = await import('./quarterturn.js');
+    return load(new Uint8Array(9)).catch((e) => [e.code, e.message]);
+  }));
+  assert.equal(code[0], 'csp');
+  assert.match(code[1], /'wasm-unsafe-eval'/);
+  await tab.close();
+  strict.stop();
+});
+
+test('pixels are taken as they are stored, whatever holds them', async () => {
+  const result = await inPage(async ({ load, failure, more: foreign }) => {
+    const c = await load('model.slab', { worker: false });
+    const blob = await (await fetch('gamma.png')).blob();
+    const element = new Image();
+    element.src = 'gamma.png';
+    await element.decode();
+    const same = [];
+    for (const input of [blob, element]) {
+      await c.classify(input);
+      same.push((await c.input()).join());
+    }
+    const canvas = new OffscreenCanvas(8, 8);
+    canvas.getContext('2d').fillStyle = '#c08040';
+    canvas.getContext('2d').fillRect(0, 0, 8, 8);
+    const plain = canvas.getContext('2d').getImageData(0, 0, 8, 8);
+    const wide = canvas.getContext('2d').getImageData(0, 0, 8, 8, { colorSpace: 'display-p3' });
+    const frame = new VideoFrame(canvas, { timestamp: 0 });
+    const kinds = [];
+    for (const input of [plain, wide, frame]) {
+      await c.classify(input);
+      kinds.push(Array.from(await c.input()));
+    }
+    frame.close();
+    const far = new Image();
+    far.src = foreign;
+    await far.decode();
+    return { same: new Set(same).size, kinds, error: await failure(c.classify(far)) };
+  }, other.address + 'image.png');
+  assert.equal(result.same, 1);
+  for (const kind of result.kinds.slice(1)) kind.forEach((v, i) => assert.ok(Math.abs(v - result.kinds[0][i]) < 0.1, `${v} and ${result.kinds[0][i]}`));
+  assert.deepEqual([result.error.code, result.error.ours], ['image', true]);
+  assert.match(result.error.message, /another origin/);
 });
 
 test('what cannot be loaded is explained', async () => {

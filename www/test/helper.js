@@ -2,9 +2,8 @@
 
 import { execFileSync, spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
+import { cpSync, mkdtempSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:http';
-import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -13,8 +12,7 @@ const fixture = process.env.QUARTERTURN_FIXTURE;
 if (!fixture) throw new Error('run the tests by `npm test -- FILE`, which makes what they share');
 
 /** A folder of this test file's own. */
-export const dir = mkdtempSync(join(tmpdir(), 'quarterturn-test-'));
-process.on('exit', () => rmSync(dir, { recursive: true, force: true }));
+export const dir = mkdtempSync(join(fixture, 'of-'));
 
 const command = join(fixture, 'quarterturn');
 
@@ -29,6 +27,19 @@ export const slab = new Uint8Array(readFileSync(slabFile));
 export const wasm = new Uint8Array(readFileSync(join(installed, 'quarterturn.wasm')));
 export const simd = new Uint8Array(readFileSync(join(installed, 'quarterturn-simd.wasm')));
 export const info = JSON.parse(quarterturn('inspect', slabFile, '--json'));
+
+/** Makes a project that has installed the package, with the slab; returns its folder and what runs a command in it. */
+export function project(manifest = { type: 'module' }) {
+  const folder = mkdtempSync(join(dir, 'project-'));
+  const run = (command, ...args) => execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NEXT_TELEMETRY_DISABLED: '1' } });
+  writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, ...manifest }));
+  cpSync(slabFile, join(folder, 'model.slab'));
+  run('npm', 'install', '--silent', '--no-audit', '--no-fund', '--offline', tarball);
+  return { folder, run };
+}
+
+/** A tool of www/node_modules by the path of its script. */
+export const tool = (path) => fileURLToPath(new URL(`../node_modules/${path}`, import.meta.url));
 
 /** What native Go says about an image file, by mode. */
 export function native(image) {
@@ -66,7 +77,7 @@ export async function host(get, policy = "default-src 'self'; script-src 'self' 
     response.writeHead(200, {
       'content-type': types[extname(name)] ?? 'application/octet-stream',
       'content-length': body.length,
-      'access-control-allow-origin': '*',
+      ...(!/png$/.test(name) && { 'access-control-allow-origin': '*' }),
       ...(policy && { 'content-security-policy': policy }),
     }).end(body);
   });

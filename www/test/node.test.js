@@ -3,8 +3,14 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { calibrate } from '../quarterturn/gallery.js';
 import { load, QuarterturnError } from '../quarterturn/node.js';
-import { info, quarterturn, slab, slabFile, wasm } from './helper.js';
+import { dir, info, quarterturn, sha256, slab, slabFile, wasm } from './helper.js';
+import { png } from './png.js';
+
+const colour = new Uint8Array(readFileSync(new URL('../models/cifar10.slab', import.meta.url)));
 
 const grey = (width, height) => {
   const data = new Uint8Array(4 * width * height).fill(255);
@@ -101,6 +107,108 @@ test('says what is wrong with an image or a mode', async () => {
   assert.equal((await c.classify(grey(4, 4))).logits.length, 10); // and works on
 });
 
+test('says what is wrong with the module or with options', async () => {
+  const empty = Uint8Array.of(0, 97, 115, 109, 1, 0, 0, 0); // a module, but not ours
+  await assert.rejects(load(slab, { wasm: empty }), failsWith('module', /but not Quarterturn's/));
+  await assert.rejects(load(null, { wasm }), failsWith('fetch', /the model is to be an address.* not null/));
+  await assert.rejects(load(slab, { wasm, maxWork: 1000 }), failsWith('unsupported', /more than the 1000 of maxWork/));
+  await assert.rejects(load(slab, { wasm, maxMemory: 1 << 16 }), failsWith('memory', /the module alone takes/));
+  await assert.rejects(load(slab, { wasm, maxMemory: -1 }), failsWith('option', /maxMemory/));
+  await assert.rejects(load(colour, { wasm, maxMemory: 5 << 20 }), failsWith('memory', /maxMemory/));
+  const c = await load(slab, { wasm });
+  await assert.rejects(c.classify(grey(4, 4), { topK: -1 }), failsWith('option', /topK/));
+  await assert.rejects(c.classify(new Blob(['x'])), failsWith('image', /sharp/));
+  await assert.rejects(c.classify({ data: new Float32Array(16), width: 2, height: 2 }), failsWith('image', /not Float32Array/));
+  await assert.rejects(c.classify({ data: new Uint8Array(8), width: 2, height: 2, channels: 2 }), failsWith('image', /1, 3 or 4 channels/));
+  assert.deepEqual((await c.classify(grey(4, 4), { topK: 0 })).top, []);
+  await c.close();
+});
+
+test('takes several pictures, and pixels without alpha', async () => {
+  const c = await load(slab, { wasm });
+  const rgba = grey(9, 7);
+  const thin = (channels) => ({ ...rgba, channels, data: rgba.data.filter((_, i) => i % 4 < channels) });
+  const all = await c.classify([rgba, thin(3), thin(1), grey(3, 3)], { mode: 'single' });
+  const one = await c.classify(rgba, { mode: 'single' });
+  assert.deepEqual(all.map((p) => p.logits.join() === one.logits.join()), [true, true, true, false]);
+  assert.deepEqual(await c.classify([]), []);
+  await c.close();
+});
+
+for (const worker of [true, false]) {
+  test(`a call can be given up, ${worker ? 'in a worker' : 'in this thread'}`, async () => {
+    const c = await load(colour, { wasm, worker });
+    const controller = new AbortController();
+    const waiting = [1, 2, 3].map(() => c.classify(grey(40, 40), { mode: 'aggregated', signal: controller.signal }));
+    const other = c.classify(grey(40, 40), { mode: 'aggregated' });
+    controller.abort(new Error('no longer wanted'));
+    for (const call of waiting) await assert.rejects(call, { name: 'AbortError', code: 'aborted', message: 'no longer wanted' });
+    await assert.rejects(c.classify(grey(4, 4), { signal: AbortSignal.abort() }), { code: 'aborted' });
+    assert.equal((await other).passes, 4);
+    await c.close();
+  });
+}
+
+test('the event loop stays free while a worker works', async () => {
+  const c = await load(colour, { wasm });
+  let turns = 0;
+  let working = true;
+  const count = () => {
+    turns++;
+    if (working) setImmediate(count);
+  };
+  setImmediate(count);
+  await c.classify(Array.from({ length: 5 }, () => grey(60, 60)), { mode: 'aggregated' });
+  working = false;
+  assert.ok(turns > 100, `${turns} turns of the event loop`);
+  await c.close();
+});
+
+test('what was taught is a slab that Go opens, with the same bits', async () => {
+  const c = await load(colour, { wasm });
+  const g = c.gallery();
+  const shade = (seed, width, height) => ({ width, height, data: Uint8Array.from({ length: 4 * width * height }, (_, i) => (i % 4 === 3 ? 255 : (i * seed) >>> 3)) });
+  await assert.rejects(g.slab(), failsWith('mode', /nothing is enrolled/));
+  for (const seed of [3, 5, 9]) for (const [label, step] of [['plain', 0], ['fine', 100], ['grob ü', 1000]]) await g.enrol(label, shade(seed + step, 30 + seed, 33));
+  g.rename('grob ü', 'coarse ü');
+  g.forget('fine', 2);
+  assert.deepEqual(g.examples, [{ label: 'plain', pictures: 3 }, { label: 'fine', pictures: 2 }, { label: 'coarse ü', pictures: 3 }]);
+  assert.throws(() => g.rename('fine', 'plain'), failsWith('option', /already/));
+  const taught = await g.slab({ name: 'my things' });
+  const file = join(dir, 'taught.slab');
+  writeFileSync(file, taught);
+  quarterturn('verify', file);
+  const about = JSON.parse(quarterturn('inspect', file, '--json'));
+  assert.deepEqual([about.labels, about.recommended, about.name, about.provenance.images], [['plain', 'fine', 'coarse ü'], 'aggregated', 'my things', 8]);
+  const d = await load(taught, { wasm });
+  assert.equal(await d.verify(), about.selftest.digest);
+  const image = shade(7, 50, 41);
+  const [here, there] = [await g.classify(image), await d.classify(image)];
+  // The gallery's logits are 10 times its cosines, the slab's as many times as was calibrated.
+  const scale = there.logits[0] / here.logits[0];
+  here.logits.forEach((v, i) => assert.ok(Math.abs(there.logits[i] - scale * v) < 1e-4 * Math.abs(there.logits[i]), `${there.logits} are not ${scale} times ${here.logits}`));
+  assert.ok(Math.abs(there.top[0].probability - here.probability) < 1e-5);
+  const picture = join(dir, 'picture.png');
+  writeFileSync(picture, png(image));
+  const native = JSON.parse(quarterturn('predict', '--model', file, '--json', picture));
+  assert.equal(native.digest, sha256(there.logits));
+  await c.close();
+  await d.close();
+});
+
+test('a gallery says when it is not sure', async () => {
+  // Two kinds apart by 90 degrees in two of four dimensions, with a little noise: (M, F) = (1, 4).
+  const at = (angle, other = 0) => Float32Array.of(Math.cos(angle), Math.sin(angle), other, 0).map((v, _, a) => v / Math.hypot(...a));
+  const noise = [-0.2, -0.1, 0, 0.1, 0.2];
+  const { scale, least } = calibrate([{ pictures: noise.map((n) => at(n)) }, { pictures: noise.map((n) => at(Math.PI / 2 + n)) }], 1);
+  assert.ok(scale > 5 && scale < 100, `${scale}`);
+  assert.ok(least > 0.5 && least < 0.99, `${least}`);
+  // Kinds that cannot be told apart: the probabilities say so.
+  const mixed = [-1, -0.5, 0, 0.5, 1];
+  const blurred = calibrate([{ pictures: mixed.map((n) => at(n)) }, { pictures: mixed.map((n) => at(0.1 + n)) }], 1);
+  assert.ok(blurred.scale < scale / 2, `${blurred.scale} and ${scale}`);
+});
+
 test('fetches with progress, and knows HTML when it sees it', async (t) => {
   const server = createServer((request, response) => {
     if (request.url === '/model.slab') response.writeHead(200, { 'content-length': slab.length }).end(slab);
@@ -113,7 +221,7 @@ test('fetches with progress, and knows HTML when it sees it', async (t) => {
   await load(`${base}/model.slab`, { wasm, onProgress: (p) => seen.push(p) });
   assert.deepEqual(seen.at(-1), { what: 'model', loaded: slab.length, total: slab.length });
   await assert.rejects(load(slab, { wasm: `${base}/quarterturn.wasm` }), failsWith('fetch', /got HTML instead of the wasm .* status 404/));
-  await assert.rejects(load(`${base}/model.slab`, { wasm, signal: AbortSignal.abort() }), { name: 'AbortError' });
+  await assert.rejects(load(`${base}/model.slab`, { wasm, signal: AbortSignal.abort() }), { name: 'AbortError', code: 'aborted' });
 });
 
 test('every target gives the same bits', () => {

@@ -1,113 +1,146 @@
-// The package as `npm pack` makes it, in clean projects: Node, TypeScript, Vite, esbuild.
+// The package as `npm pack` makes it: what it weighs and says of itself, its types, and the
+// runtimes without a browser.
 
 import assert from 'node:assert/strict';
-import { execFileSync } from 'node:child_process';
-import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { readFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { before, test } from 'node:test';
+import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { gzipSync } from 'node:zlib';
-import { chromium } from 'playwright-core';
-import { browserOptions } from './chromium.js';
-import { dir, host, info, slab, slabFile, tarball } from './helper.js';
+import { info, installed, project, tarball, tool } from './helper.js';
 
-const www = fileURLToPath(new URL('..', import.meta.url));
-const tool = (name) => join(www, 'node_modules/.bin', name);
-const project = join(dir, 'project');
-const installed = join(project, 'node_modules/quarterturn');
-const run = (command, ...args) => execFileSync(command, args, { cwd: project, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'] });
-
-before(() => {
-  mkdirSync(project);
-  writeFileSync(join(project, 'package.json'), '{"private": true, "type": "module"}');
-  cpSync(slabFile, join(project, 'model.slab'));
-  run('npm', 'install', '--silent', '--no-audit', '--no-fund', '--offline', tarball);
-});
-
-test('a clean Node project classifies with it', () => {
-  writeFileSync(join(project, 'app.js'), `
-    import { load } from 'quarterturn';
-    const c = await load('model.slab');
-    const p = await c.classify({ data: new Uint8Array(16).fill(255), width: 2, height: 2 }, { topK: 1 });
-    console.log(JSON.stringify([await c.verify(), p.top.length, p.mode]));
-    await c.close();
-  `);
-  assert.deepEqual(JSON.parse(run('node', 'app.js')), [info.selftest.digest, 1, info.recommended]);
-});
-
-test('what a page downloads, one of the two builds with it, stays small', () => {
-  const size = (file) => gzipSync(readFileSync(file), { level: 9 }).length;
-  const page = readdirSync(join(www, 'page')).map((f) => join(www, 'page', f));
-  const bytes = [...readdirSync(installed).filter((f) => /\.(js|wasm)$/.test(f) && f !== 'quarterturn.wasm').map((f) => join(installed, f)), ...page].reduce((sum, f) => sum + size(f), 0);
-  assert.ok(bytes < 700_000, `${bytes} bytes gzipped`);
-});
-
-test('a typed consumer compiles, and a wrong one does not', () => {
-  const check = (source) => {
-    writeFileSync(join(project, 'app.ts'), source);
-    return run(tool('tsc'), '--noEmit', '--strict', '--target', 'es2022', '--module', 'nodenext', '--lib', 'es2022,dom', '--types', '', 'app.ts');
-  };
-  check(`
-    import { load, modes, QuarterturnError, type Prediction } from 'quarterturn';
-    async function main(canvas: HTMLCanvasElement, signal: AbortSignal): Promise<string> {
-      const c = await load(new URL('model.slab', location.href), { worker: false, signal, onProgress: ({ what, loaded, total }) => console.log(what, loaded / total) });
-      const p: Prediction = await c.classify(canvas, { mode: 'aggregated', topK: 3 });
-      const views: Float32Array | undefined = p.views;
-      try { await c.verify(); } catch (e) { if (e instanceof QuarterturnError && e.code === 'selftest') throw e; }
-      const gallery = c.gallery();
-      await gallery.enrol('cup', canvas);
-      const like: Prediction = await gallery.classify(canvas, { topK: 1 });
-      console.log(like.top, gallery.examples.map(({ label, pictures }) => label + pictures));
-      await c.close();
-      return p.top[0]!.label + p.mode + p.passes + p.ms + views?.length + modes.length + c.info.recommended + c.timings.open;
-    }
-    export { main };
-  `);
-  assert.throws(() => check("import { load } from 'quarterturn'; const c = await load('x'); await c.classify('cat');"), (e) => /TS2769|TS2345/.test(e.stdout));
-  assert.throws(() => check("import { load } from 'quarterturn'; const c = await load('x'); await c.classify(new Blob(), { mode: 'fast' });"), (e) => /TS2769|TS2820|TS2322/.test(e.stdout));
-});
-
+const { folder, run } = project();
+const write = (name, text) => writeFileSync(join(folder, name), text);
+const picture = '{ data: new Uint8Array(16).fill(255), width: 2, height: 2 }';
 const app = `
   import { load } from 'quarterturn';
   const c = await load('model.slab');
-  document.title = await c.verify();
-`;
+  const p = await c.classify(${picture}, { topK: 1 });
+  console.log(JSON.stringify([await c.verify(), p.top.length, p.mode]));
+`; // it does not close: an idle worker keeps no process
 
-/** Opens a built folder in Chromium, under a strict policy and a sub-path; gives the digest it finds. */
-async function digestOf(folder) {
-  const server = await host((name) => {
-    if (name === 'model.slab') return slab;
-    return existsSync(join(folder, name)) && readFileSync(join(folder, name));
+for (const [name, command] of Object.entries({
+  Node: ['node'],
+  Deno: [tool('.bin/deno'), 'run', '--allow-read', '--no-prompt'],
+  Bun: [tool('.bin/bun')],
+})) {
+  test(`a clean project classifies in ${name}, which then ends by itself`, () => {
+    write('app.js', app);
+    assert.deepEqual(JSON.parse(run(...command, 'app.js')), [info.selftest.digest, 1, info.recommended]);
   });
-  const browser = await chromium.launch(browserOptions);
-  try {
-    const page = await browser.newPage();
-    const problems = [];
-    page.on('pageerror', (e) => problems.push(String(e)));
-    page.on('console', (m) => m.type() === 'error' && !m.location().url.endsWith('/favicon.ico') && problems.push(m.text()));
-    await page.goto(server.address);
-    await page.waitForFunction(() => document.title !== 'waiting', null, { timeout: 20000 }).catch(() => {});
-    assert.deepEqual(problems, []);
-    assert.equal(page.workers().length, 1);
-    return await page.title();
-  } finally {
-    await browser.close();
-    server.stop();
-  }
 }
 
-test('Vite bundles it, worker and module included', async () => {
-  writeFileSync(join(project, 'main.js'), app);
-  writeFileSync(join(project, 'index.html'), '<!doctype html><title>waiting</title><script type="module" src="./main.js"></script>');
-  run(tool('vite'), 'build', '--base', './', '--outDir', 'vite', '--target', 'esnext', '--logLevel', 'error');
-  assert.equal(await digestOf(join(project, 'vite')), info.selftest.digest);
+test('so does a program that uses require', () => {
+  write('app.cjs', `
+    const { load, modes, QuarterturnError } = require('quarterturn');
+    load('model.slab').then(async (c) => console.log(JSON.stringify([await c.verify(), modes[0], new QuarterturnError('image', 'x').code])));
+  `);
+  assert.deepEqual(JSON.parse(run('node', 'app.cjs')), [info.selftest.digest, 'auto', 'image']);
 });
 
-test('esbuild bundles it, worker and module copied beside the bundle', async () => {
-  const out = join(project, 'esbuild');
-  writeFileSync(join(project, 'main.js'), app);
-  run(tool('esbuild'), 'main.js', '--bundle', '--format=esm', '--platform=browser', `--outdir=${out}`, '--entry-names=[name]', '--log-level=error');
-  for (const name of ['quarterturn.wasm', 'quarterturn-simd.wasm', 'worker.js']) cpSync(join(installed, name), join(out, name));
-  writeFileSync(join(out, 'index.html'), '<!doctype html><title>waiting</title><script type="module" src="main.js"></script>');
-  assert.equal(await digestOf(out), info.selftest.digest);
+test('pictures come through sharp, as the README says', () => {
+  write('picture.js', `
+    import { load } from 'quarterturn';
+    import sharp from 'sharp';
+    const file = await sharp({ create: { width: 30, height: 20, channels: 3, background: '#c04020' } }).png().toBuffer();
+    const { data, info } = await sharp(file).rotate().toColourspace('srgb').raw().toBuffer({ resolveWithObject: true });
+    const c = await load('model.slab');
+    const same = Array.from({ length: 600 }, () => [0xc0, 0x40, 0x20, 255]).flat();
+    const logits = [];
+    for (const input of [{ data, ...info }, { data: Uint8Array.from(same), width: 30, height: 20 }]) logits.push((await c.classify(input)).logits.join());
+    console.log(new Set(logits).size);
+  `);
+  assert.equal(run('node', 'picture.js').trim(), '1');
+});
+
+test('the package and the page stay small', () => {
+  const size = (file) => gzipSync(readFileSync(file), { level: 9 }).length;
+  const page = fileURLToPath(new URL('../page', import.meta.url));
+  const files = [...readdirSync(installed).filter((f) => /\.(js|wasm)$/.test(f)).map((f) => join(installed, f)), ...readdirSync(page).map((f) => join(page, f))];
+  const bytes = files.reduce((sum, f) => sum + size(f), 0);
+  assert.ok(bytes < 700_000, `${bytes} bytes gzipped`);
+});
+
+test('publint and arethetypeswrong find nothing', () => {
+  run('node', tool('publint/src/cli.js'), 'run', installed, '--strict');
+  run('node', tool('@arethetypeswrong/cli/dist/index.js'), tarball, '--exclude-entrypoints', 'quarterturn.wasm');
+});
+
+const right = `
+  import { load, modes, QuarterturnError, type Prediction, type Match } from 'quarterturn';
+  export async function main(pixels: Uint8Array, signal: AbortSignal): Promise<string> {
+    const c = await load(new URL('model.slab', 'https://example.org'), { worker: false, signal, maxMemory: 1e8, onProgress: ({ what, loaded, total }) => console.log(what, loaded / total) });
+    const image = { data: pixels, width: 1, height: 1, channels: 3 };
+    const p: Prediction = await c.classify(image, { mode: 'aggregated', topK: 3, signal });
+    const all: Prediction[] = await c.classify([image, image]);
+    const views: Float32Array | undefined = p.views;
+    try { await c.verify(); } catch (e) { if (e instanceof QuarterturnError && e.code === 'selftest') throw e; }
+    const gallery = c.gallery();
+    await gallery.enrol('cup', image);
+    const like: Match = await gallery.classify(image, { topK: 1 });
+    const slab: Uint8Array = await gallery.slab({ name: 'mine' });
+    console.log(like.top, like.doubt, slab.length, gallery.examples.map(({ label, pictures }) => label + pictures));
+    await c.close();
+    return p.top[0]!.label + p.mode + p.passes + p.ms + all.length + views?.length + modes.length + c.info.recommended + c.timings.open;
+  }
+`;
+const dom = `
+  import { load } from 'quarterturn';
+  export async function main(canvas: HTMLCanvasElement, file: File, frame: VideoFrame): Promise<number> {
+    const c = await load('model.slab', { wasm: await WebAssembly.compileStreaming(fetch('quarterturn.wasm')) });
+    return (await c.classify([canvas, file, frame])).length;
+  }
+`;
+const disposing = `
+  import { load } from 'quarterturn';
+  export async function main(): Promise<string> {
+    await using c = await load('x');
+    using d = await load('y');
+    return c.info.name + d.info.name;
+  }
+`;
+const wrong = [
+  "import { load } from 'quarterturn'; export const x = load('x').then((c) => c.classify('cat'));",
+  "import { load } from 'quarterturn'; export const x = load('x').then((c) => c.classify(new Blob(), { mode: 'fast' }));",
+  "import { load } from 'quarterturn'; export const x = load('x', { workers: 2 });",
+];
+
+for (const typescript of ['typescript-5.2', 'typescript']) {
+  test(`${typescript}: consumers compile, and wrong ones do not`, () => {
+    const compile = (file, source, module, moduleResolution, lib) => {
+      write(file, source);
+      write('tsconfig.json', JSON.stringify({ compilerOptions: { noEmit: true, strict: true, target: 'es2020', module, moduleResolution, lib: lib.split(','), types: [] }, files: [file] }));
+      return run('node', tool(`${typescript}/bin/tsc`));
+    };
+    const kinds = [['esnext', 'bundler'], ['node16', 'node16']];
+    for (const [module, resolution] of kinds) {
+      compile('app.ts', dom, module, resolution, 'es2020,dom');
+      compile('app.ts', right, module, resolution, 'es2020,dom');
+      compile('app.ts', disposing, module, resolution, 'es2020,dom,esnext.disposable');
+      for (const source of wrong) assert.throws(() => compile('app.ts', source, module, resolution, 'es2020,dom'), (e) => /TS(2769|2345|2353|2322|2561)/.test(e.stdout), source);
+    }
+    compile('app.cts', right, 'node16', 'node16', 'es2020,dom');
+    compile('app.ts', "import { load } from 'quarterturn'; export const x = load('x').then((c) => c.classify({ data: new Uint8Array(3), width: 1, height: 1, channels: 3 }));", 'esnext', 'bundler', 'es2020'); // neither DOM nor Node
+  });
+}
+
+test('the JavaScript is what its types say', () => {
+  const source = fileURLToPath(new URL('../quarterturn/', import.meta.url));
+  write('contract.ts', `
+    import * as browser from ${JSON.stringify(`${source}load.js`)};
+    import { modes } from ${JSON.stringify(`${source}guest.js`)};
+    import { QuarterturnError } from ${JSON.stringify(`${source}errors.js`)};
+    import type * as contract from ${JSON.stringify(`${source}quarterturn.d.ts`)};
+    import { Classifier } from ${JSON.stringify(`${source}classifier.js`)};
+    type Disposing = typeof Symbol.dispose | typeof Symbol.asyncDispose;
+    export const classifier = (c: Classifier): Omit<contract.Classifier, Disposing> => c;
+    export const load: typeof contract.load = browser.loader({ wasm: new URL('x:') });
+    export const names: typeof contract.modes = modes;
+    export const error: contract.QuarterturnError = new QuarterturnError('image', 'x');
+  `);
+  write('tsconfig.json', JSON.stringify({
+    compilerOptions: { noEmit: true, allowJs: true, checkJs: true, strict: false, target: 'esnext', module: 'nodenext', allowImportingTsExtensions: true, lib: ['esnext', 'dom'], types: [] },
+    files: ['contract.ts'],
+  }));
+  run('node', tool('typescript/bin/tsc'));
 });

@@ -11,11 +11,13 @@ function chunk(type, data) {
   return out;
 }
 
-export function png({ data, width, height }) {
+/** gamma: what the file says of its gamma, if it is to say so. */
+export function png({ data, width, height }, gamma) {
+  const about = gamma ? [chunk('gAMA', Buffer.from(Uint32Array.of(100000 * gamma).buffer).reverse())] : [];
   const header = Buffer.from([0, 0, 0, 0, 0, 0, 0, 0, 8, 6, 0, 0, 0]); // eight bits, RGBA
   header.writeUInt32BE(width);
   header.writeUInt32BE(height, 4);
   const rows = Buffer.alloc(height * (1 + 4 * width)); // each behind its filter, none
   for (let y = 0; y < height; y++) rows.set(data.subarray(4 * width * y, 4 * width * (y + 1)), y * (1 + 4 * width) + 1);
-  return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', header), chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]);
+  return Buffer.concat([Buffer.from('\x89PNG\r\n\x1a\n', 'latin1'), chunk('IHDR', header), ...about, chunk('IDAT', deflateSync(rows)), chunk('IEND', Buffer.alloc(0))]);
 }
