@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http/httptest"
 	"os"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -43,32 +42,6 @@ func TestModelAndItsCard(t *testing.T) {
 	for _, w := range wanted {
 		if !strings.Contains(string(card), w) {
 			t.Errorf("the card does not say %q", w)
-		}
-	}
-}
-
-// The npm package numbers the modes and names the module's exports as package wasm does.
-func TestPackageKnowsTheModule(t *testing.T) {
-	guest, err := Files.ReadFile("quarterturn/guest.js")
-	if err != nil {
-		t.Fatal(err)
-	}
-	list := regexp.MustCompile(`export const modes = \[(.*)\];`).FindStringSubmatch(string(guest))
-	if list == nil {
-		t.Fatal("guest.js lists no modes")
-	}
-	for i, name := range strings.Split(strings.ReplaceAll(list[1], "'", ""), ", ") {
-		if mode := sla.Mode(i); mode.String() != name {
-			t.Errorf("mode %d is %s there, %s here", i, name, mode)
-		}
-	}
-	exports := regexp.MustCompile(`'(qt_\w+)'`).FindAllStringSubmatch(string(guest), -1)
-	if len(exports) < 10 {
-		t.Fatalf("guest.js calls %v", exports)
-	}
-	for _, e := range exports {
-		if !bytes.Contains(module.WASM, []byte(e[1])) {
-			t.Errorf("the module has no %s", e[1])
 		}
 	}
 }

@@ -3,9 +3,7 @@ package abi
 import (
 	"encoding/json"
 	"fmt"
-	"io/fs"
 	"os"
-	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -26,20 +24,7 @@ func read(t *testing.T, path string) string {
 // script reads a file of the JavaScript package.
 func script(t *testing.T, name string) string {
 	t.Helper()
-	var found string
-	filepath.WalkDir("../../www", func(path string, d fs.DirEntry, err error) error {
-		if d != nil && d.Name() == "node_modules" {
-			return filepath.SkipDir
-		}
-		if err == nil && filepath.Base(path) == name && found == "" {
-			found = path
-		}
-		return nil
-	})
-	if found == "" {
-		t.Fatalf("there is no %s in www", name)
-	}
-	return read(t, found)
+	return read(t, "../../www/quarterturn/"+name)
 }
 
 // words returns the quoted words of what the first group of a pattern matches.

@@ -51,14 +51,14 @@ test('a worker and the page itself give the logits that Node gives', async () =>
   const c = await load(slab, { wasm });
   const want = [];
   for (const { mode } of info.modes) want.push(sha256((await c.classify(image, { mode })).logits));
-  for (const worker of [true, false]) {
-    const got = await inPage(async ({ load, image, more: worker }) => {
-      const c = await load('model.slab', { worker });
+  for (const options of [{}, { worker: false }, { simd: false }]) {
+    const got = await inPage(async ({ load, image, more }) => {
+      const c = await load('model.slab', more);
       const logits = [];
       for (const { mode } of c.info.modes) logits.push(Array.from((await c.classify(image, { mode })).logits));
       c.close();
       return logits;
-    }, worker);
+    }, options);
     assert.deepEqual(got.map((logits) => sha256(Float32Array.from(logits))), want);
   }
 });
@@ -159,7 +159,7 @@ test('a worker that crashes is replaced', async () => {
 });
 
 test('a policy without wasm-unsafe-eval is named', async () => {
-  const strict = await host((name) => (name === 'index.html' ? Buffer.from('<!doctype html>') : name === 'quarterturn.wasm' ? wasm : own.has(name) && readFileSync(new URL(`../quarterturn/${name}`, import.meta.url))), "default-src 'self'");
+  const strict = await host((name) => (name === 'index.html' ? Buffer.from('<!doctype html>') : name === 'quarterturn-simd.wasm' ? simd : own.has(name) && readFileSync(new URL(`../quarterturn/${name}`, import.meta.url))), "default-src 'self'");
   const tab = await browser.newPage();
   await tab.goto(strict.address);
   const code = await tab.addScriptTag({ type: 'module', url: `${strict.address}quarterturn.js` }).then(() => tab.evaluate(async () => {

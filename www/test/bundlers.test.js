@@ -102,7 +102,7 @@ for (const [name, command] of Object.entries({
   test(`${name} builds it, worker and module copied beside the bundle`, async () => {
     const { folder, run } = webProject();
     run(...command);
-    for (const file of ['quarterturn.wasm', 'worker.js']) cpSync(join(installed, file), join(folder, 'out', file));
+    for (const file of ['quarterturn.wasm', 'quarterturn-simd.wasm', 'worker.js']) cpSync(join(installed, file), join(folder, 'out', file));
     writeFileSync(join(folder, 'out/index.html'), page);
     assert.equal(await digestOf(join(folder, 'out')), info.selftest.digest);
   });

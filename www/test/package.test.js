@@ -56,14 +56,15 @@ test('pictures come through sharp, as the README says', () => {
 test('the package and the page stay small', () => {
   const size = (file) => gzipSync(readFileSync(file), { level: 9 }).length;
   const page = fileURLToPath(new URL('../page', import.meta.url));
-  const files = [...readdirSync(installed).filter((f) => /\.(js|wasm)$/.test(f)).map((f) => join(installed, f)), ...readdirSync(page).map((f) => join(page, f))];
+  const files = [...readdirSync(installed).filter((f) => /\.(js|wasm)$/.test(f) && f !== 'quarterturn.wasm') // either of the two
+    .map((f) => join(installed, f)), ...readdirSync(page).map((f) => join(page, f))];
   const bytes = files.reduce((sum, f) => sum + size(f), 0);
   assert.ok(bytes < 700_000, `${bytes} bytes gzipped`);
 });
 
 test('publint and arethetypeswrong find nothing', () => {
   run('node', tool('publint/src/cli.js'), 'run', installed, '--strict');
-  run('node', tool('@arethetypeswrong/cli/dist/index.js'), tarball, '--exclude-entrypoints', 'quarterturn.wasm');
+  run('node', tool('@arethetypeswrong/cli/dist/index.js'), tarball, '--exclude-entrypoints', 'quarterturn.wasm', 'quarterturn-simd.wasm');
 });
 
 const right = `
@@ -134,7 +135,7 @@ test('the JavaScript is what its types say', () => {
     import { Classifier } from ${JSON.stringify(`${source}classifier.js`)};
     type Disposing = typeof Symbol.dispose | typeof Symbol.asyncDispose;
     export const classifier = (c: Classifier): Omit<contract.Classifier, Disposing> => c;
-    export const load: typeof contract.load = browser.loader({ wasm: new URL('x:') });
+    export const load: typeof contract.load = browser.loader({ plain: new URL('x:'), simd: new URL('y:') });
     export const names: typeof contract.modes = modes;
     export const error: contract.QuarterturnError = new QuarterturnError('image', 'x');
   `);
@@ -143,4 +144,15 @@ test('the JavaScript is what its types say', () => {
     files: ['contract.ts'],
   }));
   run('node', tool('typescript/bin/tsc'));
+});
+
+test('the README says the sizes that there are', () => {
+  const readme = readFileSync(join(installed, 'README.md'), 'utf8');
+  const of = (text) => [...text.matchAll(/^\| (.+?) \| (\d+) KB \| (\d+) KB \| (\d+) KB \|$/gm)].map(([, name, ...kilobytes]) => [name, ...kilobytes.map(Number)]);
+  const [said, is] = [of(readme), of(run('node', fileURLToPath(new URL('../sizes.js', import.meta.url))))];
+  assert.equal(said.length, 3);
+  is.forEach(([name, ...kilobytes], i) => {
+    assert.equal(said[i][0], name);
+    kilobytes.forEach((k, j) => assert.ok(Math.abs(k - said[i][j + 1]) <= 1 + 0.1 * k, `${name}: ${k} KB, the README says ${said[i][j + 1]}`));
+  });
 });
