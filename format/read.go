@@ -225,16 +225,18 @@ func (m *Model) readData(r io.Reader, buf []byte, end int) error {
 				return err
 			}
 			hash.Write(part)
-			for k := 0; k < len(part); k += 4 {
-				bits := le32(part[k:])
-				if bits&infinity == infinity { // or not a number
-					return &Error{ErrCorrupt, field, at + int64(k), t.Name + " holds a number that is not finite"}
+			values := weights[done : done+len(part)/4]
+			if !inPlace {
+				for k := range values {
+					values[k] = math.Float32frombits(le32(part[4*k:]))
 				}
-				if !inPlace {
-					weights[done] = math.Float32frombits(bits)
-				}
-				done++
 			}
+			for k, v := range values {
+				if v-v != 0 { // isFinite, which the module's compiler would not inline
+					return &Error{ErrCorrupt, field, at + int64(4*k), t.Name + " holds a number that is not finite"}
+				}
+			}
+			done += len(values)
 		}
 		if hash.Sum() != [32]byte(t.SHA256) {
 			return &Error{ErrCorrupt, field, int64(start + t.Offset), t.Name + " does not match its checksum"}
@@ -249,9 +251,6 @@ func (m *Model) readData(r io.Reader, buf []byte, end int) error {
 	}
 	return nil
 }
-
-// infinity is the exponent of numbers that are not finite.
-const infinity = 0x7f800000
 
 func le32(b []byte) uint32 {
 	return uint32(b[0]) | uint32(b[1])<<8 | uint32(b[2])<<16 | uint32(b[3])<<24

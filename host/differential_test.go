@@ -49,7 +49,11 @@ func (d *differential) run(t testing.TB, b []byte) {
 			img.Pix[k] += dice[k%len(dice)]
 		}
 	}
-	native, err := nativeEngine{m, 1 << 30}.instantiate(ctx)
+	engine, err := newNativeEngine(m, 1<<30)
+	if err != nil {
+		t.Fatal(err)
+	}
+	native, err := engine.instantiate(ctx)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,6 +105,29 @@ func answers(ctx context.Context, i instance, img image.Image, work int) (all []
 	note(c.run(ctx, func(ctx context.Context) (*sla.Result, error) { return i.match(ctx, gallery, work) }))
 	trace, err := resume(ctx, func() ([]uint64, error) { return i.trace(ctx, sla.Aggregated, work) })
 	return append(all, fmt.Append(nil, trace, err))
+}
+
+// An instance that reads one slab after the other does not grow: its collector works.
+func TestInstancesDoNotGrow(t *testing.T) {
+	ctx := t.Context()
+	d := newDifferential(t)
+	i, err := d.w.instantiate(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := formattest.Odd()
+	slab, err := pack.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 400 {
+		if err := i.(*wazeroInstance).open(ctx, slab, 1<<30); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if need := uint64(sla.Need(&m.Manifest)); i.memory() > need {
+		t.Errorf("an instance holds %d bytes, the slab needs %d", i.memory(), need)
+	}
 }
 
 // 100,000 nets are go test -run RandomNets ./host -nets 100000.

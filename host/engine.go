@@ -3,6 +3,7 @@ package host
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
@@ -44,26 +45,35 @@ type instance interface {
 
 func newEngine(ctx context.Context, slab []byte, model *format.Model, c config) (engine, error) {
 	if c.engine == Native {
-		return nativeEngine{model, int(c.memoryLimit)}, nil
+		return newNativeEngine(model, int(c.memoryLimit))
 	}
 	return newWazeroEngine(ctx, slab, c)
 }
 
-// nativeEngine runs package sla in this process.
+// nativeEngine runs package sla in this process. Its instances share the weights of the
+// first.
 type nativeEngine struct {
-	model *format.Model
-	limit int // of sla.Need
+	manifest *format.Manifest
+	first    *sla.Classifier
+	taken    atomic.Bool // by an instance
 }
 
-func (e nativeEngine) instantiate(context.Context) (instance, error) {
-	c, err := sla.NewWithin(e.model, e.limit)
+func newNativeEngine(model *format.Model, limit int) (*nativeEngine, error) {
+	c, err := sla.NewWithin(model, limit)
 	if err != nil {
 		return nil, err
 	}
-	return nativeInstance{c, &e.model.Manifest}, nil
+	return &nativeEngine{manifest: &model.Manifest, first: c}, nil
 }
 
-func (nativeEngine) close(context.Context) error { return nil }
+func (e *nativeEngine) instantiate(context.Context) (instance, error) {
+	if e.taken.Swap(true) {
+		return nativeInstance{e.first.Twin(), e.manifest}, nil
+	}
+	return nativeInstance{e.first, e.manifest}, nil
+}
+
+func (*nativeEngine) close(context.Context) error { return nil }
 
 type nativeInstance struct {
 	c        *sla.Classifier
@@ -99,6 +109,7 @@ func (i nativeInstance) verify(_ context.Context, work int) ([]byte, error) {
 	return i.manifest.SelfTest.Digest, nil
 }
 
+// memory counts the weights in every instance, though they share them.
 func (i nativeInstance) memory() uint64 { return uint64(sla.Memory(i.manifest)) }
 
 func (nativeInstance) close(context.Context) error { return nil }

@@ -50,23 +50,33 @@ func NewWithin(m *format.Model, bytes int) (*Classifier, error) {
 	if err := CheckMemory(&m.Manifest, bytes); err != nil {
 		return nil, err
 	}
-	n, views := m.Classes(), m.Manifest.Views()
+	return newClassifier(&m.Manifest, newNetwork(m), newHeads(m)), nil
+}
+
+// Twin makes another Classifier of the same model, which shares its weights and may be
+// used at the same time.
+func (c *Classifier) Twin() *Classifier {
+	return newClassifier(c.manifest, c.net.twin(c.manifest), c.heads)
+}
+
+func newClassifier(m *format.Manifest, net *network, heads []head) *Classifier {
+	n, views := m.Classes(), m.Views()
 	c := &Classifier{
-		manifest: &m.Manifest,
+		manifest: m,
 		joint:    Joint{n, views},
 		pre:      newPreprocessor(m.Input),
-		net:      newNetwork(m),
-		heads:    newHeads(m),
+		net:      net,
+		heads:    heads,
 		input:    make([]float32, m.Input.Channels*m.Input.Height*m.Input.Width),
 		features: make([]feature, views),
 		views:    make([]float32, views*n),
 		result:   Result{Logits: make([]float32, n), Probabilities: make([]float32, n)},
 	}
-	width := c.net.values[len(m.Layers)].shape.Channels
+	width := net.values[len(m.Layers)].shape.Channels
 	for j := range c.features {
 		c.features[j].z = make([]float32, width)
 	}
-	return c, nil
+	return c
 }
 
 // Begin announces an image of width x height pixels, each 1 to MaxSide.

@@ -139,6 +139,36 @@ func TestRunBudget(t *testing.T) {
 	}
 }
 
+// A twin answers as its original does, while that answers about another image.
+func TestTwin(t *testing.T) {
+	c := open(t, formattest.Odd())
+	twin := c.Twin()
+	show(t, c, 1)
+	show(t, twin, 2)
+	for _, mode := range []Mode{Aggregated, Adaptive} {
+		var got [2][]float32
+		for got[0] == nil || got[1] == nil {
+			for i, x := range []*Classifier{c, twin} { // in turn
+				r, err := x.RunBudget(mode, 100_000)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r != nil {
+					got[i] = slices.Clone(r.Logits)
+				}
+			}
+		}
+		alone := open(t, formattest.Odd())
+		for i, seed := range []uint64{1, 2} {
+			show(t, alone, seed)
+			want, err := alone.Run(mode)
+			if err != nil || !slices.Equal(got[i], want.Logits) {
+				t.Errorf("%s, image %d: other logits than alone (%v)", mode, seed, err)
+			}
+		}
+	}
+}
+
 // What Memory counts is what the collector finds, once the largest image and a trace
 // have been there.
 func TestMemoryIsWhatIsAllocated(t *testing.T) {

@@ -12,12 +12,7 @@ type network struct {
 
 // newNetwork allocates the values and packs the weights of a model.
 func newNetwork(m *format.Model) *network {
-	p := planOf(&m.Manifest)
-	for _, v := range p.places {
-		v.allocate()
-	}
-	s := p.scratch.allocate()
-	n := &network{layers: m.Layers, values: p.values, convs: make([]*convolution, len(m.Layers)), costs: p.costs}
+	n, s := allocate(&m.Manifest)
 	tensor := 0
 	for i := range m.Layers {
 		if l := &m.Layers[i]; l.Op == format.OpConv {
@@ -26,6 +21,26 @@ func newNetwork(m *format.Model) *network {
 		}
 	}
 	return n
+}
+
+// twin is a network of the same weights with values of its own.
+func (n *network) twin(m *format.Manifest) *network {
+	t, s := allocate(m)
+	for i, c := range n.convs {
+		if c != nil {
+			t.convs[i] = &convolution{layer: c.layer, winograd: c.winograd, weights: c.weights, bias: c.bias, scratch: s}
+		}
+	}
+	return t
+}
+
+// allocate makes a network without its convolutions, and the scratch that they will share.
+func allocate(m *format.Manifest) (*network, *scratch) {
+	p := planOf(m)
+	for _, v := range p.places {
+		v.allocate()
+	}
+	return &network{layers: m.Layers, values: p.values, convs: make([]*convolution, len(m.Layers)), costs: p.costs}, p.scratch.allocate()
 }
 
 // run goes on with layer i at one of its parts, until the layer is complete or about so

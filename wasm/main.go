@@ -3,6 +3,7 @@
 package main
 
 import (
+	"runtime"
 	"unsafe"
 
 	"github.com/quarterturn/quarterturn/format"
@@ -37,9 +38,16 @@ func outcome(err error) int32 {
 	return ok
 }
 
+// begun begins a call. The collector's own goroutines run only when an export lets them:
+// without that, a collection that begins in a call may never end, nor any begin after it.
+func begun() {
+	runtime.Gosched()
+	output = output[:0]
+}
+
 // ready begins a call that needs a slab.
 func ready() int32 {
-	output = output[:0]
+	begun()
 	if classifier == nil {
 		return fail(abi.ErrNoSlab)
 	}
@@ -89,7 +97,7 @@ func outputLen() uint32 { return uint32(len(output)) }
 
 //go:wasmexport qt_open
 func open(pointer, size, limit uint32) int32 {
-	output = output[:0]
+	begun()
 	model, classifier = nil, nil
 	slab, err := block(pointer, size)
 	if err != nil {
