@@ -10,13 +10,14 @@ import (
 
 // An Experiment is some ways of training on one data set.
 type Experiment struct {
-	Name  string
-	About string // a line for people
-	data  dataset.Source
-	tail  bool           // the table has the classes of a long tail apart
-	exits bool           // nets with a distilled head are calibrated, for the mode adaptive
-	novel dataset.Source // if it is set, the table is of few-shot episodes of these classes
-	ways  []way
+	Name   string
+	About  string // a line for people
+	data   dataset.Source
+	tail   bool           // the table has the classes of a long tail apart
+	exits  bool           // nets with a distilled head are calibrated, for the mode adaptive
+	novel  dataset.Source // if it is set, the table is of few-shot episodes of these classes
+	ways   []way
+	photos bool // the ways are photoWays, on photos of these classes
 
 	teachers   map[string]string // ways that learn from a slab, and the ways that make it with the same seed
 	validation bool              // the table is of the images held out, for choosing settings
@@ -134,6 +135,8 @@ func All(p DataPaths) []Experiment {
 			{"sla+sd", 4, clothes("sla+sd", 2)},
 			{"baseline, 4x the steps", 3, clothes("baseline", 8)},
 		}},
+		{Name: "transfer", About: "photos of classes that no net here has seen, trained for a minute or a few, from the backbone and from nothing",
+			data: dataset.Source{Data: "cifar-fs-new:" + p.CIFAR100}, photos: true},
 		limited, transformations, longTail,
 		{Name: "omniglot", About: "new characters told apart by a few drawings of each", data: dataset.Source{Data: "omniglot:" + p.Omniglot},
 			novel: dataset.Source{Data: "omniglot-new:" + p.Omniglot}, ways: []way{

@@ -49,6 +49,9 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, progres
 	if e.novel.Data != "" {
 		tabulate, what = r.tabulateFewShot, "accuracy in episodes of new classes, %"
 	}
+	if e.photos {
+		tabulate = r.tabulateTransfer
+	}
 	if e.validation {
 		what = "accuracy on held-out images, %"
 	}
@@ -191,21 +194,6 @@ func finished(dir string, slab []byte, c trainer.Config) (*format.Model, []evalu
 	if c.Episode != (fewshot.Episode{}) {
 		return model, nil, nil // these have no test images
 	}
-	log, err := os.Open(filepath.Join(dir, trainer.LogFile))
-	if err != nil {
-		return nil, nil, err
-	}
-	defer log.Close()
-	for lines := json.NewDecoder(log); ; {
-		var event struct {
-			Event   string
-			Metrics []evaluate.Score
-		}
-		if err := lines.Decode(&event); err != nil {
-			return nil, nil, fmt.Errorf("%s: no test: %w", trainer.LogFile, err)
-		}
-		if event.Event == "test" {
-			return model, event.Metrics, nil
-		}
-	}
+	scores, err := testScores(dir)
+	return model, scores, err
 }

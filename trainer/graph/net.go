@@ -65,8 +65,11 @@ func ParseNet(name string, input format.Input) (Net, error) {
 		n.addStages(4, 2)
 		return n, nil
 	}
+	if slices.Contains([]int{34, 50, 101, 152}, depth) {
+		return Net{}, fmt.Errorf("net %q: nets of that name are for large images and are not here; did you mean resnet18, or resnet44 or resnet56 for small ones?", name)
+	}
 	if depth < 8 || (depth-2)%6 != 0 {
-		return Net{}, fmt.Errorf("net %q: want resnet8, resnet14, resnet20, resnet26, resnet32 ..., perhaps with a width as in resnet8w32, and p for 1x1 shortcuts as in resnet8p; resnet18; fast32, fast64 ..., perhaps with the width of the later groups as in fast64-256; or conv4 and resnet12, perhaps with a width", name)
+		return Net{}, fmt.Errorf("net %q%s: want resnet8, resnet14, resnet20, resnet26, resnet32 ..., perhaps with a width as in resnet8w32, and p for 1x1 shortcuts as in resnet8p; resnet18; fast32, fast64 ..., perhaps with the width of the later groups as in fast64-256; or conv4 and resnet12, perhaps with a width", name, didYouMean(name))
 	}
 	n := Net{width: 16, kernel: 3, stride: 1, project: parts[3] != ""}
 	if parts[2] != "" {
@@ -182,4 +185,36 @@ func conv(name string, input, residual, out, kernel, stride int, relu bool) form
 
 func pool(name string, input, channels int) format.Layer {
 	return format.Layer{Name: name, Op: format.OpMax, Input: input, Out: channels, Kernel: 3, Stride: 2}
+}
+
+// didYouMean returns a question about the net whose name differs in one or two letters, or
+// nothing.
+func didYouMean(name string) string {
+	known := []string{"resnet8", "resnet14", "resnet20", "resnet26", "resnet32", "resnet44", "resnet56", "resnet18", "fast32", "fast64", "conv4", "resnet12"}
+	best := slices.MinFunc(known, func(a, b string) int { return edits(name, a) - edits(name, b) })
+	if edits(name, best) > 2 {
+		return ""
+	}
+	return ", did you mean " + best + "?"
+}
+
+// edits counts the letters to insert, delete or replace (Levenshtein 1966).
+func edits(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		corner := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := corner
+			if a[i] != b[j] {
+				change++
+			}
+			corner = row[j+1]
+			row[j+1] = min(change, corner+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
 }
