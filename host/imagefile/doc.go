@@ -16,5 +16,7 @@
 //     elsewhere. Of an animated PNG the still image is read. Animated WebP is refused.
 //
 // Files are bounded before they are decoded: their bytes, their pixels and, for
-// progressive JPEG, pixels times scans. See Limits.
+// progressive JPEG, pixels times scans. See Limits. Beside the file, decoding takes at most 9
+// bytes of memory a pixel, 12 for interlaced PNG of 16 bits; an ordinary photo (JPEG, 4:2:0)
+// takes 5. A Picture holds 1 to 4.
 package imagefile

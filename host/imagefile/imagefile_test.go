@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
@@ -13,6 +14,8 @@ import (
 	pngpkg "image/png"
 	"os"
 	"path/filepath"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -37,19 +40,95 @@ func pillow(t testing.TB) map[string]struct {
 	return expected
 }
 
-// Every file has the pixels that Pillow reads, bit for bit.
-func TestFieldPicturesAreThoseOfPillow(t *testing.T) {
+// samePixels checks that files have the pixels that Pillow reads, bit for bit.
+func samePixels(t *testing.T, least int, patterns ...string) {
+	t.Helper()
+	n := 0
 	for name, want := range pillow(t) {
+		if !slices.ContainsFunc(patterns, func(p string) bool { ok, _ := filepath.Match(p, name); return ok }) {
+			continue
+		}
+		n++
 		p, err := ReadFile(t.Context(), filepath.Join("testdata", name), Limits{})
 		if err != nil {
 			t.Error(err)
 			continue
 		}
-		n := p.NRGBA()
-		sum := sha256.Sum256(n.Pix)
-		if n.Rect.Dx() != want.Width || n.Rect.Dy() != want.Height || hex.EncodeToString(sum[:]) != want.SHA256 {
-			t.Errorf("%s: %dx%d, want %dx%d; other pixels", name, n.Rect.Dx(), n.Rect.Dy(), want.Width, want.Height)
+		img := p.NRGBA()
+		sum := sha256.Sum256(img.Pix)
+		if img.Rect.Dx() != want.Width || img.Rect.Dy() != want.Height || hex.EncodeToString(sum[:]) != want.SHA256 {
+			t.Errorf("%s: %dx%d, want %dx%d; other pixels", name, img.Rect.Dx(), img.Rect.Dy(), want.Width, want.Height)
 		}
+		if p.Grey != strings.HasPrefix(name, "grey") && name != "bits1.png" {
+			t.Errorf("%s is grey: %v", name, p.Grey)
+		}
+	}
+	if n < least {
+		t.Errorf("%d files, want %d or more", n, least)
+	}
+}
+
+func TestFieldA1Orientation(t *testing.T) { samePixels(t, 18, "exif*") }
+func TestFieldA2LossyWebP(t *testing.T)   { samePixels(t, 9, "lossy-*.webp", "black-white.webp") }
+func TestFieldB3StraightAlpha(t *testing.T) {
+	samePixels(t, 9, "*alpha*", "rgba*", "*key*", "interlaced.png")
+}
+func TestFieldB3SixteenBits(t *testing.T)        { samePixels(t, 4, "*16.png") }
+func TestFieldB4ColoursAreAsStored(t *testing.T) { samePixels(t, 1, "gamma.png") }
+func TestFieldB5JPEG(t *testing.T)               { samePixels(t, 50, "*.jpg") }
+func TestFieldC9FirstFrameOfGIF(t *testing.T)    { samePixels(t, 5, "*.gif") }
+func TestFieldOtherPictures(t *testing.T)        { samePixels(t, 9, "*.png", "lossless*.webp") }
+
+// EXIF that makes no sense turns nothing.
+func TestFieldA1OrientationThatMakesNoSense(t *testing.T) {
+	good := func(big bool) []byte {
+		var order binary.AppendByteOrder = binary.LittleEndian
+		b := []byte("II*\x00")
+		if big {
+			order, b = binary.BigEndian, []byte("MM\x00*")
+		}
+		b = order.AppendUint16(order.AppendUint32(b, 8), 1)
+		b = order.AppendUint16(order.AppendUint16(b, 0x0112), 3)
+		return append(order.AppendUint16(order.AppendUint32(b, 1), 6), 0, 0, 0, 0, 0, 0)
+	}
+	for _, big := range []bool{false, true} {
+		whole := good(big)
+		if o := exifOrientation(whole); o != 6 {
+			t.Errorf("big-endian %v: %d", big, o)
+		}
+		for n := range 22 {
+			if o := exifOrientation(whole[:n]); o != upright {
+				t.Errorf("%d bytes of it: %d", n, o)
+			}
+		}
+		for _, c := range []struct {
+			at    [2]int // in the two byte orders
+			value byte
+		}{{[2]int{0, 0}, 'X'}, {[2]int{2, 3}, 9}, {[2]int{4, 7}, 255}, {[2]int{7, 4}, 255}, {[2]int{8, 9}, 0}, {[2]int{12, 13}, 7}, {[2]int{14, 17}, 2}, {[2]int{18, 19}, 0}, {[2]int{18, 19}, 9}, {[2]int{19, 18}, 1}} {
+			b, at := slices.Clone(whole), c.at[0]
+			if big {
+				at = c.at[1]
+			}
+			b[at] = c.value
+			if o := exifOrientation(b); o != upright {
+				t.Errorf("big-endian %v, byte %d is %d: %d", big, at, c.value, o)
+			}
+		}
+	}
+}
+
+// B6: a photo of 50 megapixels is within the defaults, in bounded memory.
+func TestFieldB6PhotosOf50Megapixels(t *testing.T) {
+	data := progressiveBomb(8192, 6144, 10)
+	var before, after runtime.MemStats
+	runtime.ReadMemStats(&before)
+	p, err := Decode(t.Context(), data, Limits{})
+	runtime.ReadMemStats(&after)
+	if err != nil || p.Bounds().Dx() != 8192 || p.Bounds().Dy() != 6144 {
+		t.Fatal(err)
+	}
+	if bytes := float64(after.TotalAlloc - before.TotalAlloc); bytes > 9*8192*6144 {
+		t.Errorf("decoding allocated %.1f bytes a pixel", bytes/(8192*6144))
 	}
 }
 
@@ -112,7 +191,7 @@ func TestRowsOfEveryImageType(t *testing.T) {
 }
 
 // What is not read is named, with what to do.
-func TestFieldFormatsThatAreNotReadAreNamed(t *testing.T) {
+func TestFieldC7FormatsThatAreNotReadAreNamed(t *testing.T) {
 	box := func(brands string) string {
 		return "\x00\x00\x00" + string(rune(8+len(brands))) + "ftyp" + brands + strings.Repeat("x", 40)
 	}
@@ -207,17 +286,25 @@ func progressiveBomb(width, height, scans int) []byte {
 	data = append(data, segment(0xda, 1, 1, 0, 0, 0, 0)...)
 	blocks := (width + 7) / 8 * ((height + 7) / 8)
 	data = append(data, make([]byte, (blocks+7)/8)...)
+	var scan []byte // runs of 32767 blocks without coefficients: a zero, then fourteen ones
+	bits, n := 0, 0
+	for left := blocks; left > 0; left -= 1<<15 - 1 {
+		for bits, n = bits<<15|0x3fff, n+15; n >= 8; n -= 8 {
+			if scan = append(scan, byte(bits>>(n-8))); scan[len(scan)-1] == 0xff {
+				scan = append(scan, 0)
+			}
+		}
+	}
+	scan = append(scan, byte(bits<<(8-n)))
 	for range scans - 1 {
 		data = append(data, segment(0xda, 1, 1, 0x10, 1, 63, 0)...)
-		for left := blocks; left > 0; left -= 1 << 15 {
-			data = append(data, 0x7f, 0xfe) // 0, then fourteen ones: a run of 32767
-		}
+		data = append(data, scan...)
 	}
 	return append(data, 0xff, 0xd9)
 }
 
 // The work of a progressive file is known before it is done.
-func TestFieldProgressiveBombsAreRefused(t *testing.T) {
+func TestFieldA22ProgressiveBombsAreRefused(t *testing.T) {
 	small := progressiveBomb(64, 64, 500)
 	if _, err := Decode(t.Context(), small, Limits{}); err != nil {
 		t.Errorf("500 scans of a small picture, which take no time: %v", err)
@@ -235,7 +322,7 @@ func TestFieldProgressiveBombsAreRefused(t *testing.T) {
 }
 
 // Sizes are looked at before memory is taken for them.
-func TestFieldPicturesOfTooManyPixels(t *testing.T) {
+func TestFieldA22PicturesOfTooManyPixels(t *testing.T) {
 	for _, name := range []string{"420-37x29.jpg", "exif6.jpg", "rgba.png", "plain.gif", "beyond-screen.gif", "lossy-37x29.webp", "lossless.webp"} {
 		data := fixture(t, name)
 		c, err := DecodeConfig(data, Limits{})
@@ -256,7 +343,7 @@ func TestFieldPicturesOfTooManyPixels(t *testing.T) {
 }
 
 // A context that ends stops the decoding.
-func TestFieldDecodingStopsWithItsContext(t *testing.T) {
+func TestFieldA22DecodingStopsWithItsContext(t *testing.T) {
 	var png bytes.Buffer
 	if err := pngpkg.Encode(&png, image.NewGray(image.Rect(0, 0, 4000, 2500))); err != nil {
 		t.Fatal(err)

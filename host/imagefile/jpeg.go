@@ -55,7 +55,8 @@ type jpegComponent struct {
 	blocksY       int        //
 	quant         *[64]int32 // as it was at the component's first scan; nil before
 	coefficients  []int16    // progressive: (blocksY, blocksX, 64), natural order
-	samples       []byte     // (8*blocksY, 8*blocksX)
+	samples       []byte     // (rows, 8*blocksX)
+	rows          int        // rows in memory, which later ones replace: all, or those of three MCUs
 	dc            int32      // prediction
 	dcTable       *huffmanTable
 	acTable       *huffmanTable
@@ -298,11 +299,12 @@ func (d *jpegDecoder) frame(marker byte, s []byte) error {
 		}
 		c.width, c.height = ceilDiv(d.width*c.h, d.hMax), ceilDiv(d.height*c.v, d.vMax)
 		c.blocksX, c.blocksY = d.mcusX*c.h, d.mcusY*c.v
+		c.rows = 8 * c.blocksY
 		if d.progressive {
 			c.coefficients = make([]int16, 64*c.blocksX*c.blocksY)
-		} else {
-			c.samples = make([]byte, 64*c.blocksX*c.blocksY)
+			c.rows = min(c.rows, 3*8*c.v)
 		}
+		c.samples = make([]byte, c.stride()*c.rows)
 	}
 	return nil
 }

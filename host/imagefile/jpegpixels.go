@@ -67,11 +67,9 @@ func butterflies(s0, s1, s2, s3, s4, s5, s6, s7 int32) (e0, e1, e2, e3, o0, o1, 
 
 func clamp(v int32) byte { return byte(max(0, min(255, v))) }
 
-// output turns coefficients into samples and samples into the picture's pixels.
+// output turns samples into the picture's pixels. Those of a progressive picture are computed
+// on the way from its coefficients, row of MCUs by row, so that three rows are enough.
 func (d *jpegDecoder) output(p *Picture) {
-	for i := range d.components {
-		d.components[i].transform()
-	}
 	grey := len(d.components) == 1
 	if grey {
 		p.Grey, p.channels, p.palette = true, 1, greys
@@ -88,8 +86,14 @@ func (d *jpegDecoder) output(p *Picture) {
 		if y%64 == 0 && d.ctx.Err() != nil {
 			return
 		}
+		if mcu := 8 * d.vMax; d.progressive && y%mcu == 0 {
+			if y == 0 {
+				d.transformMCUs(0)
+			}
+			d.transformMCUs(y/mcu + 1) // from which chroma is interpolated
+		}
 		if grey {
-			copy(p.pix[y*d.width:][:d.width], d.components[0].samples[y*8*d.components[0].blocksX:])
+			copy(p.pix[y*d.width:][:d.width], d.components[0].row(y))
 			continue
 		}
 		for i := range rows {
@@ -99,25 +103,35 @@ func (d *jpegDecoder) output(p *Picture) {
 	}
 }
 
-// transform computes the samples of a progressive picture's component.
-func (c *jpegComponent) transform() {
-	if c.coefficients == nil {
+// transformMCUs computes the samples of a row of a progressive picture's MCUs, if there is one.
+func (d *jpegDecoder) transformMCUs(mcu int) {
+	if mcu >= d.mcusY {
 		return
 	}
-	c.samples = make([]byte, len(c.coefficients))
 	var b [64]int32
-	for by := range c.blocksY {
-		for bx := range c.blocksX {
-			last := 0
-			for i, v := range (*[64]int16)(c.coefficients[64*(by*c.blocksX+bx):]) {
-				if b[i] = int32(v) * c.quant[i]; v != 0 {
-					last = i
+	for i := range d.components {
+		c := &d.components[i]
+		for by := mcu * c.v; by < (mcu+1)*c.v; by++ {
+			rows := c.samples[c.stride()*(8*by%c.rows):]
+			for bx := range c.blocksX {
+				last := 0
+				for i, v := range (*[64]int16)(c.coefficients[64*(by*c.blocksX+bx):]) {
+					if b[i] = int32(v) * c.quant[i]; v != 0 {
+						last = i
+					}
 				}
+				inverseDCT(rows[8*bx:], c.stride(), &b, last)
 			}
-			inverseDCT(c.samples[8*(by*8*c.blocksX+bx):], 8*c.blocksX, &b, last)
 		}
 	}
-	c.coefficients = nil
+}
+
+func (c *jpegComponent) stride() int { return 8 * c.blocksX }
+
+// row returns the samples of a row; above and below the picture are its first and last.
+func (c *jpegComponent) row(y int) []byte {
+	y = max(0, min(c.height-1, y)) % c.rows
+	return c.samples[c.stride()*y:][:c.width]
 }
 
 // upsample writes row y of a component at the picture's full width. Where one
@@ -125,13 +139,9 @@ func (c *jpegComponent) transform() {
 // and one of the other; otherwise they are repeated. The roundings alternate, so that none
 // pulls the mean up or down; they are libjpeg's.
 func (d *jpegDecoder) upsample(dst []byte, c *jpegComponent, y int) {
-	stride := 8 * c.blocksX
 	h, v := d.hMax/c.h, d.vMax/c.v
-	row := func(y int) []byte {
-		return c.samples[stride*max(0, min(c.height-1, y)):][:c.width]
-	}
-	near := row(y / v)
-	far := row(y/2 - 1 + y%2*2) // the other of the two rows around row y, if v is 2
+	near := c.row(y / v)
+	far := c.row(y/2 - 1 + y%2*2) // the other of the two rows around row y, if v is 2
 	switch {
 	case h == 1 && v == 1:
 		copy(dst, near)

@@ -263,7 +263,7 @@ func (d *jpegDecoder) block(c *jpegComponent, x jpegScan, bx, by int) error {
 		if err != nil {
 			return err
 		}
-		inverseDCT(c.samples[8*(by*8*c.blocksX+bx):], 8*c.blocksX, &b, last)
+		inverseDCT(c.samples[8*(by*c.stride()+bx):], c.stride(), &b, last)
 		return nil
 	}
 	b := (*[64]int16)(c.coefficients[64*(by*c.blocksX+bx):])

@@ -54,7 +54,7 @@ func list(t *testing.T, root string) (files []string, left map[string]string) {
 }
 
 // Images are found by all the names they have, and what is not read is listed.
-func TestFieldListsImagesAndWhatItLeavesOut(t *testing.T) {
+func TestFieldB12ListsImagesAndWhatItLeavesOut(t *testing.T) {
 	images := []string{"a.PNG", "b.jfif", "c.JPEG", "d.jpe", "deep/er/e.webp", "f.Gif", "odd\xff.jpg"}
 	others := map[string]string{
 		"Thumbs.db": "Windows", "desktop.ini": "Windows", ".DS_Store": "macOS", "deep/._e.webp": "macOS", "__MACOSX": "macOS",
@@ -78,7 +78,7 @@ func TestFieldListsImagesAndWhatItLeavesOut(t *testing.T) {
 }
 
 // Links are followed, to files and folders, and their loops end.
-func TestFieldListsFollowLinks(t *testing.T) {
+func TestFieldB20ListsFollowLinks(t *testing.T) {
 	store := tree(t, "one.png", "two.png", "in/three.png")
 	root := tree(t, "linked -> "+store, "again -> "+store, "file.png -> "+store+"/one.png", "real/a.png", "real/up -> ..", "real/self -> .", "ring -> ring")
 	files, left := list(t, root)
@@ -115,7 +115,7 @@ func TestFieldListsFollowLinks(t *testing.T) {
 }
 
 // What was left out is said in one line, however much it is.
-func TestFieldLeftOutsAreSummedUp(t *testing.T) {
+func TestFieldB12LeftOutsAreSummedUp(t *testing.T) {
 	var l LeftOuts
 	for range 1000 {
 		l = append(l, LeftOut{"a/notes.txt", "not named as an image"})

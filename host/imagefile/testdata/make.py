@@ -194,6 +194,10 @@ screen = np.zeros((12, 17, 4), np.uint8)
 screen[5:12, 8:17] = frame
 add('beyond-screen.gif', moved(small, 4, 4, 8, 5), screen)
 
+# More rows of MCUs than are kept. (New files come last: all before draw from the same random numbers.)
+for sample in ['2x2', '1x1', '1x2', '2x1']:
+    add(f'progressive-tall-{sample}.jpg', libjpeg(scene(19, 131), ['-progressive', '-sample', sample, '-quality', '50']))
+
 with open('expected.json', 'w') as f:
     json.dump(expected, f, indent=1, sort_keys=True)
     f.write('\n')
