@@ -183,8 +183,14 @@ func (l Limits) checkSize(c Config) error {
 }
 
 // standard decodes with a decoder in the standard library's manner, which the context
-// stops whenever it asks for more bytes.
-func standard(ctx context.Context, data []byte, decode func(io.Reader) (image.Image, error)) (image.Image, error) {
+// stops whenever it asks for more bytes. A decoder that panics has met a broken file: one
+// picture is not to end a service.
+func standard(ctx context.Context, data []byte, decode func(io.Reader) (image.Image, error)) (img image.Image, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			img, err = nil, fmt.Errorf("the decoder failed: %v", r)
+		}
+	}()
 	return decode(&cancelled{ctx, bytes.NewReader(data)})
 }
 

@@ -229,6 +229,8 @@ func TestFieldC7FormatsThatAreNotReadAreNamed(t *testing.T) {
 		{frame(0xc5, 8), ErrUnsupported, []string{"hierarchical JPEG"}},
 		{"RIFF\x30\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x02\x00\x00\x00\x07\x00\x00\x07\x00\x00ANIM", ErrUnsupported, []string{"animated WebP", "frame"}},
 		{"RIFF\x30\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x00\x00\x00\x00\x07\x00\x00\x07\x00\x00", ErrBroken, []string{"WebP", "no picture"}},
+		// Memory for alpha is taken by the canvas, so it must be the picture's.
+		{"RIFF\x30\x00\x00\x00WEBPVP8X\x0a\x00\x00\x00\x10\x00\x00\x00\xff\xb4\x00\xff\xb4\x00ALPH\x02\x00\x00\x00\x00\x00VP8 \x0a\x00\x00\x00\x00\x00\x00\x9d\x01\x2a\x08\x00\x08\x00", ErrBroken, []string{"canvas is of 46336x46336", "8x8"}},
 		{"GIF89a\x01\x00\x01\x00\x00\x00\x00;", ErrBroken, []string{"GIF", "no frame"}},
 		{"\xff\xd8\xff\xd9", ErrBroken, []string{"JPEG"}},
 	} {

@@ -12,6 +12,10 @@ import (
 
 func sizeOfWebP(data []byte, _ Limits) (width, height int, err error) {
 	h, err := webpHeader(data)
+	if err == nil && h.flags != 0 && h.canvas != image.Pt(h.width, h.height) {
+		// The decoder takes memory for alpha by the canvas.
+		err = broken("WebP", fmt.Sprintf("its canvas is of %dx%d pixels, its picture of %dx%d", h.canvas.X, h.canvas.Y, h.width, h.height))
+	}
 	return h.width, h.height, err
 }
 
@@ -66,9 +70,10 @@ const (
 // webpInfo is what the chunks of a WebP file say before any is decoded.
 type webpInfo struct {
 	width, height int
-	flags         int  // where the flags of VP8X lie, or 0
-	alpha         bool // whether there is a chunk ALPH
-	opaque        bool // lossless, and says that its alpha is not used
+	flags         int         // where the flags of VP8X lie, or 0
+	canvas        image.Point // as VP8X says, which is to be the size of the picture
+	alpha         bool        // whether there is a chunk ALPH
+	opaque        bool        // lossless, and says that its alpha is not used
 }
 
 func webpHeader(data []byte) (h webpInfo, err error) {
@@ -81,6 +86,8 @@ func webpHeader(data []byte) (h webpInfo, err error) {
 		switch {
 		case name == "VP8X" && len(content) >= 10:
 			h.flags = at + 8
+			u24 := func(i int) int { return int(content[i]) | int(content[i+1])<<8 | int(content[i+2])<<16 }
+			h.canvas = image.Pt(u24(4)+1, u24(7)+1)
 			if content[0]&webpAnimated != 0 {
 				return h, errAnimatedWebP
 			}

@@ -5,6 +5,7 @@
 // converted when they were made.
 
 import { QuarterturnError } from './errors.js';
+import { exactPixels } from './exact.js';
 
 const kinds = 'ImageData, {data, width, height}, an ImageBitmap, a VideoFrame, a Blob or File, an image, a canvas or a video';
 const inNode = "; Node decodes no images: use a library, for example sharp: const { data, info } = await sharp(file).rotate().raw().toBuffer({ resolveWithObject: true }), then classify({ data, ...info })";
@@ -20,8 +21,8 @@ export async function pixelsOf(input) {
   const is = (name) => typeof globalThis[name] === 'function' && input instanceof globalThis[name];
   try {
     if (is('ImageData')) return ofImageData(input);
-    if (is('Blob')) return await ofBitmap(await decode(input));
-    if (is('HTMLImageElement')) return await ofBitmap(await loaded(input));
+    if (is('Blob')) return await ofFile(input);
+    if (is('HTMLImageElement')) return await ofImage(input);
     if (is('VideoFrame')) return draw(input, input.displayWidth, input.displayHeight);
     if (is('HTMLVideoElement')) return draw(input, input.videoWidth, input.videoHeight);
     if (input?.data && input.width > 0 && input.height > 0) return plain(input);
@@ -62,18 +63,30 @@ function ofImageData(image) {
   return plain(context.getImageData(0, 0, width, height));
 }
 
+async function ofFile(blob) {
+  return (await exactPixels(blob, decode)) ?? decode(blob);
+}
+
 async function decode(blob) {
   if (typeof createImageBitmap === 'undefined') throw new QuarterturnError('image', `files cannot be decoded here${inNode}`);
   try {
-    return await createImageBitmap(blob, raw);
+    return ofBitmap(await createImageBitmap(blob, raw));
   } catch (cause) {
     throw new QuarterturnError('image', `${blob.name ?? 'the file'} is not an image this browser can read`, { cause });
   }
 }
 
-function loaded(image) {
+/** An <img> of a blob: or data: address is read as the file that it is; else what it shows is taken. */
+async function ofImage(image) {
   if (!(image.naturalWidth > 0)) throw new QuarterturnError('image', 'the <img> has not loaded a picture, or has no size of its own');
-  return createImageBitmap(image, raw);
+  if (/^(blob|data):/.test(image.currentSrc)) {
+    try {
+      return await ofFile(await (await fetch(image.currentSrc)).blob());
+    } catch {
+      // The address was revoked, or the page's policy keeps scripts from it; or it is a drawing (SVG).
+    }
+  }
+  return ofBitmap(await createImageBitmap(image, raw));
 }
 
 function ofBitmap(bitmap) {

@@ -77,8 +77,10 @@ export interface Pixels {
 }
 
 /**
- * A picture. Files and images are decoded without a conversion of colours; canvases, videos and ImageBitmaps give
- * the colours that they hold. A picture from another origin needs CORS.
+ * A picture. A File or Blob (PNG, JPEG, GIF, WebP), or an <img> of a blob: or data: address, has the pixels that it
+ * has in Go, but for CMYK JPEG: EXIF orientation applied, colours as they are stored. Other images are decoded
+ * without a conversion of colours; canvases, videos and ImageBitmaps give the colours that they hold, which where alpha is
+ * partial or samples have 16 bits differ by a level between browsers. A picture from another origin needs CORS.
  */
 export type Input =
   | Pixels | Platform<'ImageData'> | Platform<'ImageBitmap'> | Platform<'VideoFrame'> | Platform<'Blob'> | Platform<'HTMLImageElement'>
