@@ -37,15 +37,16 @@ func (s *SHA256) Write(p []byte) (int, error) {
 	s.length += uint64(n)
 	for len(p) > 0 {
 		if s.fill == 0 && len(p) >= 64 {
-			s.block(p[:64])
-			p = p[64:]
+			whole := len(p) &^ 63
+			sha256Blocks(&s.h, p[:whole])
+			p = p[whole:]
 			continue
 		}
 		k := copy(s.buf[s.fill:], p)
 		s.fill += k
 		p = p[k:]
 		if s.fill == 64 {
-			s.block(s.buf[:])
+			sha256Blocks(&s.h, s.buf[:])
 			s.fill = 0
 		}
 	}
@@ -67,29 +68,28 @@ func (s *SHA256) Sum() (digest [32]byte) {
 	return digest
 }
 
-func (s *SHA256) block(p []byte) {
+// sha256Blocks takes the blocks of p, 64 bytes each, into the state. In the module it
+// has another body, written by wasm/internal/gen.
+func sha256Blocks(state *[8]uint32, p []byte) {
 	var w [64]uint32
-	for i := range 16 {
-		w[i] = uint32(p[4*i])<<24 | uint32(p[4*i+1])<<16 | uint32(p[4*i+2])<<8 | uint32(p[4*i+3])
+	for ; len(p) >= 64; p = p[64:] {
+		for i := range 16 {
+			w[i] = uint32(p[4*i])<<24 | uint32(p[4*i+1])<<16 | uint32(p[4*i+2])<<8 | uint32(p[4*i+3])
+		}
+		for i := 16; i < 64; i++ {
+			x, y := w[i-15], w[i-2]
+			w[i] = w[i-16] + w[i-7] + (bits.RotateLeft32(x, -7) ^ bits.RotateLeft32(x, -18) ^ x>>3) + (bits.RotateLeft32(y, -17) ^ bits.RotateLeft32(y, -19) ^ y>>10)
+		}
+		a, b, c, d, e, f, g, h := state[0], state[1], state[2], state[3], state[4], state[5], state[6], state[7]
+		for i := range 64 {
+			t := h + (bits.RotateLeft32(e, -6) ^ bits.RotateLeft32(e, -11) ^ bits.RotateLeft32(e, -25)) + (e&f ^ ^e&g) + sha256K[i] + w[i]
+			u := (bits.RotateLeft32(a, -2) ^ bits.RotateLeft32(a, -13) ^ bits.RotateLeft32(a, -22)) + (a&b ^ a&c ^ b&c)
+			a, b, c, d, e, f, g, h = t+u, a, b, c, d+t, e, f, g
+		}
+		for i, v := range [8]uint32{a, b, c, d, e, f, g, h} {
+			state[i] += v
+		}
 	}
-	for i := 16; i < 64; i++ {
-		x, y := w[i-15], w[i-2]
-		w[i] = w[i-16] + w[i-7] + (bits.RotateLeft32(x, -7) ^ bits.RotateLeft32(x, -18) ^ x>>3) + (bits.RotateLeft32(y, -17) ^ bits.RotateLeft32(y, -19) ^ y>>10)
-	}
-	a, b, c, d, e, f, g, h := s.h[0], s.h[1], s.h[2], s.h[3], s.h[4], s.h[5], s.h[6], s.h[7]
-	for i := range 64 {
-		t := h + (bits.RotateLeft32(e, -6) ^ bits.RotateLeft32(e, -11) ^ bits.RotateLeft32(e, -25)) + (e&f ^ ^e&g) + sha256K[i] + w[i]
-		u := (bits.RotateLeft32(a, -2) ^ bits.RotateLeft32(a, -13) ^ bits.RotateLeft32(a, -22)) + (a&b ^ a&c ^ b&c)
-		a, b, c, d, e, f, g, h = t+u, a, b, c, d+t, e, f, g
-	}
-	s.h[0] += a
-	s.h[1] += b
-	s.h[2] += c
-	s.h[3] += d
-	s.h[4] += e
-	s.h[5] += f
-	s.h[6] += g
-	s.h[7] += h
 }
 
 // SumSHA256 is the SHA-256 digest of b.

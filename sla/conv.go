@@ -28,16 +28,19 @@ func usesWinograd(l *format.Layer, out *value) bool {
 }
 
 // newConvolution packs the weights (Out, channels, k, k) of a layer, which makes
-// out of in.
-func newConvolution(l *format.Layer, in, out *value, weights, bias []float32, s *scratch) *convolution {
-	c := &convolution{layer: l, winograd: usesWinograd(l, out), scratch: s, bias: make([]float32, out.pitch)}
+// out of in. It takes the room for them from packed, zeros, and returns what is left.
+func newConvolution(l *format.Layer, in, out *value, weights, bias, packed []float32, s *scratch) (*convolution, []float32) {
+	c := &convolution{layer: l, winograd: usesWinograd(l, out), scratch: s}
+	c.bias, packed = packed[:out.pitch], packed[out.pitch:]
+	n := packedFloats(l, in, out)
+	c.weights, packed = packed[:n], packed[n:]
 	copy(c.bias, bias)
 	if c.winograd {
-		c.weights = kernel.PackWinograd(weights, in.shape.Channels, out.pitch)
+		kernel.PackWinograd(c.weights, weights, in.shape.Channels, out.pitch)
 	} else {
-		c.weights = kernel.PackDirect(weights, l.Kernel, in.shape.Channels, in.pitch, out.pitch)
+		kernel.PackDirect(c.weights, weights, l.Kernel, in.shape.Channels, in.pitch)
 	}
-	return c
+	return c, packed
 }
 
 // rowPart is the pixels of a row, at most, that are a part of a direct convolution; a
@@ -75,24 +78,12 @@ func (c *convolution) run(part int, out, in, residual *value) {
 	if width < kernel.MR {
 		copy(row, c.scratch.row)
 	}
-	from, to := first*out.pitch, last*out.pitch
+	end := kernel.FinishArgs{Y: &row[first*out.pitch], N: (last - first) * out.pitch}
 	if residual != nil {
-		finish(row[from:to], residual.row(y)[from:to], l.ReLU)
-	} else {
-		finish(row[from:to], nil, l.ReLU)
+		end.Residual = &residual.row(y)[first*out.pitch]
 	}
-}
-
-// finish adds the residual, if there is one, and applies the activation.
-func finish(row, residual []float32, relu bool) {
-	for i, r := range residual {
-		row[i] += r
+	if l.ReLU {
+		end.ReLU = 1
 	}
-	if relu {
-		for i, v := range row {
-			if v < 0 {
-				row[i] = 0
-			}
-		}
-	}
+	kernel.Finish(&end)
 }

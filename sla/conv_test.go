@@ -91,7 +91,8 @@ func filled(shape format.Shape, border, pitch int) *value {
 
 func convolutionOf(l *format.Layer, in, out *value, weights, bias []float32) *convolution {
 	s := scratchOf(l, in, out)
-	return newConvolution(l, in, out, weights, bias, s.allocate())
+	c, _ := newConvolution(l, in, out, weights, bias, make([]float32, out.pitch+packedFloats(l, in, out)), s.allocate())
+	return c
 }
 
 // whole runs all parts of a convolution.

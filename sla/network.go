@@ -1,6 +1,9 @@
 package sla
 
-import "github.com/quarterturn/quarterturn/format"
+import (
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla/internal/kernel"
+)
 
 // A network runs the layers of a slab, one image at a time.
 type network struct {
@@ -12,11 +15,13 @@ type network struct {
 
 // newNetwork allocates the values and packs the weights of a model.
 func newNetwork(m *format.Model) *network {
-	n, s := allocate(&m.Manifest)
+	p := planOf(&m.Manifest)
+	n, s := p.allocate(m.Layers)
+	packed := make([]float32, p.packed) // in one piece: the collector runs once for it, not thirty times
 	tensor := 0
 	for i := range m.Layers {
 		if l := &m.Layers[i]; l.Op == format.OpConv {
-			n.convs[i] = newConvolution(l, n.values[l.Input], n.values[i+1], m.Weights[tensor], m.Weights[tensor+1], s)
+			n.convs[i], packed = newConvolution(l, n.values[l.Input], n.values[i+1], m.Weights[tensor], m.Weights[tensor+1], packed, s)
 			tensor += 2
 		}
 	}
@@ -25,7 +30,7 @@ func newNetwork(m *format.Model) *network {
 
 // twin is a network of the same weights with values of its own.
 func (n *network) twin(m *format.Manifest) *network {
-	t, s := allocate(m)
+	t, s := planOf(m).allocate(m.Layers)
 	for i, c := range n.convs {
 		if c != nil {
 			t.convs[i] = &convolution{layer: c.layer, winograd: c.winograd, weights: c.weights, bias: c.bias, scratch: s}
@@ -35,12 +40,11 @@ func (n *network) twin(m *format.Manifest) *network {
 }
 
 // allocate makes a network without its convolutions, and the scratch that they will share.
-func allocate(m *format.Manifest) (*network, *scratch) {
-	p := planOf(m)
+func (p *plan) allocate(layers []format.Layer) (*network, *scratch) {
 	for _, v := range p.places {
 		v.allocate()
 	}
-	return &network{layers: m.Layers, values: p.values, convs: make([]*convolution, len(m.Layers)), costs: p.costs}, p.scratch.allocate()
+	return &network{layers: layers, values: p.values, convs: make([]*convolution, len(layers)), costs: p.costs}, p.scratch.allocate()
 }
 
 // run goes on with layer i at one of its parts, until the layer is complete or about so
@@ -89,23 +93,8 @@ func shortcut(y int, out, in *value, stride int) {
 
 // maxPool2 makes row y of max pooling over 2x2 windows, two pixels apart.
 func maxPool2(y int, out, in *value) {
-	for x := range out.shape.Width {
-		top := out.pixel(y, x)
-		a, b := in.pixel(2*y, 2*x)[:len(top)], in.pixel(2*y, 2*x+1)[:len(top)]
-		c, d := in.pixel(2*y+1, 2*x)[:len(top)], in.pixel(2*y+1, 2*x+1)[:len(top)]
-		for k, v := range a {
-			if b[k] > v {
-				v = b[k]
-			}
-			if c[k] > v {
-				v = c[k]
-			}
-			if d[k] > v {
-				v = d[k]
-			}
-			top[k] = v
-		}
-	}
+	kernel.MaxPool2(&kernel.MaxPool2Args{X: &in.data[in.at(2*y, 0)], Y: &out.data[out.at(y, 0)], Pixels: out.shape.Width,
+		Channels: out.shape.Channels, XRowStride: in.stride, XStride: in.pitch, YStride: out.pitch})
 }
 
 // maxPool3 makes row y of max pooling over the part of a 3x3 window that lies in the image.
@@ -132,11 +121,7 @@ func mean(y int, out, in *value) {
 	if y == 0 {
 		clear(sum)
 	}
-	for x := range in.shape.Width {
-		for c, v := range in.pixel(y, x) {
-			sum[c] += v
-		}
-	}
+	kernel.SumPixels(&kernel.SumPixelsArgs{X: &in.data[in.at(y, 0)], Y: &sum[0], Pixels: in.shape.Width, Channels: len(sum), XStride: in.pitch})
 	if y == in.shape.Height-1 {
 		for c := range sum {
 			sum[c] /= float32(in.shape.Height * in.shape.Width)

@@ -228,8 +228,16 @@ func (p *preprocessor) sample(rgba []byte) {
 	}
 }
 
+// resizeAcross makes a line of the samples. Every sample times 1<<16, rounded to 8
+// fraction bits, is what a window as wide as the input comes to.
 func (p *preprocessor) resizeAcross(x0 int) {
 	channels := p.in.Channels
+	if len(p.samples) == len(p.line) {
+		for i, v := range p.samples {
+			p.line[i] = uint16(v) << 8
+		}
+		return
+	}
 	for o := range p.in.Width {
 		weights := p.across.weight[p.across.start[o]:p.across.start[o+1]]
 		from := (p.across.first[o] - x0) * channels
@@ -245,18 +253,22 @@ func (p *preprocessor) resizeAcross(x0 int) {
 }
 
 // level is 8-bit sample i of the resized image, (H, W, C).
-func (p *preprocessor) level(i int) uint8 { return uint8((p.sums[i] + 1<<23) >> 24) }
+func (p *preprocessor) level(i int) uint8 { return uint8((p.sums[i] + half) >> 24) }
+
+// half rounds a sum to its upper eight bits.
+const half = 1 << 23
 
 // finish writes the net's input, dense (C, H, W), once all rows have come.
 func (p *preprocessor) finish(x []float32) error {
 	if p.width == 0 || p.y != p.height {
 		return errIncomplete
 	}
-	channels := p.in.Channels
 	plane := p.in.Height * p.in.Width
-	for i := range plane {
-		for c := range channels {
-			x[c*plane+i] = p.norm[c][p.level(i*channels+c)]
+	for c := range p.norm {
+		norm := &p.norm[c]
+		to := x[c*plane : (c+1)*plane]
+		for i, k := 0, c; i < len(to); i, k = i+1, k+p.in.Channels {
+			to[i] = norm[uint8((p.sums[k]+half)>>24)]
 		}
 	}
 	return nil

@@ -10,25 +10,14 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quarterturn/quarterturn/wasm/internal/gen"
 	"github.com/quarterturn/quarterturn/wasm/internal/narrow"
-	"github.com/quarterturn/quarterturn/wasm/internal/simd"
 )
 
 var update = flag.Bool("update", false, "renew the committed modules")
 
 // toolchain builds the modules: another Go gives other bytes.
 const toolchain = "go1.26.8"
-
-// kernels are the functions that the finishing pass narrows or replaces.
-func kernels(vectors bool) map[string][]byte {
-	k := simd.Bodies()
-	if !vectors {
-		for name := range k {
-			k[name] = nil
-		}
-	}
-	return k
-}
 
 // build compiles package wasm. Without inlining and with the plainer collector the
 // module is 38 KB (gzip) smaller, at equal speed.
@@ -52,7 +41,7 @@ func build(t *testing.T, goos string, flags ...string) []byte {
 
 func TestCommittedModulesAreFresh(t *testing.T) {
 	finish := func(module []byte, vectors bool) []byte {
-		out, err := narrow.Module(module, kernels(vectors))
+		out, err := narrow.Module(module, gen.Bodies(vectors))
 		if err != nil {
 			t.Fatal(err)
 		}

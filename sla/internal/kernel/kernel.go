@@ -6,6 +6,8 @@
 // of products that are rounded before they are added. Strides count floats.
 package kernel
 
+import "unsafe"
+
 const (
 	// MR is the number of neighbouring rows that GEMM computes at a time.
 	MR = 4
@@ -60,4 +62,9 @@ type WinogradOutputArgs struct {
 	ResidualRowStride    int      // from one row of the residual to the next
 	Channels             int      // a multiple of ChannelGroup
 	ReLU                 int      // 1 if negative outputs become zero, else 0
+}
+
+// at is the address of element i.
+func at(p *float32, i int) *float32 {
+	return (*float32)(unsafe.Add(unsafe.Pointer(p), i*int(unsafe.Sizeof(*p))))
 }

@@ -4,11 +4,6 @@ package kernel
 
 import "unsafe"
 
-// at is the address of element i.
-func at(p *float32, i int) *float32 {
-	return (*float32)(unsafe.Add(unsafe.Pointer(p), i*int(unsafe.Sizeof(*p))))
-}
-
 // gemmScalar computes four channels of two rows at a time.
 func gemmScalar(a *GEMMArgs) {
 	const nr = 4

@@ -1,39 +1,57 @@
 package kernel
 
 // PackDirect orders the weights (Out, channels, k, k) of a convolution as GEMM reads
-// them, (outPitch/NR, k, k·inPitch, NR), with zeros for the channels of the padding.
-func PackDirect(w []float32, k, channels, inPitch, outPitch int) []float32 {
-	packed := make([]float32, outPitch*k*k*inPitch)
-	for i, v := range w {
-		o, c, y, x := i/(k*k*channels), i/(k*k)%channels, i/k%k, i%k
-		packed[((o/NR*k+y)*k+x)*inPitch*NR+c*NR+o%NR] = v
+// them, (outPitch/NR, k, k·inPitch, NR). packed holds zeros, which the channels of the
+// padding keep.
+func PackDirect(packed, w []float32, k, channels, inPitch int) {
+	for o := range len(w) / (k * k * channels) {
+		to := packed[o/NR*k*k*inPitch*NR+o%NR:]
+		for c := range channels {
+			for i, v := range w[(o*channels+c)*k*k:][:k*k] {
+				to[(i*inPitch+c)*NR] = v
+			}
+		}
 	}
-	return packed
 }
 
 // PackWinograd transforms the weights (Out, channels, 3, 3) of a convolution, GgGᵀ, in
 // float64, and orders them as GEMM reads them for each element of a tile, (TileElems,
-// outPitch/NR, channels, NR), with zeros for the channels of the padding.
-func PackWinograd(w []float32, channels, outPitch int) []float32 {
-	size := channels * outPitch
-	packed := make([]float32, TileElems*size)
-	for o := range len(w) / (channels * 9) {
-		for c := range channels {
-			g := (*[9]float32)(w[(o*channels+c)*9:])
+// outPitch/NR, channels, NR). packed holds zeros, which the channels of the padding keep.
+func PackWinograd(packed, w []float32, channels, outPitch int) {
+	outs := len(w) / (channels * 9)
+	for o := 0; o < outs; o += 2 {
+		a := winogradWeightsArgs{W: &w[o*channels*9], Y: &packed[o/NR*channels*NR+o%NR], Channels: channels, YStride: channels * outPitch, Outs: min(2, outs-o)}
+		winogradWeights(&a)
+	}
+}
+
+// winogradWeightsArgs are the arguments of winogradWeights, which transforms the weights
+// of one output channel or two.
+type winogradWeightsArgs struct {
+	W, Y     *float32 // (Outs, Channels, 3, 3); the first of TileElems elements, (Channels, NR) each
+	Channels int
+	YStride  int // from one element to the next
+	Outs     int
+}
+
+// winogradWeights is GgGᵀ, along columns first. In the module it has another body, written by
+// wasm/internal/gen.
+func winogradWeights(a *winogradWeightsArgs) {
+	for o := range a.Outs {
+		for c := range a.Channels {
+			g := func(i int) float64 { return float64(*at(a.W, (o*a.Channels+c)*9+i)) }
 			var t [InputTile][3]float64
 			for x := range 3 {
-				t[0][x], t[1][x], t[2][x], t[3][x], t[4][x], t[5][x] = weightTransform(float64(g[x]), float64(g[3+x]), float64(g[6+x]))
+				t[0][x], t[1][x], t[2][x], t[3][x], t[4][x], t[5][x] = weightTransform(g(x), g(3+x), g(6+x))
 			}
-			at := (o/NR*channels+c)*NR + o%NR
 			for i := range InputTile {
-				a, b, c, d, e, f := weightTransform(t[i][0], t[i][1], t[i][2])
-				for j, v := range [InputTile]float64{a, b, c, d, e, f} {
-					packed[(i*InputTile+j)*size+at] = float32(v)
+				a0, a1, a2, a3, a4, a5 := weightTransform(t[i][0], t[i][1], t[i][2])
+				for j, v := range [InputTile]float64{a0, a1, a2, a3, a4, a5} {
+					*at(a.Y, (i*InputTile+j)*a.YStride+c*NR+o) = float32(v)
 				}
 			}
 		}
 	}
-	return packed
 }
 
 // weightTransform is G in one direction.

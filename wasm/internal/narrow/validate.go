@@ -6,33 +6,55 @@ import (
 	"strings"
 )
 
-// Operations with a fixed alignment, operands and result, of those that replaced
-// bodies may use. A letter is a type: i and f have 32 bits, v is a vector.
+// Operations that replaced bodies may use, beside those that next knows. A letter is a
+// type: i and f have 32 bits, d has 64, v is a vector.
 var (
 	plainOperations = map[byte]operation{
-		0x6a: {"ii", "i", -1}, 0x6b: {"ii", "i", -1}, 0x6c: {"ii", "i", -1}, // i32.add, sub, mul
-		0x71: {"ii", "i", -1}, 0x72: {"ii", "i", -1}, 0x73: {"ii", "i", -1}, // and, or, xor
-		0x74: {"ii", "i", -1}, 0x75: {"ii", "i", -1}, 0x76: {"ii", "i", -1}, // shl, shr_s, shr_u
-		0x45: {"i", "i", -1},                                                                                              // i32.eqz
-		0x46: {"ii", "i", -1}, 0x47: {"ii", "i", -1}, 0x48: {"ii", "i", -1}, 0x49: {"ii", "i", -1}, 0x4a: {"ii", "i", -1}, // eq, ne, lt, gt
-		0x4b: {"ii", "i", -1}, 0x4c: {"ii", "i", -1}, 0x4d: {"ii", "i", -1}, 0x4e: {"ii", "i", -1}, 0x4f: {"ii", "i", -1}, // le, ge
-		0x77: {"ii", "i", -1}, 0x78: {"ii", "i", -1}, // rotl, rotr
-		0x28: {"i", "i", 2}, 0x2a: {"i", "f", 2}, 0x36: {"ii", "", 2}, 0x38: {"if", "", 2}, // loads and stores
-		0x2d: {"i", "i", 0}, 0x2f: {"i", "i", 1}, 0x3a: {"ii", "", 0}, 0x3b: {"ii", "", 1}, // of 8 and 16 bits
+		0x28: {"i", "i", 2}, 0x2a: {"i", "f", 2}, 0x36: {"ii", "", 2}, 0x38: {"if", "", 2}, // i32.load, f32.load, stores
+		0x45: {"i", "i", none},                           // i32.eqz
+		0x5d: {"ff", "i", none}, 0x92: {"ff", "f", none}, // f32.lt, add
+		0xb6: {"d", "f", none}, 0xbb: {"f", "d", none}, // f32.demote_f64, f64.promote_f32
 	}
 	vectorOperations = map[uint64]operation{
-		0x00: {"i", "v", 4}, 0x09: {"i", "v", 2}, 0x0b: {"iv", "", 4}, // v128.load, load32_splat, store
-		0x01: {"i", "v", 3}, 0x02: {"i", "v", 3}, 0x03: {"i", "v", 3}, 0x04: {"i", "v", 3}, // load8x8, load16x4
-		0x11: {"i", "v", -1}, 0x13: {"f", "v", -1}, // i32x4.splat, f32x4.splat
-		0x43: {"vv", "v", -1}, 0x4e: {"vv", "v", -1}, 0x4f: {"vv", "v", -1}, 0x50: {"vv", "v", -1}, 0x51: {"vv", "v", -1}, // f32x4.lt, v128.and, andnot, or, xor
-		0xab: {"vi", "v", -1}, 0xad: {"vi", "v", -1}, 0xae: {"vv", "v", -1}, 0xb1: {"vv", "v", -1}, 0xb5: {"vv", "v", -1}, // i32x4.shl, shr_u, add, sub, mul
-		0xe4: {"vv", "v", -1}, 0xe5: {"vv", "v", -1}, 0xe6: {"vv", "v", -1}, 0xe7: {"vv", "v", -1}, // f32x4.add, sub, mul, div
-		0xeb: {"vv", "v", -1}, // f32x4.pmax
+		0x00: {"i", "v", 4}, 0x0b: {"iv", "", 4}, // v128.load, store
+		0x09: {"i", "v", 2}, 0x5c: {"i", "v", 2}, // v128.load32_splat, load32_zero
+		0x13: {"f", "v", none},                         // f32x4.splat
+		0x5e: {"v", "v", none}, 0x5f: {"v", "v", none}, // f32x4.demote_f64x2_zero, f64x2.promote_low_f32x4
+		0xeb: {"vv", "v", none}, // f32x4.pmax
+	}
+	// laneOperations have the number of a lane behind them, below this one.
+	laneOperations = map[uint64]struct {
+		operation
+		lanes byte
+	}{
+		0x56: {operation{"iv", "v", 2}, 4}, 0x5b: {operation{"iv", "", 3}, 2}, // v128.load32_lane, store64_lane
 	}
 )
 
-// An operation takes values and leaves at most one. With an alignment of 0 or more it
-// accesses the memory, and that is the largest that it may claim.
+func init() {
+	for op := byte(i32Eq); op <= i32GeU; op++ {
+		plainOperations[op] = operation{"ii", "i", none}
+	}
+	for op := byte(i32Add); op <= i32Rotr; op++ {
+		plainOperations[op] = operation{"ii", "i", none}
+	}
+	for op := byte(i32Mul + 1); op < i32Mul+5; op++ { // divisions trap
+		delete(plainOperations, op)
+	}
+	for op := byte(f64Add); op < f64Add+4; op++ { // add, sub, mul, div
+		plainOperations[op] = operation{"dd", "d", none}
+	}
+	for op := uint64(0); op < 4; op++ {
+		vectorOperations[f32x4Add+op] = operation{"vv", "v", none}
+		vectorOperations[f64x2Add+op] = operation{"vv", "v", none}
+	}
+}
+
+// none is the alignment of an operation that accesses no memory.
+const none = -1
+
+// An operation takes values and leaves at most one. If it accesses the memory, it has an
+// alignment, the largest that it may claim.
 type operation struct {
 	takes, leaves string
 	align         int
@@ -42,7 +64,7 @@ type operation struct {
 const maxLocals = 1000
 
 // typeLetters are the letters of the types that replaced bodies may have.
-var typeLetters = map[byte]byte{typeI32: 'i', 0x7d: 'f', typeV128: 'v'}
+var typeLetters = map[byte]byte{typeI32: 'i', typeF32: 'f', typeF64: 'd', typeV128: 'v'}
 
 // A frame is a block that is open.
 type frame struct {
@@ -190,11 +212,24 @@ func (c *checker) next() error {
 		c.bytes(4)
 		c.stack = append(c.stack, 'f')
 		return nil
+	case f64Const:
+		c.bytes(8)
+		c.stack = append(c.stack, 'd')
+		return nil
 	case vectorPrefix:
 		n := c.unsigned()
 		if n == v128Const {
 			c.bytes(16)
 			c.stack = append(c.stack, 'v')
+			return nil
+		}
+		if o, ok := laneOperations[n]; ok {
+			if err := c.apply(o.operation); err != nil {
+				return err
+			}
+			if l := c.byte(); l >= o.lanes {
+				return fmt.Errorf("lane %d of %d", l, o.lanes)
+			}
 			return nil
 		}
 		o, ok := vectorOperations[n]

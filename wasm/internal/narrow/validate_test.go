@@ -7,7 +7,7 @@ import (
 
 	"github.com/tetratelabs/wazero"
 
-	"github.com/quarterturn/quarterturn/wasm/internal/simd"
+	"github.com/quarterturn/quarterturn/wasm/internal/gen"
 )
 
 // around is a module with one function that takes an i32 and leaves one.
@@ -33,8 +33,21 @@ func wazeroTakes(t testing.TB, body []byte) error {
 	return err
 }
 
+// bodies are those of both builds.
+func bodies() map[string][]byte {
+	all := map[string][]byte{}
+	for build, vectors := range map[string]bool{"plain": false, "SIMD": true} {
+		for name, body := range gen.Bodies(vectors) {
+			if body != nil {
+				all[build+" "+name] = body
+			}
+		}
+	}
+	return all
+}
+
 func TestValidBodies(t *testing.T) {
-	for name, body := range simd.Bodies() {
+	for name, body := range bodies() {
 		if err := validate(body, "i", "i"); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
@@ -64,6 +77,8 @@ func TestInvalidBodies(t *testing.T) {
 		"global 1 is not the stack pointer":    {0, globalGet, 1, end},
 		"a branch out of 3 blocks":             {0, loop, noResult, br, 2, end, localGet, 0, end},
 		"an alignment of 2^5":                  {0, localGet, 0, vectorPrefix, 0, 5, 0, drop, localGet, 0, end},
+		"lane 4 of 4":                          {1, 1, typeV128, localGet, 0, localGet, 1, vectorPrefix, 0x56, 2, 0, 4, drop, localGet, 0, end},
+		"operation 0x6d is not known":          {0, localGet, 0, localGet, 0, 0x6d, end}, // a division
 		"a block of type 0x7e":                 {0, block, typeI64, end, localGet, 0, end},
 		"an if that do not belong":             {0, localGet, 0, ifElse, typeI32, localGet, 0, end, end},
 		"select of anything but floats":        {0, localGet, 0, localGet, 0, localGet, 0, 0x1b, end},
@@ -101,7 +116,7 @@ func TestReplacedFunction(t *testing.T) {
 
 // What is accepted here every engine accepts.
 func FuzzValidate(f *testing.F) {
-	for _, body := range simd.Bodies() {
+	for _, body := range bodies() {
 		f.Add(body)
 	}
 	f.Add([]byte{0, localGet, 0, block, typeI32, i32Const, 1, localGet, 0, brIf, 0, 0x0b, 0x6a, 0x0b})

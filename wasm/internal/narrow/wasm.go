@@ -12,9 +12,10 @@ import (
 const (
 	header = "\x00asm\x01\x00\x00\x00"
 
-	customSection, typeSection, importSection            = 0, 1, 2
-	functionSection, globalSection, codeSection          = 3, 6, 10
-	noResult, typeV128, typeI64, typeI32, typeOfFunction = 0x40, 0x7b, 0x7e, 0x7f, 0x60
+	customSection, typeSection, importSection    = 0, 1, 2
+	functionSection, globalSection, codeSection  = 3, 6, 10
+	noResult, typeOfFunction                     = 0x40, 0x60
+	typeV128, typeF64, typeF32, typeI64, typeI32 = 0x7b, 0x7c, 0x7d, 0x7e, 0x7f
 
 	block, loop, ifElse, br, brIf, brTable = 0x02, 0x03, 0x04, 0x0c, 0x0d, 0x0e
 	call, callIndirect                     = 0x10, 0x11
@@ -32,7 +33,9 @@ const (
 	i64Extend32S                           = 0xc4
 	more                                   = 0xfc // and another number
 	memoryCopy, memoryFill                 = 10, 11
+	i32Mul, i32Rotr, f64Add                = 0x6c, 0x78, 0xa0
 	vectorPrefix                           = 0xfd // and another number
+	f32x4Add, f64x2Add                     = 0xe4, 0xf0
 	v128Const                              = 0x0c
 )
 

@@ -1,39 +1,50 @@
-package simd
+package gen
 
 import "encoding/binary"
 
 // Operations by their names in WebAssembly's specification. Vector operations have a
 // prefix, which emit writes.
 const (
-	opBlock, opLoop, opIf, opEnd = 0x02, 0x03, 0x04, 0x0b
-	opBr                         = 0x0c
+	opBlock, opLoop, opIf        = 0x02, 0x03, 0x04
+	opElse, opEnd                = 0x05, 0x0b
+	opBr, opBrIf                 = 0x0c, 0x0d
 	opDrop                       = 0x1a
 	opSelect                     = 0x1b
 	opLocalGet, opLocalSet       = 0x20, 0x21
 	opLocalTee                   = 0x22
 	opGlobalGet, opGlobalSet     = 0x23, 0x24
 	opI32Load, opF32Load         = 0x28, 0x2a
-	opF32Store                   = 0x38
-	opI32Const, opF32Const       = 0x41, 0x43
-	opI32Eqz, opI32GtS, opI32GeS = 0x45, 0x4a, 0x4e
-	opI32LeU                     = 0x4d
-	opI32Ne                      = 0x47
+	opI32Store, opF32Store       = 0x36, 0x38
+	opI32Const                   = 0x41
+	opF32Const, opF64Const       = 0x43, 0x44
+	opI32Eqz, opI32Eq, opI32Ne   = 0x45, 0x46, 0x47
+	opI32LtU, opI32GtS, opI32GeS = 0x49, 0x4a, 0x4e
 	opI32Add, opI32Sub, opI32Mul = 0x6a, 0x6b, 0x6c
-	opI32And                     = 0x71
+	opI32And, opI32Or, opI32Xor  = 0x71, 0x72, 0x73
+	opI32ShrU                    = 0x76
+	opI32Rotl, opI32Rotr         = 0x77, 0x78
+	opF32Lt, opAddF32            = 0x5d, 0x92
+	opAddF64, opSubF64           = 0xa0, 0xa1
+	opMulF64, opDivF64           = 0xa2, 0xa3
+	opDemoteF32, opPromoteF64    = 0xb6, 0xbb
 
-	prefix        = 0xfd
-	opLoadV128    = 0x00
-	opLoad32Splat = 0x09
-	opStoreV128   = 0x0b
-	opConstV128   = 0x0c
-	opSplatF32x4  = 0x13
-	opAddF32x4    = 0xe4
-	opSubF32x4    = 0xe5
-	opMulF32x4    = 0xe6
-	opPMaxF32x4   = 0xeb
+	prefix                     = 0xfd
+	opLoadV128, opStoreV128    = 0x00, 0x0b
+	opLoad32Splat              = 0x09
+	opConstV128                = 0x0c
+	opSplatF32x4               = 0x13
+	opLoad32Lane, opLoad32Zero = 0x56, 0x5c
+	opStore64Lane              = 0x5b
+	opDemoteF32x4              = 0x5e
+	opPromoteLowF64x2          = 0x5f
+	opAddF32x4, opSubF32x4     = 0xe4, 0xe5
+	opMulF32x4, opPMaxF32x4    = 0xe6, 0xeb
+	opAddF64x2, opSubF64x2     = 0xf0, 0xf1
+	opMulF64x2, opDivF64x2     = 0xf2, 0xf3
 
 	noResult          = 0x40
-	typeI32, typeV128 = 0x7f, 0x7b
+	typeI32, typeF32  = 0x7f, 0x7d
+	typeF64, typeV128 = 0x7c, 0x7b
 )
 
 // A local is a variable of a function.
@@ -86,6 +97,9 @@ func (f *function) constant(v int32) {
 	}
 	f.code = append(f.code, byte(v)&0x7f)
 }
+
+// bits writes a constant's eight bytes.
+func (f *function) bits(v uint64) { f.code = binary.LittleEndian.AppendUint64(f.code, v) }
 
 // at writes what a memory operation has behind it: an alignment of four bytes, the
 // offset.
@@ -188,14 +202,17 @@ const (
 	word         = 8
 )
 
-// begin sets a local to the only argument, a pointer to the kernel's arguments.
-func (f *function) begin() (args local) {
-	args = f.i32()
+// parameter reads word i of a function's parameters, an address or a length.
+func (f *function) parameter(i int) local {
+	l := f.i32()
 	f.op(opGlobalGet, stackPointer, opI32Load)
-	f.at(word)
-	f.set(args)
-	return args
+	f.at(word * (1 + i))
+	f.set(l)
+	return l
 }
+
+// begin reads a kernel's only parameter, a pointer to its arguments.
+func (f *function) begin() (args local) { return f.parameter(0) }
 
 // end returns: it takes the return address off the stack.
 func (f *function) end() {

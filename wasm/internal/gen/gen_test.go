@@ -1,7 +1,9 @@
-package simd
+package gen
 
 import (
+	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/binary"
 	"math"
 	"math/rand/v2"
@@ -19,7 +21,7 @@ import (
 
 // plain is the module as Go builds it.
 var plain = sync.OnceValues(func() ([]byte, error) {
-	dir, err := os.MkdirTemp("", "quarterturn-simd-")
+	dir, err := os.MkdirTemp("", "quarterturn-gen-")
 	if err != nil {
 		return nil, err
 	}
@@ -80,14 +82,14 @@ func newPair(t testing.TB, kernel string) pair {
 	if err != nil {
 		t.Fatal(err)
 	}
-	was, err := narrow.Body(module, Package+kernel)
+	was, err := narrow.Body(module, Kernel+kernel)
 	if err != nil {
 		t.Fatal(err)
 	}
 	r := wazero.NewRuntime(context.Background())
 	t.Cleanup(func() { r.Close(context.Background()) })
 	var p pair
-	for i, body := range [][]byte{was, Bodies()[Package+kernel]} {
+	for i, body := range [][]byte{was, Bodies(true)[Kernel+kernel]} {
 		m, err := r.InstantiateWithConfig(context.Background(), small(body), wazero.NewModuleConfig().WithName(""))
 		if err != nil {
 			t.Fatal(err)
@@ -103,6 +105,29 @@ func (s *side) run(t testing.TB, words []int) {
 		s.module.Memory().WriteUint64Le(uint32(arguments+8*i), uint64(w))
 	}
 	s.again(t)
+}
+
+// newSide is a body of a function on its own.
+func newSide(t testing.TB, name string, vectors bool) *side {
+	t.Helper()
+	r := wazero.NewRuntime(context.Background())
+	t.Cleanup(func() { r.Close(context.Background()) })
+	m, err := r.Instantiate(context.Background(), small(Bodies(vectors)[name]))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &side{m, m.ExportedFunction("a")}
+}
+
+// with calls a body with parameters, words.
+func (s *side) with(t testing.TB, words ...int) {
+	s.module.ExportedGlobal("sp").(api.MutableGlobal).Set(stack)
+	for i, w := range words {
+		s.module.Memory().WriteUint64Le(uint32(stack+8*(1+i)), uint64(w))
+	}
+	if leave, err := s.call.Call(context.Background(), 0); err != nil || leave[0] != 0 {
+		t.Fatal(leave, err)
+	}
 }
 
 func (s *side) again(t testing.TB) {
@@ -229,6 +254,155 @@ func TestWinograd(t *testing.T) {
 			}
 		}
 	}
+}
+
+// The kernels of kernel/rows.go, against what they are documented to compute.
+func TestRows(t *testing.T) {
+	const words = 4 * 1024
+	for _, special := range []bool{false, true} {
+		before := floats(7, special)
+		at := func(b []byte, i int) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(b[i:])) }
+		check := func(kernel string, args []int, compute func(b []byte, put func(i int, v float32))) {
+			t.Helper()
+			want := bytes.Clone(before)
+			compute(want, func(i int, v float32) { binary.LittleEndian.PutUint32(want[i:], math.Float32bits(v)) })
+			s := newSide(t, Kernel+kernel, true)
+			s.module.Memory().Write(0, before)
+			s.run(t, args)
+			got, _ := s.module.Memory().Read(data, 16*words)
+			for i := 0; i < len(got); i += 4 {
+				if a, b := binary.LittleEndian.Uint32(got[i:]), binary.LittleEndian.Uint32(want[data+i:]); a != b && !(isNaN(a) && isNaN(b)) {
+					t.Fatalf("%s%v: address %d holds %x, want %x", kernel, args, data+i, a, b)
+				}
+			}
+		}
+		for _, n := range []int{8, 24} {
+			for i := range 4 {
+				y, residual := data, (data+words)*(i&1)
+				check("Finish", []int{finishY: y, finishResidual: residual, finishN: n, finishReLU: i >> 1}, func(b []byte, put func(int, float32)) {
+					for k := 0; k < 4*n; k += 4 {
+						v := at(b, y+k)
+						if residual != 0 {
+							v += at(b, residual+k)
+						}
+						if i>>1 != 0 && v < 0 {
+							v = 0
+						}
+						put(y+k, v)
+					}
+				})
+			}
+		}
+		for _, channels := range []int{1, 3, 4, 7, 8, 16, 21} {
+			for _, pixels := range []int{1, 2, 5} {
+				stride := channels + pixels%3
+				x, y := data, data+words
+				check("SumPixels", []int{sumX: x, sumY: y, sumPixels: pixels, sumChannels: channels, sumXStride: stride}, func(b []byte, put func(int, float32)) {
+					for p := range pixels {
+						for c := range channels {
+							put(y+4*c, at(b, y+4*c)+at(b, x+4*(p*stride+c)))
+						}
+					}
+				})
+				row := 2*pixels*stride + 3
+				check("MaxPool2", []int{maxX: x, maxY: y, maxPixels: pixels, maxChannels: channels, maxXRowStride: row, maxXStride: stride, maxYStride: channels + 1}, func(b []byte, put func(int, float32)) {
+					for p := range pixels {
+						for c := range channels {
+							v := at(b, x+4*(2*p*stride+c))
+							for _, k := range []int{stride, row, row + stride} {
+								if w := at(b, x+4*(2*p*stride+c+k)); w > v {
+									v = w
+								}
+							}
+							put(y+4*(p*(channels+1)+c), v)
+						}
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestSHA256(t *testing.T) {
+	s := newSide(t, Format+"sha256Blocks", false)
+	m := s.module.Memory()
+	const state = 1024
+	for _, n := range []int{0, 1, 55, 56, 63, 64, 1000, 4096} {
+		message := floats(uint64(n), true)[:n]
+		padded := append(message[:n:n], 0x80)
+		for len(padded)%64 != 56 {
+			padded = append(padded, 0)
+		}
+		padded = binary.BigEndian.AppendUint64(padded, uint64(8*n))
+		for i, v := range []uint32{0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19} {
+			m.WriteUint32Le(uint32(state+4*i), v)
+		}
+		m.Write(data, padded)
+		half := len(padded) / 128 * 64
+		s.with(t, state, data, half, half)
+		s.with(t, state, data+half, len(padded)-half, len(padded)-half)
+		var got []byte
+		for i := range 8 {
+			v, _ := m.ReadUint32Le(uint32(state + 4*i))
+			got = binary.BigEndian.AppendUint32(got, v)
+		}
+		if want := sha256.Sum256(message); !bytes.Equal(got, want[:]) {
+			t.Errorf("%d bytes: %x, want %x", n, got, want)
+		}
+	}
+}
+
+// The matrix G of F(4x4, 3x3), in float64; the sums have the order of kernel.PackWinograd.
+func TestWinogradWeights(t *testing.T) {
+	row := func(a, b, c float64) [6]float64 {
+		return [6]float64{a / 4, -(a + c + b) / 6, (b - (a + c)) / 6, (a + 4*c + 2*b) / 24, (a + 4*c - 2*b) / 24, c}
+	}
+	for _, vectors := range []bool{false, true} {
+		s := newSide(t, Kernel+"winogradWeights", vectors)
+		for _, channels := range []int{1, 3, 8} {
+			for outs := range 3 {
+				if outs == 0 {
+					continue
+				}
+				l := layout(data)
+				stride := channels*nr + 3
+				words := []int{weightsW: l.floats(outs * channels * 9), weightsY: l.floats(36 * stride), weightsChannels: channels, weightsYStride: stride, weightsOuts: outs}
+				memory := floats(uint64(channels), false)
+				at := func(i int) float32 { return math.Float32frombits(binary.LittleEndian.Uint32(memory[i:])) }
+				want := bytes.Clone(memory)
+				for o := range outs {
+					for c := range channels {
+						var columns [3][6]float64
+						g := func(i int) float64 { return float64(at(words[weightsW] + 4*((o*channels+c)*9+i))) }
+						for x := range 3 {
+							columns[x] = row(g(x), g(3+x), g(6+x))
+						}
+						for i := range 6 {
+							for j, v := range row(columns[0][i], columns[1][i], columns[2][i]) {
+								binary.LittleEndian.PutUint32(want[words[weightsY]+4*((i*6+j)*stride+c*nr+o):], math.Float32bits(float32(v)))
+							}
+						}
+					}
+				}
+				s.module.Memory().Write(0, memory)
+				s.run(t, words)
+				got, _ := s.module.Memory().Read(data, uint32(len(want)-data))
+				if i := different(got, want[data:]); i >= 0 {
+					t.Errorf("vectors %v, %d channels to %d: byte %d differs", vectors, channels, outs, data+i)
+				}
+			}
+		}
+	}
+}
+
+// different is where two slices first differ, or -1.
+func different(a, b []byte) int {
+	for i := range a {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	return -1
 }
 
 func FuzzGEMM(f *testing.F) {

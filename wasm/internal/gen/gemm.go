@@ -1,4 +1,4 @@
-package simd
+package gen
 
 // Words of kernel.GEMMArgs.
 const (

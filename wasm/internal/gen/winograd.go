@@ -1,4 +1,4 @@
-package simd
+package gen
 
 // Words of kernel.WinogradInputArgs and kernel.WinogradOutputArgs.
 const (
@@ -187,11 +187,7 @@ func winogradOutputBody() []byte {
 	t := newTransform(f, outputFrame)
 	least := f.local(typeV128)
 
-	f.op(opF32Const, 0, 0, 0, 0)
-	f.op(opF32Const, 0, 0, 0x80, 0xff) // minus infinity
-	f.get(relu)
-	f.op(opSelect)
-	f.vector(opSplatF32x4)
+	f.leastOf(relu)
 	f.set(least)
 
 	f.move(residualStride, yStride, 0)

@@ -1,0 +1,209 @@
+package gen
+
+// Words of kernel.FinishArgs, kernel.SumPixelsArgs and kernel.MaxPool2Args.
+const (
+	finishY = iota
+	finishResidual
+	finishN
+	finishReLU
+)
+
+const (
+	sumX = iota
+	sumY
+	sumPixels
+	sumChannels
+	sumXStride
+)
+
+const (
+	maxX = iota
+	maxY
+	maxPixels
+	maxChannels
+	maxXRowStride
+	maxXStride
+	maxYStride
+)
+
+// wide is whether a body treats four channels or one.
+type wide bool
+
+func (v wide) get(f *function, p local) {
+	f.get(p)
+	if v {
+		f.vector(opLoadV128)
+	} else {
+		f.op(opF32Load)
+	}
+	f.at(0)
+}
+
+func (v wide) store(f *function) {
+	if v {
+		f.vector(opStoreV128)
+	} else {
+		f.op(opF32Store)
+	}
+	f.at(0)
+}
+
+// channels repeats what body writes for every four channels and then for every one that
+// is left; n, their number, comes to nothing.
+func (f *function) channels(n local, body func(v wide, bytes int32)) {
+	for _, v := range []wide{true, false} {
+		step := int32(1)
+		if v {
+			step = nr
+		}
+		enough := func() {
+			f.get(n)
+			f.constant(step)
+			f.op(opI32GeS)
+		}
+		enough()
+		f.when(func() {
+			f.loop(func() {
+				body(v, step*lane)
+				f.move(n, n, -step)
+				enough()
+			})
+		})
+	}
+}
+
+// finishBody is the body of kernel.Finish.
+func finishBody() []byte {
+	f := &function{}
+	args := f.begin()
+	y, residual, n, relu := f.field(args, finishY), f.field(args, finishResidual), f.field(args, finishN), f.field(args, finishReLU)
+	least := f.local(typeV128)
+	f.leastOf(relu)
+	f.set(least)
+	run := func(residual ...local) {
+		f.loop(func() {
+			f.get(y)
+			wide(true).get(f, y)
+			for _, r := range residual {
+				wide(true).get(f, r)
+				f.vector(opAddF32x4)
+			}
+			f.get(least)
+			f.vector(opPMaxF32x4)
+			wide(true).store(f)
+			f.move(y, y, vector)
+			for _, r := range residual {
+				f.move(r, r, vector)
+			}
+			f.move(n, n, -nr)
+			f.get(n)
+		})
+	}
+	f.get(residual)
+	f.op(opIf, noResult)
+	run(residual)
+	f.op(opElse)
+	run()
+	f.op(opEnd)
+	f.end()
+	return f.bytes()
+}
+
+// leastOf puts on the stack what outputs are no less than: 0 with ReLU, minus infinity
+// without.
+func (f *function) leastOf(relu local) {
+	f.op(opF32Const, 0, 0, 0, 0)
+	f.op(opF32Const, 0, 0, 0x80, 0xff)
+	f.get(relu)
+	f.op(opSelect)
+	f.vector(opSplatF32x4)
+}
+
+// sumPixelsBody is the body of kernel.SumPixels: for four channels, all pixels.
+func sumPixelsBody() []byte {
+	f := &function{}
+	args := f.begin()
+	x, y, pixels, n := f.field(args, sumX), f.field(args, sumY), f.field(args, sumPixels), f.field(args, sumChannels)
+	stride := f.stride(args, sumXStride)
+	p, left := f.i32(), f.i32()
+	sums := map[wide]local{true: f.local(typeV128), false: f.local(typeF32)}
+	f.get(pixels)
+	f.when(func() {
+		f.channels(n, func(v wide, bytes int32) {
+			v.get(f, y)
+			f.set(sums[v])
+			f.move(p, x, 0)
+			f.move(left, pixels, 0)
+			f.repeat(left, 1, func() {
+				f.get(sums[v])
+				v.get(f, p)
+				if v {
+					f.vector(opAddF32x4)
+				} else {
+					f.op(opAddF32)
+				}
+				f.set(sums[v])
+				f.sum(p, p, stride)
+			})
+			f.get(y)
+			f.get(sums[v])
+			v.store(f)
+			f.move(x, x, bytes)
+			f.move(y, y, bytes)
+		})
+	})
+	f.end()
+	return f.bytes()
+}
+
+// maxPool2Body is the body of kernel.MaxPool2.
+func maxPool2Body() []byte {
+	f := &function{}
+	args := f.begin()
+	x, y, pixels, n := f.field(args, maxX), f.field(args, maxY), f.field(args, maxPixels), f.field(args, maxChannels)
+	xRow, xStride, yStride := f.stride(args, maxXRowStride), f.stride(args, maxXStride), f.stride(args, maxYStride)
+	from, to, left := f.locals(typeI32, 4), f.i32(), f.i32()
+	most, next := f.local(typeF32), f.local(typeF32)
+	f.repeat(pixels, 1, func() {
+		f.move(from[0], x, 0)
+		f.sum(from[1], x, xStride)
+		f.sum(from[2], x, xRow)
+		f.sum(from[3], from[2], xStride)
+		f.move(to, y, 0)
+		f.move(left, n, 0)
+		f.channels(left, func(v wide, bytes int32) {
+			if v {
+				f.get(to)
+			}
+			v.get(f, from[0])
+			for _, p := range from[1:] {
+				if v {
+					v.get(f, p)
+					f.vector(opPMaxF32x4)
+					continue
+				}
+				f.set(most)
+				v.get(f, p)
+				f.tee(next)
+				f.get(most)
+				f.get(most)
+				f.get(next)
+				f.op(opF32Lt, opSelect)
+			}
+			if !v {
+				f.set(most)
+				f.get(to)
+				f.get(most)
+			}
+			v.store(f)
+			for _, p := range append(from[:4:4], to) {
+				f.move(p, p, bytes)
+			}
+		})
+		f.sum(x, x, xStride)
+		f.sum(x, x, xStride)
+		f.sum(y, y, yStride)
+	})
+	f.end()
+	return f.bytes()
+}
