@@ -9,7 +9,7 @@ CYCLONEDX = github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@v1.9.0
 FUZZTIME ?= 30s
 BENCH ?= .
 
-.PHONY: build check test test-short test-race test-bits fuzz bench generate e2e deploy-check cross licences sbom vuln
+.PHONY: site build check test test-short test-race test-bits fuzz bench generate e2e deploy-check cross licences sbom vuln
 
 build: ## the command, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags='-s -w' -o quarterturn ./cmd/quarterturn
@@ -66,8 +66,11 @@ cross: ## builds for other systems, without cgo
 licences: ## THIRD_PARTY_LICENCES
 	$(GO) run ./cmd/internal/licences
 
-sbom: ## the bill of materials of the command, CycloneDX JSON
-	$(GO) run $(CYCLONEDX) app -json -licenses -main cmd/quarterturn -output quarterturn.cdx.json .
+site: ## the documentation as static files, in site/; BENCH_PAGE=DIR adds the benchmark page
+	$(GO) run ./cmd/internal/docsite -out site $(if $(BENCH_PAGE),-bench $(BENCH_PAGE))
+
+sbom: build ## the bill of materials of the command as built, CycloneDX JSON
+	$(GO) run $(CYCLONEDX) bin -json -std -licenses -version "$$(./quarterturn --version | sed 's/.* //')" -output quarterturn.cdx.json quarterturn
 
 vuln: ## known vulnerabilities in what the code calls; needs https://vuln.go.dev
 	$(GO) run $(GOVULNCHECK) ./...
