@@ -30,7 +30,7 @@ func TestGoldenSlabs(t *testing.T) {
 		{"baseline", "cebd08c8fe89f77f207743b0defdbe61fab2a1d0a7be58528076c5d9916c308f", baseline},
 		{"sla+sd", "e5b235e87d254ed36b7b102ff191ef5ae5c41b5b6f0db7830dea2e5e95fe9de5", joint},
 		{"episodes", "7376ddfeae74718c55f33c3bf0ecdec26a64bcdd1b78b647659b5ceae26dc087", episodes},
-		{"fast", "93e60b6608776dd2d8609e755ca08f6cac8435e8d2ee2c23ece83a1050405288", fast},
+		{"fast", "810a632d86b2f665b8689fddf16c38a938d3bbb883fca14ba7c433ec6489daab", fast},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			model, _, err := Train(t.Context(), small(t), c.config, nil)

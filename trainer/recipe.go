@@ -10,9 +10,9 @@ func FastConfig() Config {
 	c.Net, c.Epochs, c.BatchSize, c.HeldOut = "fast64", 10, 0, 1000
 	c.Optimizer, c.LR, c.Schedule = muon, 0.1, "linear"
 	c.Momentum, c.Nesterov = 0.85, true
-	c.BiasLR, c.HeadLR = 200, 0.1
+	c.BiasLR, c.HeadLR = 100, 0.3
 	c.WeightDecay, c.Decoupled = 0.1, true
-	c.NormMomentum, c.LabelSmoothing = 0.4, 0.2
+	c.NormMomentum, c.LabelSmoothing = 0.4, 0.1
 	c.Augment = "crop-reflect,flip-alternate"
 	return c
 }
@@ -25,6 +25,20 @@ func ConfigFor(net string) Config {
 		c = FastConfig()
 	}
 	c.Net = net
+	return c
+}
+
+// Reopened returns a Config with what like leaves open, for a plan to settle, left open.
+func (c Config) Reopened(like Config) Config {
+	if like.Minutes > 0 && like.Epochs == 0 {
+		c.Epochs, c.Steps = 0, 0
+	}
+	if like.Net == "" {
+		c.Net = ""
+	}
+	if like.BatchSize == 0 {
+		c.BatchSize = 0
+	}
 	return c
 }
 

@@ -44,9 +44,8 @@ func demoCommand() *cobra.Command {
 
 // demoConfig is a recipe that takes about a minute on two cores.
 func demoConfig(method string) trainer.Config {
-	c := trainer.DefaultConfig()
-	c.Method, c.Net = method, "resnet8"
-	c.Epochs, c.BatchSize, c.LR, c.WeightDecay = 12, 32, 0.1, 5e-4
+	c := trainer.ConfigFor("fast16-64")
+	c.Method, c.Epochs, c.BatchSize = method, 12, 128
 	return c
 }
 

@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/quarterturn/quarterturn/trainer"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
@@ -110,7 +111,7 @@ func All(p DataPaths) []Experiment {
 	for _, list := range []string{"rotation", "color3", "color", "rotation2xcolor3", "rotationxcolor3", "rotationxcolor"} {
 		transformations.ways = append(transformations.ways, way{list, 3, views("sla+sd", list)})
 	}
-	return append(long(p), []Experiment{
+	return append(slices.Concat(long(p), fast(p)), []Experiment{
 		{Name: "fashion-mini", About: "the built-in pictures of clothes: small nets, short runs", data: dataset.Source{Data: "fashion-mini"}, ways: []way{
 			{"resnet8, baseline", 3, small("resnet8", "baseline", 14)},
 			{"resnet8, sla+sd", 3, small("resnet8", "sla+sd", 14)},

@@ -91,6 +91,7 @@ type running struct {
 // A finishedRun is a run of a way that is complete.
 type finishedRun struct {
 	seed   int
+	config trainer.Config // in which nothing is open that a plan settles
 	model  *format.Model
 	scores []evaluate.Score
 }
@@ -112,7 +113,7 @@ func (r *running) train(ctx context.Context, w way) (runs []finishedRun, c train
 			}
 			continue
 		}
-		model, s, err := train(ctx, dir, r.data, c, func(e trainer.Event) { r.progress(run, e) })
+		model, s, settled, err := train(ctx, dir, r.data, c, func(e trainer.Event) { r.progress(run, e) })
 		if err == nil && r.exits && model.HasHead(format.HeadJoint) && model.HasHead(format.HeadDistilled) {
 			model, s, err = calibrated(ctx, dir, model)
 		}
@@ -125,7 +126,7 @@ func (r *running) train(ctx context.Context, w way) (runs []finishedRun, c train
 				s = append(s, evaluate.Score{Metric: m, Passes: float64(model.Passes(m.Mode))})
 			}
 		}
-		runs = append(runs, finishedRun{c.Seed, model, s})
+		runs = append(runs, finishedRun{c.Seed, settled, model, s})
 	}
 	return runs, c, nil
 }
@@ -144,56 +145,57 @@ func calibrated(ctx context.Context, run string, m *format.Model) (*format.Model
 	return m, scores, err
 }
 
-// train gives the model of a run and its scores on the test images, training
-// what is missing.
-func train(ctx context.Context, dir string, data dataset.Source, c trainer.Config, progress func(trainer.Event)) (*format.Model, []evaluate.Score, error) {
+// train returns the model of a run, its scores on the test images and its settings,
+// training what is missing.
+func train(ctx context.Context, dir string, data dataset.Source, c trainer.Config, progress func(trainer.Event)) (*format.Model, []evaluate.Score, trainer.Config, error) {
 	slab, err := os.ReadFile(filepath.Join(dir, trainer.SlabFile))
 	if err == nil {
 		return finished(dir, slab, c)
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, nil, err
+		return nil, nil, c, err
 	}
 	var f *trainer.RunDir
 	if _, err := os.Stat(filepath.Join(dir, trainer.ConfigFile)); err == nil {
 		f, err = trainer.Resume(ctx, dir, 0, nil)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, c, err
 		}
 	} else if f, err = trainer.Start(ctx, dir, data, c, nil); err != nil {
-		return nil, nil, err
+		return nil, nil, c, err
 	}
 	defer f.Close()
-	return f.Run(ctx, progress, nil)
+	model, scores, err := f.Run(ctx, progress, nil)
+	return model, scores, f.Config, err
 }
 
 // finished reads a run that is complete.
-func finished(dir string, slab []byte, c trainer.Config) (*format.Model, []evaluate.Score, error) {
+func finished(dir string, slab []byte, c trainer.Config) (*format.Model, []evaluate.Score, trainer.Config, error) {
 	b, err := os.ReadFile(filepath.Join(dir, trainer.ConfigFile))
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, c, err
 	}
 	var was trainer.Config
 	if err := json.Unmarshal(b, &was); err != nil {
-		return nil, nil, err
+		return nil, nil, c, err
 	}
 	if c.Teacher != "" { // the same slab, wherever its folder is seen from
 		teacher, err := os.ReadFile(c.Teacher)
 		if err != nil {
-			return nil, nil, err
+			return nil, nil, c, err
 		}
 		was.Teacher, c.TeacherSHA256 = c.Teacher, fmt.Sprintf("%x", sha256.Sum256(teacher))
 	}
-	if was != c {
-		return nil, nil, errors.New("the run that is there has other settings")
+	if was.Reopened(c) != c {
+		return nil, nil, c, errors.New("the run that is there has other settings")
 	}
 	model, err := format.Decode(slab)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, c, err
 	}
 	if c.Episode != (fewshot.Episode{}) {
-		return model, nil, nil // these have no test images
+		return model, nil, was, nil // these have no test images
 	}
 	scores, err := testScores(dir)
-	return model, scores, err
+	return model, scores, was, err
 }

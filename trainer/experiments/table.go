@@ -12,7 +12,6 @@ import (
 	"gonum.org/v1/gonum/stat"
 
 	"github.com/quarterturn/quarterturn/format/atomicfile"
-	"github.com/quarterturn/quarterturn/trainer"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/report"
 )
@@ -59,12 +58,16 @@ func (r *running) tabulate(ctx context.Context) error {
 	}
 	fmt.Fprintln(r.out, head+"\n"+rule)
 	for _, w := range r.ways {
-		runs, c, err := r.train(ctx, w)
+		runs, asked, err := r.train(ctx, w)
 		if err != nil {
 			return err
 		}
 		if len(runs) == 0 {
 			continue
+		}
+		c, label := runs[0].config, w.name
+		if asked.Net == "" {
+			label += ": " + c.Net
 		}
 		var models evaluate.Ensemble
 		var modes []string
@@ -76,11 +79,11 @@ func (r *running) tabulate(ctx context.Context) error {
 					modes = append(modes, m.Mode)
 				}
 				scores[m.Mode] = append(scores[m.Mode], m)
-				r.records = append(r.records, record{Training: w.name, Seed: done.seed, Mode: m.Mode, Passes: m.Passes, Rows: runs[0].rows(&c),
+				r.records = append(r.records, record{Training: w.name, Seed: done.seed, Mode: m.Mode, Passes: m.Passes, Rows: done.rows(),
 					Accuracy: m.Accuracy, NLL: m.NLL, ECE: m.ECE})
 			}
 		}
-		begin := fmt.Sprintf("| %s | %d | %.3g | %d ", w.name, c.Epochs, runs[0].rows(&c), len(runs))
+		begin := fmt.Sprintf("| %s | %d | %.3g | %d ", label, c.Epochs, runs[0].rows(), len(runs))
 		for _, mode := range modes {
 			r.row(begin, w.name, mode, scores[mode])
 			begin = "| | | | "
@@ -96,12 +99,16 @@ func (r *running) tabulate(ctx context.Context) error {
 
 // rows is how many rows, images in each of their views, the net was trained on, in
 // millions: what training costs. A teacher's passes are not in it.
-func (f *finishedRun) rows(c *trainer.Config) float64 {
-	views := 1
+func (f *finishedRun) rows() float64 {
+	c, views := &f.config, 1
 	if c.Method != "baseline" {
 		views = f.model.Views()
 	}
-	return float64(c.Epochs) * float64(f.model.Provenance.Images/c.BatchSize*c.BatchSize) * float64(views) / 1e6
+	steps := c.Steps
+	if steps == 0 {
+		steps = c.Epochs * (f.model.Provenance.Images / c.BatchSize)
+	}
+	return float64(steps) * float64(c.BatchSize) * float64(views) / 1e6
 }
 
 // row writes what one mode scored, and notes it for the chart.

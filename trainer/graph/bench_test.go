@@ -13,6 +13,7 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
@@ -22,17 +23,24 @@ import (
 // same number of threads:
 //
 //	go test -run '^$' -bench Step -benchtime 5x ./trainer/graph
+//
+// %-of-peak is the operations of direct convolutions, all that the step needs, over those of
+// a loop of multiply-adds on one core, in turn with the steps, times the threads: Winograd's
+// algorithm may make more than 100 of it.
 func BenchmarkStep(b *testing.B) {
 	before := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(before)
-	for _, net := range []string{"resnet8", "resnet32"} {
+	for _, net := range []string{"resnet8", "resnet32", "fast64"} {
 		for _, threads := range []int{1, before} {
 			const images, views = 128, 4
 			b.Run(fmt.Sprintf("%s/rows=%d/threads=%d", net, images*views, threads), func(b *testing.B) {
 				runtime.GOMAXPROCS(threads)
 				g := benchGraph(b, net, images, views)
 				solver := &optim.SGD{LR: 0.01, Momentum: 0.9, WeightDecay: 1e-4, DecayAll: true}
-				var times []float64
+				if IsFast(net) {
+					solver.Muon = &optim.Muon{Momentum: 0.6}
+				}
+				var times, peaks []float64
 				var before, after runtime.MemStats
 				for b.Loop() {
 					if len(times) == 1 { // the first step has made the buffers
@@ -46,9 +54,18 @@ func BenchmarkStep(b *testing.B) {
 						b.Fatal(err)
 					}
 					times = append(times, time.Since(start).Seconds()*1e3)
+					start = time.Now()
+					flop := nhwc.MultiplyAdds(100_000)
+					peaks = append(peaks, flop/time.Since(start).Seconds()/1e9)
 				}
 				slices.Sort(times)
 				ours := times[len(times)/2]
+				slices.Sort(peaks)
+				speed, peak := images*views*stepFLOP(b, net)/ours/1e6, peaks[len(peaks)/2]
+				b.ReportMetric(speed, "GFLOP/s")
+				if peak > 0 {
+					b.ReportMetric(100*speed/peak/float64(threads), "%-of-peak")
+				}
 				runtime.ReadMemStats(&after)
 				b.ReportMetric(float64(after.TotalAlloc-before.TotalAlloc)/float64(len(times)-1)/1e6, "MB-allocated/step")
 				b.ReportMetric(ours, "ms/step")
@@ -57,6 +74,29 @@ func BenchmarkStep(b *testing.B) {
 			})
 		}
 	}
+}
+
+// stepFLOP is what the convolutions of a step take for a row: each forward, the gradient of
+// its weights unless it is frozen, and that of its input unless nobody wants it.
+func stepFLOP(b *testing.B, name string) (flop float64) {
+	input := format.Input{Channels: 3, Height: 32, Width: 32}
+	net, err := ParseNet(name, input)
+	if err != nil {
+		b.Fatal(err)
+	}
+	m := format.Manifest{Input: input, Layers: net.Layers()}
+	shapes := m.Shapes()
+	passes := []float64{2, 3}
+	if net.Whitens() {
+		passes = []float64{1, 2, 3}
+	}
+	for i, l := range m.Layers {
+		if l.Op == format.OpConv {
+			flop += 2 * passes[0] * float64(shapes[i+1].Elements()*shapes[l.Input].Channels*l.Kernel*l.Kernel)
+			passes = passes[min(1, len(passes)-1):]
+		}
+	}
+	return flop
 }
 
 // BenchmarkDevice times steps of ResNet-32 on a GPU, if quarterturn-cuda is in PATH, and

@@ -1,4 +1,4 @@
-"""Times training steps of a CIFAR ResNet in PyTorch; see BenchmarkStep and BenchmarkDevice.
+"""Times training steps of a CIFAR ResNet, or of a fast net, in PyTorch; see BenchmarkStep and BenchmarkDevice.
 
     /usr/bin/python3 trainer/graph/testdata/bench.py NET ROWS THREADS
     python3 trainer/graph/testdata/bench.py NET ROWS cuda
@@ -13,7 +13,7 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
-depth, rows, cuda = int(sys.argv[1].removeprefix("resnet")), int(sys.argv[2]), sys.argv[3] == "cuda"
+name, rows, cuda = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "cuda"
 device, steps = ("cuda", 60) if cuda else ("cpu", 6)
 if not cuda:
     torch.set_num_threads(int(sys.argv[3]))
@@ -35,12 +35,30 @@ class Block(nn.Module):
         return F.relu(y + x, inplace=True)
 
 
-layers, cin = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True)], 16
-for s in range(3):
-    for b in range((depth - 2) // 6):
-        layers.append(Block(cin, 16 << s, 2 if s > 0 and b == 0 else 1))
-        cin = 16 << s
-net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(64, 40))
+def resnet(depth):
+    layers, cin = [nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16), nn.ReLU(inplace=True)], 16
+    for s in range(3):
+        for b in range((depth - 2) // 6):
+            layers.append(Block(cin, 16 << s, 2 if s > 0 and b == 0 else 1))
+            cin = 16 << s
+    return layers, cin
+
+
+def fast(first, rest):
+    layers, cin = [nn.Conv2d(3, 32, 3, 1, 1).requires_grad_(False), nn.ReLU(inplace=True)], 32
+    for width in (first, rest, rest):
+        for pool in (nn.MaxPool2d(2), nn.Identity()):
+            layers += [nn.Conv2d(cin, width, 3, 1, 1, bias=False), pool, nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
+            cin = width
+    return layers, cin
+
+
+if name.startswith("fast"):
+    a, _, b = name.removeprefix("fast").partition("-")
+    layers, cin = fast(int(a), int(b or 2 * int(a)))
+else:
+    layers, cin = resnet(int(name.removeprefix("resnet")))
+net = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(cin, 40))
 # Whichever memory layout PyTorch is faster with.
 best = float("inf")
 for layout in (torch.channels_last,) if cuda else (torch.contiguous_format, torch.channels_last):
@@ -49,7 +67,7 @@ for layout in (torch.channels_last,) if cuda else (torch.contiguous_format, torc
         model = torch.compile(model)
     x = torch.randn(rows, 3, 32, 32).to(device).contiguous(memory_format=layout)
     y = torch.randint(0, 40, (rows,)).to(device)
-    opt = torch.optim.SGD(model.parameters(), lr=0.01, momentum=0.9, weight_decay=1e-4)
+    opt = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=0.01, momentum=0.9, weight_decay=1e-4)
     times = []
     for _ in range(steps):
         t = time.perf_counter()

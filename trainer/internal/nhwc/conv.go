@@ -27,6 +27,17 @@ type kernels struct {
 	peakFLOP int
 }
 
+// MultiplyAdds does nothing but so many turns of multiply-adds, as fast as a core can, and
+// returns how many operations these are, or 0 without kernels for it: for benchmarks.
+func MultiplyAdds(turns int) (flop float64) {
+	set := available()[0]
+	if set.peak == nil {
+		return 0
+	}
+	set.peak(uintptr(turns))
+	return float64(turns) * float64(set.peakFLOP)
+}
+
 // choose gives the fastest set that can make so many output channels, and how
 // many vectors at a time.
 func choose(channels int) (k *kernels, vectors int) {
