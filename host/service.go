@@ -210,6 +210,9 @@ func (s *Service) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // unknown answers what no pattern matches.
 func (s *Service) unknown(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close") // net/http would wait for the body before it answers
+	}
 	err := &httpError{http.StatusNotFound, "not-found", "there is no " + r.URL.Path}
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		if _, pattern := s.mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "" {

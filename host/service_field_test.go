@@ -13,6 +13,7 @@ import (
 	"mime/multipart"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"testing"
@@ -200,6 +201,9 @@ func TestFieldA23ClientsThatGo(t *testing.T) {
 
 // B28: a client that asks and asks, and never reads, is dropped.
 func TestFieldB28ClientsThatNeverRead(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes the time for writing, ten seconds")
+	}
 	c := newClient(t, NewService(open(t, tinySlab(t, 1))))
 	server := c.server.Config
 	server.SetKeepAlivesEnabled(true)
@@ -532,4 +536,48 @@ func TestFieldB6Photos(t *testing.T) {
 	if status, got := c.classify("", bomb(t, 8192, 8192)); status != http.StatusRequestEntityTooLarge || !strings.Contains(got.Error.Message, "8192x8192") {
 		t.Errorf("67 megapixels: %d %+v", status, got)
 	}
+}
+
+// A23, over HTTP/2: there a deadline is one stream's, and the other streams of the
+// connection live on.
+func TestFieldA23OverHTTP2(t *testing.T) {
+	service := NewService(open(t, tinySlab(t, 1)), WithTimeout(time.Second))
+	server := httptest.NewUnstartedServer(nil)
+	server.Config = NewServer(service, time.Second)
+	server.Listener = Bound(server.Listener, 10)
+	server.EnableHTTP2 = true
+	server.StartTLS()
+	defer server.Close()
+	post := func(body io.Reader) (int, string, string) {
+		answer, err := server.Client().Post(server.URL+"/v1/classify", "image/png", body)
+		if err != nil {
+			t.Error(err)
+			return 0, "", ""
+		}
+		defer answer.Body.Close()
+		b, err := io.ReadAll(answer.Body)
+		if err != nil {
+			t.Error(err)
+		}
+		return answer.StatusCode, answer.Proto, string(b)
+	}
+	good := pngOf(t, noise(1, 8, 8)[1])
+	slow, w := io.Pipe()
+	var wait sync.WaitGroup
+	wait.Go(func() {
+		if status, _, body := post(slow); status != http.StatusRequestTimeout {
+			t.Errorf("a slow body: %d %s", status, body)
+		}
+	})
+	if _, err := w.Write(good[:10]); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		if status, proto, body := post(bytes.NewReader(good)); status != http.StatusOK || proto != "HTTP/2.0" {
+			t.Errorf("beside it: %d %s %s", status, proto, body)
+		}
+		time.Sleep(70 * time.Millisecond)
+	}
+	wait.Wait()
+	w.Close()
 }

@@ -75,6 +75,7 @@ func (s *Service) inference(e endpoint) http.HandlerFunc {
 // classify reads a request, waits for its turn, and does what it asks for.
 func (q *request) classify(e endpoint) ([]result, *job, error) {
 	if _, err := q.s.current(); err != nil {
+		q.w.Header().Set("Connection", "close") // net/http would wait for the body before it answers
 		return nil, nil, err
 	}
 	deadline, _ := q.ctx.Deadline()
@@ -87,7 +88,7 @@ func (q *request) classify(e endpoint) ([]result, *job, error) {
 	}
 	if err != nil {
 		q.body.close()
-		q.w.Header().Set("Connection", "close") // what is left of the body is not waited for
+		q.w.Header().Set("Connection", "close") // what is left of the body is not waited for, either
 		return nil, nil, q.whyNoBody(err)
 	}
 	// From here on net/http watches for the client to go, and would take the deadline's

@@ -121,6 +121,19 @@ func TestFieldB34Hosts(t *testing.T) {
 			}
 		}
 	}
+	// Whoever is refused is told so at once, not when his body is there.
+	conn, err := net.Dial("tcp", "127.0.0.1"+port)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer conn.Close()
+	fmt.Fprint(conn, "POST /v1/classify HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 1000\r\n\r\nx")
+	if err := conn.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+		t.Fatal(err)
+	}
+	if answer, err := http.ReadResponse(bufio.NewReader(conn), nil); err != nil || answer.StatusCode != 421 {
+		t.Errorf("without its body: %v %v", answer, err)
+	}
 	s = startServe(t, nil, "--allowed-hosts", "pictures.example,other.example")
 	for host, want := range map[string]int{"pictures.example": 200, "Other.Example:80": 200, "localhost": 200, "third.example": 421} {
 		if r, _ := s.ask("GET", "v1/model", "", func(r *http.Request) { r.Host = host }); r.StatusCode != want {

@@ -24,7 +24,7 @@ func Hosts(next http.Handler, allowed []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := hostname(r.Host)
 		if !slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, name) || a == AnyAddress && isAddress(name) }) {
-			refuse(w, http.StatusMisdirectedRequest, "host", fmt.Sprintf("the name %q is not one of this server's; see --allowed-hosts", r.Host))
+			refuse(w, r, http.StatusMisdirectedRequest, "host", fmt.Sprintf("the name %q is not one of this server's; see --allowed-hosts", r.Host))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -103,7 +103,7 @@ func Bearer(next http.Handler, current func() Tokens) http.Handler {
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
 		if !strings.EqualFold(scheme, "Bearer") || !current().good(strings.TrimSpace(token)) {
 			w.Header().Set("WWW-Authenticate", "Bearer")
-			refuse(w, http.StatusUnauthorized, "token", "this server wants a token it knows: Authorization: Bearer TOKEN")
+			refuse(w, r, http.StatusUnauthorized, "token", "this server wants a token it knows: Authorization: Bearer TOKEN")
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -127,7 +127,7 @@ func ReadOnly(next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet && r.Method != http.MethodHead {
 			w.Header().Set("Allow", "GET, HEAD")
-			refuse(w, http.StatusMethodNotAllowed, "method", r.URL.Path+" takes GET, not "+r.Method)
+			refuse(w, r, http.StatusMethodNotAllowed, "method", r.URL.Path+" takes GET, not "+r.Method)
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -135,11 +135,14 @@ func ReadOnly(next http.Handler) http.Handler {
 }
 
 // refuse answers in the form of the service's own errors.
-func refuse(w http.ResponseWriter, status int, code, message string) {
+func refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
 	b, _ := json.Marshal(map[string]any{"error": map[string]string{"code": code, "message": message}}) // strings have JSON
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
+	if r.ContentLength != 0 {
+		h.Set("Connection", "close") // net/http would wait for the body before it answers
+	}
 	w.WriteHeader(status)
 	w.Write(append(b, '\n')) // a client that is gone cannot be told
 }
