@@ -14,6 +14,9 @@ import (
 // A run's slab, calibrated on the images that it held out: what the wanted loss allows
 // is kept there, the exits' shares are the passes, and nothing else of the slab changes.
 func TestCalibrate(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	dir := filepath.Join(t.TempDir(), "run")
 	c := DefaultConfig()
 	c.Net, c.Epochs, c.BatchSize = "resnet8w8", 2, 32

@@ -78,6 +78,6 @@ func Choose(d *dataset.Dataset, c Config, given func(flag string) bool) (chosen 
 // fineTuneConfig is the recipe of a net that starts from a slab.
 func fineTuneConfig() Config {
 	c := DefaultConfig()
-	c.Net, c.LR, c.WeightDecay, c.Nesterov, c.BatchSize = "", 0.02, 5e-4, true, 32
+	c.Net, c.LR, c.WeightDecay, c.Nesterov, c.BatchSize, c.HeldOut = "", 0.02, 5e-4, true, 32, 1000
 	return c
 }

@@ -36,6 +36,9 @@ func distance(got, want []float32) float64 {
 // Eleven steps of SLA+SD on a device, and runs that go from one side to the other in the
 // middle: a checkpoint of either resumes on both.
 func TestRunsOnADevice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	d := deviceForTest(t)
 	c := runConfigForTest()
 	c.Epochs, c.BatchSize, c.LR, c.TrainPerClass, c.Transform = 1, 8, 0.02, 10, "rotation2" // eleven steps
@@ -79,6 +82,9 @@ func TestRunsOnADevice(t *testing.T) {
 
 // A run in episodes on a device gives the net that one on the processor gives.
 func TestEpisodesOnADevice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	data, c := small(t), episodesForTest("ridge", "sla")
 	c.Epochs = 1
 	here, err := newRun(data, c, nil)

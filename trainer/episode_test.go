@@ -27,6 +27,9 @@ func episodesForTest(head, method string) Config {
 // its own what a gallery of the same images says; stopped in the middle of an epoch it goes
 // on to the same slab.
 func TestEpisodicRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, c := range []Config{episodesForTest("proto", "sla"), episodesForTest("ridge", "baseline")} {
 		dir := filepath.Join(t.TempDir(), "straight")
 		f, err := Start(t.Context(), dir, mini, c, nil)

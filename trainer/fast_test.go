@@ -22,6 +22,9 @@ func fastConfigForTest() Config {
 // The recipe goes with every method and loss, and with what else a run may have; neither
 // the number of workers nor the way of a run through stops changes the slab.
 func TestFastNetsCompose(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	d, err := dataset.Load(t.Context(), "fashion-mini")
 	if err != nil {
 		t.Fatal(err)
@@ -132,6 +135,14 @@ func TestPlan(t *testing.T) {
 		}
 	}
 	m := measured{stepsPerEpoch: 88, step: 1, test: 20, config: Config{Minutes: 1, Net: "fast64"}}
+	chosen := m
+	chosen.config.MaxEpochs = 20
+	if c, err := chosen.plan(55); err != nil || c.Epochs != 1 || c.Steps < leastSteps || c.Steps > 88 {
+		t.Errorf("with too little time for people's pictures: %d epochs, %d steps, %v", c.Epochs, c.Steps, err)
+	}
+	if c, err := chosen.plan(1e6); err != nil || c.Epochs != 20 || c.Steps != 0 {
+		t.Errorf("with much time for people's pictures: %d epochs, %d steps, %v", c.Epochs, c.Steps, err)
+	}
 	if _, err := m.plan(55); err == nil || !strings.Contains(err.Error(), "1 minutes are too short for one epoch of fast64") {
 		t.Errorf("an epoch that does not fit: %v", err)
 	}

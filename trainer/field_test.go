@@ -47,6 +47,9 @@ func quickConfig() Config {
 // A run that is complete is no failure, and becomes longer on purpose alone: with the
 // schedule of the longer run from where it stood.
 func TestFieldLongerRuns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	dir := stopped(t, quickConfig(), 0)
 	for _, epochs := range []int{0, 1, 2} {
 		if _, err := Resume(t.Context(), dir, epochs, nil); !errors.Is(err, ErrComplete) || !strings.Contains(err.Error(), "all 2 epochs") {
@@ -97,6 +100,9 @@ func TestFieldLock(t *testing.T) {
 
 // A log that was emptied, cut or lost is as it was at the checkpoint.
 func TestFieldLog(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	dir := stopped(t, quickConfig(), 7)
 	name := filepath.Join(dir, LogFile)
 	want, err := os.ReadFile(name)
@@ -126,6 +132,9 @@ func TestFieldLog(t *testing.T) {
 // Stopped between the last step of an epoch and its record, a run logs the learning rate of
 // that step.
 func TestFieldRateAfterAStop(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	straight := stopped(t, quickConfig(), 0)
 	c, err := readConfig(straight)
 	if err != nil {

@@ -15,6 +15,9 @@ import (
 // change of the trainer that is not meant to change them does not. One that is meant to
 // says so, with new digests.
 func TestGoldenSlabs(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	if runtime.GOARCH != "amd64" || !cpu.X86.HasAVX2 || !cpu.X86.HasFMA {
 		t.Skip("the digests are of vector kernels")
 	}

@@ -18,6 +18,7 @@ const (
 	measuredShare = 0.02 // of the time, for measuring a net's speed
 	measuredLeast = 3 * time.Second
 	planReserve   = 0.04 // of the time
+	leastSteps    = 10
 )
 
 // planNets are the nets that a plan chooses from: the largest with which every image comes
@@ -157,6 +158,11 @@ func (m *measured) epochs(seconds float64) float64 {
 func (m *measured) plan(seconds float64) (Config, error) {
 	c := m.config
 	epochs := m.epochs(seconds)
+	if epochs < 1 && c.MaxEpochs > 0 { // it was chosen for people: a part of an epoch, not nothing
+		steps := int((seconds - m.test - m.validation) / m.step)
+		c.Epochs, c.Steps = 1, min(m.stepsPerEpoch, max(leastSteps, steps))
+		return c, nil
+	}
 	if epochs < 1 {
 		need := c.Minutes + (m.test+float64(m.stepsPerEpoch)*m.step+m.validation-seconds)/60/(1-planReserve)
 		return c, fmt.Errorf("%.3g minutes are too short for one epoch of %s here, which takes about %.2g with the test at the end: give the run more, or --net, --method or --train-per-class less to do", c.Minutes, c.Net, need)

@@ -9,6 +9,9 @@ import (
 // The epoch that is kept is the last of those whose served mode is the best on
 // the validation images, and the slab says which it was.
 func TestBestEpochIsKept(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, serve := range []string{auto, "aggregated"} {
 		config := smallConfig()
 		config.Epochs, config.ServedMode, config.EMADecay = 6, serve, 0.9

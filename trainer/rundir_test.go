@@ -65,6 +65,9 @@ func finish(t *testing.T, f *RunDir) (slab []byte, events int) {
 // Stopped after any step and resumed, a run gives the slab that it gives when
 // nothing happens, and a log with each epoch once.
 func TestResume(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	dir := t.TempDir()
 	f, err := Start(t.Context(), filepath.Join(dir, "straight"), mini, runConfigForTest(), nil)
 	if err != nil {
@@ -113,6 +116,9 @@ func TestResume(t *testing.T) {
 // A process that is killed leaves the last epoch's checkpoint, and perhaps log
 // lines and a temporary file of a later moment.
 func TestResumeAfterAKill(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	dir := filepath.Join(t.TempDir(), "run")
 	f, err := Start(t.Context(), dir, mini, runConfigForTest(), nil)
 	if err != nil {

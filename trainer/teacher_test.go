@@ -14,6 +14,9 @@ import (
 
 // A run with a teacher resumes bit for bit, follows its teacher, and refuses another one.
 func TestTeacher(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	dir := t.TempDir()
 	c := smallConfig()
 	c.Method, c.TrainPerClass, c.Epochs = "sla", 20, 2

@@ -39,6 +39,9 @@ func smallConfig() Config {
 }
 
 func TestWorkersDoNotChangeTheSlab(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	d := small(t)
 	before := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(before)
@@ -75,6 +78,9 @@ func TestWorkersDoNotChangeTheSlab(t *testing.T) {
 
 // Training must learn: the loss falls well below that of a guess.
 func TestTrainingLearns(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	d := small(t)
 	for _, method := range []string{"baseline", "da", "mt", "sla", "sla+sd"} {
 		c := smallConfig()
@@ -116,6 +122,9 @@ func TestRecommend(t *testing.T) {
 }
 
 func TestEvaluateScores(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	d := small(t)
 	model, _, err := Train(t.Context(), d, smallConfig(), nil)
 	if err != nil {
@@ -161,6 +170,9 @@ func TestEvaluateScores(t *testing.T) {
 // An ensemble answers with the mean of its nets' probabilities, in the modes that
 // all of them have.
 func TestEnsemble(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	d := small(t)
 	config := smallConfig()
 	var e evaluate.Ensemble
@@ -219,6 +231,9 @@ func TestEnsemble(t *testing.T) {
 }
 
 func TestTrainErrors(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, c := range []struct {
 		change func(c *Config)
 		want   string
@@ -267,6 +282,9 @@ func TestTrainErrors(t *testing.T) {
 // The directions of a dataset's images are those of package sla, and separate pictures
 // that are alike from others.
 func TestDirections(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	d := small(t)
 	model, _, err := Train(t.Context(), d, smallConfig(), nil)
 	if err != nil {

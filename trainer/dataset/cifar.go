@@ -27,7 +27,7 @@ func loadCIFAR100(dir fs.FS) (*Dataset, error) {
 var cifarFSNew = []string{"baby", "bed", "bicycle", "chimpanzee", "fox", "leopard", "man", "pickup_truck", "plain", "poppy",
 	"rocket", "rose", "snail", "sweet_pepper", "table", "telephone", "wardrobe", "whale", "woman", "worm"}
 
-// loadCIFARFS gives all images of the classes of CIFAR-100 that CIFAR-FS trains and
+// loadCIFARFS returns all images of the classes of CIFAR-100 that CIFAR-FS trains and
 // validates on, or of those that it tests on, as test images.
 func loadCIFARFS(dir fs.FS, new bool) (*Dataset, error) {
 	all, err := loadCIFAR100(dir)

@@ -10,6 +10,9 @@ import (
 // testShare is how many of the images of a class become test images where a folder has none.
 const testShare = 0.2
 
+// mostTests is how many become test images in all, about: more say little more.
+const mostTests = 5000
+
 // splitSeed is the seed of that choice. It is not a run's: whoever evaluates a slab on the
 // folder later must get the same test images.
 const splitSeed = 1
@@ -20,8 +23,8 @@ func (d *Dataset) imageHash(s *Split, i int) [32]byte {
 	return sha256.Sum256(append([]byte{splitSeed}, s.Pixels[i*size:(i+1)*size]...))
 }
 
-// splitByContent makes a fifth of the training images of each class, but never all, test
-// images. Which ones depends on what they show and on nothing else, so that neither names
+// splitByContent makes a fifth of the training images of each class, but never all and never
+// more than make mostTests of all classes, test images. Which ones depends on what they show and on nothing else, so that neither names
 // nor an order matter; images that are equal stay on one side, whatever their classes.
 func (d *Dataset) splitByContent() {
 	var isTest = map[[32]byte]bool{}
@@ -44,7 +47,7 @@ func (d *Dataset) splitByContent() {
 		if len(groups) < 2 {
 			continue
 		}
-		wanted := max(1, int(testShare*float64(len(images))+0.5))
+		wanted := max(1, min(int(testShare*float64(len(images))+0.5), mostTests/len(classes)))
 		for _, g := range groups[:len(groups)-1] {
 			if _, decided := isTest[hashes[g[0]]]; !decided {
 				isTest[hashes[g[0]]] = wanted > 0

@@ -170,7 +170,7 @@ func EachImage(ctx context.Context, m *format.Model, d *dataset.Dataset, s *data
 	return errors.Join(append(failures, ctx.Err())...)
 }
 
-// loadImage gives classifiers an image.
+// loadImage hands classifiers an image.
 func loadImage(classifiers []*sla.Classifier, img *image.NRGBA) error {
 	for _, c := range classifiers {
 		if err := c.Begin(img.Rect.Dx(), img.Rect.Dy()); err != nil {

@@ -93,6 +93,9 @@ func precise(m *format.Model, input []float32) []float64 {
 // trained weights, and in the answers to images. All test images of CIFAR-10 are
 // asked by go test -v -run Algorithms ./trainer/evaluate -cifar10 DIR.
 func TestConvolutionAlgorithmsAgree(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	m, err := format.Decode(www.Model)
 	if err != nil {
 		t.Fatal(err)

@@ -32,6 +32,9 @@ func tiny() *Experiment {
 // Stopped in the middle and started again, an experiment goes on, prints the same
 // table as one that ran through, and the third time trains nothing.
 func TestRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	dir := t.TempDir()
 	run := func(ctx context.Context, name string, report func(string, trainer.Event)) (string, error) {
 		var b strings.Builder
@@ -126,6 +129,9 @@ func checkRecords(t *testing.T, dir, table string) {
 }
 
 func TestAll(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, e := range All(DataPaths{}) {
 		for _, w := range e.ways {
 			c := trainer.DefaultConfig()

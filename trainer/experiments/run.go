@@ -131,7 +131,7 @@ func (r *running) train(ctx context.Context, w way) (runs []finishedRun, c train
 	return runs, c, nil
 }
 
-// calibrated gives the model of a run exits, fitted to lose 0.1 points at the most on the
+// calibrated equips the model of a run with exits, fitted to lose 0.1 points at the most on the
 // images that the run held out, and its scores on the test images.
 func calibrated(ctx context.Context, run string, m *format.Model) (*format.Model, []evaluate.Score, error) {
 	d, held, err := trainer.HeldOut(ctx, run)

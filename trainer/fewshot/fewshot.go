@@ -78,7 +78,7 @@ func viewsUsed(views int) []int {
 	return []int{1, views}
 }
 
-// play gives, for each number of views used, what is said of the images asked: episode
+// play returns, for each number of views used, what is said of the images asked: episode
 // after episode, class after class.
 func (e Evaluation) play(features [][]float32, views int, labels []int) (outcomes [][]evaluate.Outcome, err error) {
 	if err := e.Check(); err != nil {
@@ -108,7 +108,7 @@ func (e Evaluation) play(features [][]float32, views int, labels []int) (outcome
 	return outcomes, nil
 }
 
-// episode gives the outcomes of the images asked, by class, with the first n of the views.
+// episode returns the outcomes of the images asked, by class, with the first n of the views.
 // The classes of the head are joint ones, and of a query's logits under each view those
 // that belong to it are averaged (SLA paper, eq. 4).
 func (e Evaluation) episode(features [][]float32, views, n int, shown, asked [][]int) ([]evaluate.Outcome, error) {

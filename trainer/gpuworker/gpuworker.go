@@ -12,12 +12,12 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
 )
 
-// A Driver has a GPU. Addresses are those that it gave. What is launched may go on while
+// A Driver has a GPU. Addresses are those that Alloc returned. What is launched may run on while
 // the next request is read; an error of it may come with a later request.
 type Driver interface {
 	// Compile makes the kernels with these names out of CUDA C and names the device.
 	Compile(source string, kernels []string) (device string, err error)
-	// Alloc gives so many bytes of memory, zeroed.
+	// Alloc returns the address of so many bytes of memory, zeroed.
 	Alloc(bytes int) (address uint64, err error)
 	Upload(address uint64, b []byte) error
 	// Download waits for what was launched.
@@ -70,7 +70,7 @@ func (s *server) long() uint64 {
 	return binary.LittleEndian.Uint64(b[:])
 }
 
-// bytes gives room for n.
+// bytes returns room for n.
 func (s *server) bytes(n int) []byte {
 	if len(s.buffer) < n {
 		s.buffer = make([]byte, n)

@@ -95,14 +95,14 @@ type sum struct {
 	call gpu.Call
 }
 
-// An engine is what a TapeMachine gives its values, and so what Gorgonia's own Adds use:
+// An engine is what a TapeMachine equips its values with, and so what Gorgonia's own Adds use:
 // they sum the gradients of a value that several Ops read.
 type engine struct {
 	tensor.StdEng
 	d *device
 }
 
-// Add gives a value of its own, whatever tensor it is told to reuse, so that no Op's
+// Add returns a value of its own, whatever tensor it is told to reuse, so that no Op's
 // memory is written by others.
 func (e engine) Add(a, b tensor.Tensor, _ ...tensor.FuncOpt) (tensor.Tensor, error) {
 	d := e.d

@@ -51,6 +51,9 @@ func uploadBatch(g, of *Graph) {
 // Every objective on every kind of net: the loss and the gradient of each param, after two
 // steps too, are the processor's.
 func TestGraphsOnADevice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	d := deviceForTest(t)
 	balanced := func(s *Spec) {
 		s.Balance = &Balance{weights: []float64{.5, 1, 1.5}, On: true, margins: []float64{.1, .2, .3}}
@@ -132,6 +135,9 @@ func TestGraphsOnADevice(t *testing.T) {
 
 // Batches made on a device are those made here.
 func TestBatchesOnADevice(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	d := deviceForTest(t)
 	data, err := dataset.Load(t.Context(), "fashion-mini")
 	if err != nil {

@@ -4,7 +4,7 @@
 // a Spec puts both together for batches of one size. New builds the Graph: the backbone of
 // Ops over the kernels of internal/nhwc, the heads, and the losses on them. Gorgonia holds
 // the graph, differentiates it and runs it. Load takes a batch, Run computes the loss and
-// the gradients, Step lets a solver change the params, Export gives the weights as a slab
+// the gradients, Step lets a solver change the params, Export returns the weights as a slab
 // has them.
 //
 // An Op is a file: what it computes on the processor, what it launches on a GPU, and its

@@ -17,6 +17,9 @@ import (
 // place of the running ones, logits of training kernels (NHWC, normalisation
 // apart) and of the inference kernels (planar, folded) agree for every view.
 func TestExportedNetAgreesWithTheGraph(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	for _, name := range []string{"resnet8w8", "resnet8w8p", "conv4w8"} {
 		t.Run(name, func(t *testing.T) { exportedNetAgrees(t, name, 2e-5) })
 	}
@@ -112,6 +115,9 @@ func exportedNetAgrees(t *testing.T, name string, tolerance float64) {
 
 // The counts of He et al. 2015 and of the SLA paper, with a 10-way head.
 func TestParameterCount(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	m, _ := ParseMethod("baseline")
 	for name, want := range map[string]int{
 		"resnet8": 75290, "resnet20": 269722, "resnet20p": 272474, "resnet32": 464154, "resnet44": 658586, "resnet56": 853018,

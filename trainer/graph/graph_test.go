@@ -259,6 +259,9 @@ func plainLoss(g *Graph, m Method, sumViews bool, teacher [][]float32) (loss flo
 // central differences of that formula along the gradient. In SLA+SD the teacher
 // is held fixed, which is what its stop-gradient means.
 func TestGradientOfEveryObjective(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	type objective struct {
 		net string
 		Method

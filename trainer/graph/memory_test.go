@@ -15,6 +15,9 @@ import (
 // A run of any length takes the memory that its first steps took: what the heap
 // holds does not grow over 10,000 steps, and a step leaves little to collect.
 func TestMemoryStaysFlat(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	net, err := ParseNet("resnet8w8", format.Input{})
 	if err != nil {
 		t.Fatal(err)

@@ -160,7 +160,7 @@ func (h *headLayer) biasValue() []float32 {
 }
 
 // fitLinear writes the weight (K, F) and, if it is not nil, the bias (K) of the linear
-// classifier that ridge regression on the one-hot labels y of rows x gives, scaled so that
+// classifier that ridge regression on the one-hot labels y of rows x finds, scaled so that
 // its logits have the smallest negative log-likelihood. Rows count so that every class does
 // alike. The weight of the penalty, among powers of ten, and the scale are chosen by what
 // is predicted of each row by the others (leave-one-out, in closed form: Allen 1974's PRESS).

@@ -52,6 +52,9 @@ func near(t *testing.T, d *gpu.Device, what string, p gpu.Ptr, want []float32) {
 
 // Layers of every shape, forward and backward, against package nhwc.
 func TestLayers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	t.Run("float32", func(t *testing.T) { layers(t, false) })
 	t.Run("TF32", func(t *testing.T) { layers(t, true) })
 }
@@ -137,6 +140,9 @@ func layers(t *testing.T, tf32 bool) {
 
 // Layers with pooling, against links of package nhwc.
 func TestPoolingLayers(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	d := gputest.Open(t)
 	rng := rand.New(rand.NewPCG(5, 6))
 	for _, c := range []nhwc.Conv{
@@ -176,6 +182,9 @@ func TestPoolingLayers(t *testing.T) {
 // The struct of a kernel's argument has as many bytes in Go as in C, or the kernels above
 // would have read nonsense; what Kernels lists are the kernels of the source.
 func TestKernels(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	names := gpu.Kernels(gpu.Source())
 	if n := strings.Count(gpu.Source(), "\nKERNEL("); len(names) != n || n < 20 || slices.Contains(names, "") {
 		t.Errorf("%d of %d kernels: %q", len(names), n, names)
@@ -184,6 +193,9 @@ func TestKernels(t *testing.T) {
 
 // The kernels are CUDA: clang makes PTX of them, with an entry for each.
 func TestKernelsForNVPTX(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	if _, err := exec.LookPath("clang"); err != nil {
 		t.Skip("clang is not installed")
 	}
@@ -208,6 +220,9 @@ func TestKernelsForNVPTX(t *testing.T) {
 
 // A worker that ends, or is not there, is an error that says why, and sticks.
 func TestWorkerThatFails(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	if _, err := gpu.Open("sh", "-c", "echo no CUDA driver >&2; exit 1"); err == nil || err.Error() != "GPU: no CUDA driver" {
 		t.Errorf("a worker without a driver: %v", err)
 	}
