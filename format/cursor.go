@@ -8,7 +8,7 @@ import (
 // A cursor pulls canonical MessagePack values out of the manifest one by one.
 // The caller says what must come next, so unknown, duplicate, missing and
 // misplaced fields are all "not the expected key". The first error sticks and
-// every later pull gives a zero value.
+// every later pull returns a zero value.
 type cursor struct {
 	b    []byte // the whole manifest
 	off  int    // next byte
@@ -191,7 +191,7 @@ func (c *cursor) float64() float64 {
 	return v
 }
 
-// object begins a map of at least and at most so many fields, and gives their
+// object begins a map of at least and at most so many fields, and returns their
 // number; key then comes before each value and end after the last.
 func (c *cursor) object(least, most int) int {
 	at := c.off

@@ -33,7 +33,7 @@ func (e *Error) Error() string {
 	return s + ": " + e.Detail
 }
 
-// Unwrap gives the Kind.
+// Unwrap returns the Kind.
 func (e *Error) Unwrap() error { return e.Kind }
 
 func itoa[T ~int | ~int64 | ~uint32 | ~uint64](v T) string {

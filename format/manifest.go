@@ -68,7 +68,7 @@ const (
 	HeadDistilled = "distilled" // N outputs taught by the aggregated ones: mode distilled
 )
 
-// A Head is a linear layer over the feature that the last Layer gives. With a Scale
+// A Head is a linear layer over the feature that the last Layer makes. With a Scale
 // its outputs are divided by the feature's length and multiplied by Scale: where rows
 // of the weight have length 1 and the bias is 0, Scale times the cosine of an angle.
 type Head struct {
@@ -208,7 +208,7 @@ type Shape struct{ Channels, Height, Width int }
 // Elements is the number of floats in the value.
 func (s Shape) Elements() int { return s.Channels * s.Height * s.Width }
 
-// Shapes gives the shape of every value: the image, then each layer's output.
+// Shapes returns the shape of every value: the image, then each layer's output.
 // The manifest must be valid.
 func (m *Manifest) Shapes() []Shape {
 	shapes := make([]Shape, 1, len(m.Layers)+1)
@@ -229,7 +229,7 @@ func (l *Layer) outShape(in Shape) Shape {
 	return Shape{l.Out, (in.Height + l.Stride - 1) / l.Stride, (in.Width + l.Stride - 1) / l.Stride}
 }
 
-// TensorShapes gives the tensor table, without checksums, that the layers and
+// TensorShapes returns the tensor table, without checksums, that the layers and
 // heads call for: weight (out, in, k, k) and bias (out) of every convolution in
 // order, then weight (outputs, features) and bias (outputs) of every head. The
 // manifest must be valid.

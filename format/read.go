@@ -141,7 +141,7 @@ func ended(err error) bool {
 	return err == io.EOF || err == io.ErrUnexpectedEOF
 }
 
-// checkPrefix checks the prefix, of which b holds what there is, and gives the
+// checkPrefix checks the prefix, of which b holds what there is, and returns the
 // lengths of the two parts after it.
 func checkPrefix(b []byte, size int64) (manifestLen, dataLen int64, err error) {
 	head := b[:min(len(b), len(Magic))]

@@ -72,7 +72,7 @@ func (v *validator) labels(m *Manifest) {
 
 func (v *validator) input(in *Input) {
 	if in.Channels != 1 && in.Channels != 3 {
-		v.want(false, "input.channels", "the image path gives 1 (grey) or 3 (RGB) channels, the slab wants "+itoa(in.Channels))
+		v.want(false, "input.channels", "images come with 1 (grey) or 3 (RGB) channels, the slab wants "+itoa(in.Channels))
 	}
 	v.within(in.Height, 1, maxSide, "input.height", " pixels")
 	v.within(in.Width, 1, maxSide, "input.width", " pixels")
@@ -200,12 +200,12 @@ func (v *validator) exits(m *Manifest) {
 }
 
 func (v *validator) rest(m *Manifest) {
-	v.want(m.HasMode(m.Recommended), "recommended", "neither heads nor exits give this mode")
+	v.want(m.HasMode(m.Recommended), "recommended", "the slab has neither the head nor the exits that this mode needs")
 	v.within(len(m.Metrics), 0, maxMetrics, "metrics", "")
 	v.list = "metrics"
 	for i, x := range m.Metrics {
 		v.i = i
-		v.want(m.HasMode(x.Mode), "mode", "neither heads nor exits give this mode")
+		v.want(m.HasMode(x.Mode), "mode", "the slab has neither the head nor the exits that this mode needs")
 		v.want(x.Accuracy >= 0 && x.Accuracy <= 1, "accuracy", "want 0 to 1")
 	}
 	v.list = ""

@@ -165,7 +165,7 @@ func WithTracer(t Tracer) Option {
 // A Tracer follows calls, as OpenTelemetry does. The spans of a call are "classify"
 // and in it "wait" for an instance, "preprocess" and "run".
 type Tracer interface {
-	// Start begins a span within that of ctx, if there is one, and gives the context
+	// Start begins a span within that of ctx, if there is one, and returns the context
 	// for what happens in it. end is called once, with the error if there was one.
 	Start(ctx context.Context, span string) (_ context.Context, end func(error))
 }

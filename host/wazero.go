@@ -165,7 +165,7 @@ func (i *wazeroInstance) failed(what string, err error) error {
 	return fmt.Errorf("%w in %s: %w", ErrEngine, what, &taggedError{err, cause})
 }
 
-// do calls an export that gives a code.
+// do calls an export that returns a code.
 func (i *wazeroInstance) do(ctx context.Context, name string, args ...uint64) error {
 	code, err := i.call(ctx, name, args...)
 	if err != nil || code == 0 {

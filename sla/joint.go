@@ -10,5 +10,5 @@ func (s Joint) Size() int { return s.Classes * s.Views }
 // Index is the joint label of class y under transformation j.
 func (s Joint) Index(y, j int) int { return y*s.Views + j }
 
-// Split gives the class and the transformation of joint label k.
+// Split returns the class and the transformation of joint label k.
 func (s Joint) Split(k int) (y, j int) { return k / s.Views, k % s.Views }

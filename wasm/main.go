@@ -54,7 +54,7 @@ func ready() int32 {
 	return ok
 }
 
-// block gives the first size bytes of an allocated block.
+// block returns the first size bytes of an allocated block.
 func block(pointer, size uint32) ([]byte, error) {
 	for _, b := range blocks {
 		if address(b) == pointer && size <= uint32(len(b)) {

@@ -13,8 +13,6 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
-
-	"github.com/quarterturn/quarterturn/trainer"
 )
 
 // A usageError is the caller's: exit code 2.
@@ -78,7 +76,7 @@ func rootCommand() *cobra.Command {
 		Example: "  quarterturn demo\n" +
 			"  quarterturn train --data folder:photos --size 64 --out run\n" +
 			"  quarterturn predict run/model.slab picture.png",
-		Version:       strings.TrimPrefix(trainer.Tool, "quarterturn "),
+		Version:       version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}

@@ -7,7 +7,7 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 )
 
-// Tiny gives a model with all three heads, both kinds of shortcut layer and
+// Tiny returns a model with all three heads, both kinds of shortcut layer and
 // random weights: 3 classes, 4 rotations, an input of channels x 8 x 8.
 func Tiny(channels int) *format.Model {
 	identity := []int{0, 1, 2}[:channels]
@@ -52,7 +52,7 @@ func Weigh(m *format.Model) {
 	}
 }
 
-// Odd gives a model with layers of every kind, kernel and stride, numbers of
+// Odd returns a model with layers of every kind, kernel and stride, numbers of
 // channels and sides that no tile divides, two views, and exits.
 func Odd() *format.Model {
 	conv := func(name string, input, residual, out, kernel, stride int, relu bool) format.Layer {
@@ -88,7 +88,7 @@ func Odd() *format.Model {
 	return m
 }
 
-// LCG gives n numbers in [-1, 1): the generator with which the Python scripts
+// LCG returns n numbers in [-1, 1): the generator with which the Python scripts
 // behind the fixtures make weights and images too.
 func LCG(seed uint32, n int) []float32 {
 	out := make([]float32, n)

@@ -14,7 +14,7 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 )
 
-// Encode gives the slab of a model: the one encoding that format.Decode accepts.
+// Encode returns the slab of a model: the one encoding that format.Decode accepts.
 // It fills in m.Tensors and m.Hash. m.Weights must hold, in order, the tensors
 // that m.TensorShapes asks for.
 func Encode(m *format.Model) ([]byte, error) {

@@ -17,7 +17,7 @@ type entry struct {
 	Offsets [2]int `json:"data_offsets"`
 }
 
-// Encode gives the tensors of a model, which must be valid.
+// Encode returns the tensors of a model, which must be valid, as a safetensors file.
 func Encode(m *format.Model) ([]byte, error) {
 	header := map[string]any{"__metadata__": map[string]string{"manifest": string(m.AppendJSON(nil))}}
 	var data []byte
