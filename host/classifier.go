@@ -233,7 +233,7 @@ func (c *Classifier) giveBack(ctx context.Context, i instance, done bool, err er
 func (c *Classifier) preprocess(ctx context.Context, i instance, img image.Image) (err error) {
 	ctx, end := c.tracer.Start(ctx, "preprocess")
 	defer func() { end(err) }()
-	b, err := newBands(img)
+	b, err := newBands(img, &c.model.Manifest.Input)
 	if err != nil {
 		return err
 	}

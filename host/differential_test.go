@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/format/pack"
 	"github.com/quarterturn/quarterturn/sla"
@@ -68,7 +69,7 @@ func (d *differential) run(t testing.TB, b []byte) {
 		t.Fatalf("wazero refuses what native takes: %v\n%+v", err, m.Manifest)
 	}
 	work := 1 << (10 + dice.Of(16)) // in pieces, or whole
-	a, c := answers(ctx, native, img, work), answers(ctx, d.i, img, work)
+	a, c := answers(ctx, m, native, img, work), answers(ctx, m, d.i, img, work)
 	for k := range a {
 		if !bytes.Equal(a[k], c[k]) {
 			t.Fatalf("answer %d: native %x, wazero %x\n%+v", k, a[k], c[k], m.Layers)
@@ -77,8 +78,8 @@ func (d *differential) run(t testing.TB, b []byte) {
 }
 
 // answers is what an instance answers in every mode, with a gallery, and its trace, as bytes.
-func answers(ctx context.Context, i instance, img image.Image, work int) (all [][]byte) {
-	c := &Classifier{tracer: noTracer{}}
+func answers(ctx context.Context, m *format.Model, i instance, img image.Image, work int) (all [][]byte) {
+	c := &Classifier{model: m, tracer: noTracer{}}
 	note := func(r *sla.Result, err error) {
 		if err != nil {
 			all = append(all, fmt.Append(nil, errors.Is(err, sla.ErrMode), errors.Is(err, ErrEngine)))

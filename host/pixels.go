@@ -4,11 +4,13 @@ import (
 	"fmt"
 	"image"
 
+	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/sla"
 )
 
-// bandBytes is about how much of an image is converted and handed over at once.
+// bandBytes is about how much of an image is converted and handed over at once, if that
+// is no more work than slice.
 const bandBytes = 1 << 18
 
 // bands are an image as rows of red, green, blue and straight alpha.
@@ -20,8 +22,8 @@ type bands struct {
 	strip         *image.NRGBA // one band, unless the image is NRGBA already
 }
 
-// newBands looks at an image. The error is ErrImage.
-func newBands(img image.Image) (s *bands, err error) {
+// newBands looks at an image for a net of such an input. The error is ErrImage.
+func newBands(img image.Image, in *format.Input) (s *bands, err error) {
 	defer recoverImage(&err)
 	if img == nil {
 		return nil, &taggedError{ErrImage, "the image is nil"}
@@ -34,7 +36,7 @@ func newBands(img image.Image) (s *bands, err error) {
 	if s.width < 1 || s.height < 1 || s.width > sla.MaxSide || s.height > sla.MaxSide {
 		return nil, &taggedError{ErrImage, fmt.Sprintf("the image has sides beyond %d pixels", sla.MaxSide)}
 	}
-	s.rows = min(max(1, bandBytes/(4*s.width)), s.height)
+	s.rows = min(max(1, min(bandBytes/(4*s.width), slice/sla.RowWork(in, s.width, s.height))), s.height)
 	if n, ok := img.(*image.NRGBA); !ok || n.Stride != 4*s.width {
 		s.strip = image.NewNRGBA(image.Rect(0, 0, s.width, s.rows))
 	}

@@ -19,12 +19,13 @@ type Classifier struct {
 	input    []float32 // the preprocessed image, dense (C, H, W)
 
 	// What is known of the image.
-	haveInput bool
+	inputRows int       // rows of the input that are made: the first ones
 	passes    int       // views whose feature is known: the first ones
-	layer     int       // the layer at which the pass under way stands
+	turned    int       // rows of the view of the pass under way that are made
+	layer     int       // the layer at which that pass stands
 	part      int       // the part of that layer which comes next
 	features  []feature // (M)
-	rows      int       // views whose conditional logits are known: the first ones
+	viewRows  int       // views whose conditional logits are known: the first ones
 	views     []float32 // (M, N), conditional logits
 
 	result Result // of the slab's heads
@@ -81,7 +82,8 @@ func newClassifier(m *format.Manifest, net *network, heads []head) *Classifier {
 
 // Begin announces an image of width x height pixels, each 1 to MaxSide.
 func (c *Classifier) Begin(width, height int) error {
-	c.haveInput, c.tracing, c.testing = false, false, nil
+	c.inputRows, c.tracing, c.testing = 0, false, nil
+	c.restart()
 	return c.pre.begin(width, height)
 }
 
@@ -90,17 +92,28 @@ func (c *Classifier) Begin(width, height int) error {
 // Anything but whole rows, and rows beyond the announced height, are an error.
 func (c *Classifier) Rows(rgba []byte) error { return c.pre.rows(rgba) }
 
+// restart forgets what the network made of the image.
+func (c *Classifier) restart() { c.passes, c.turned, c.layer, c.part, c.viewRows = 0, 0, 0, 0, 0 }
+
 // Input returns the preprocessed image, dense (C, H, W), normalised as the net
 // wants it, once all its rows are there.
 func (c *Classifier) Input() ([]float32, error) {
-	if !c.haveInput {
-		if err := c.pre.finish(c.input); err != nil {
-			return nil, err
-		}
-		c.haveInput = true
-		c.passes, c.layer, c.part, c.rows = 0, 0, 0, 0
+	_, err := c.prepare(math.MaxInt)
+	return c.input, err
+}
+
+// prepare goes on with the input until it is complete or about so much work is done, and
+// returns what is left of that.
+func (c *Classifier) prepare(work int) (left int, err error) {
+	if err := c.pre.complete(); err != nil {
+		return 0, err
 	}
-	return c.input, nil
+	in := &c.manifest.Input
+	for ; c.inputRows < in.Height && work > 0; c.inputRows++ {
+		c.pre.finish(c.input, c.inputRows)
+		work -= inputWork * in.Channels * in.Width
+	}
+	return work, nil
 }
 
 // Run classifies the image that was given. The error is ErrMode if the slab does not
@@ -141,12 +154,16 @@ func (c *Classifier) RunBudget(mode Mode, work int) (*Result, error) {
 // runViews goes on until the features of the first so many views are known, or about
 // so much work is done, and returns what is left of that.
 func (c *Classifier) runViews(views, work int) (left int, err error) {
-	if _, err := c.Input(); err != nil {
+	if work, err = c.prepare(work); err != nil {
 		return 0, err
 	}
+	in := &c.manifest.Input
 	for c.passes < views && work > 0 {
-		if c.layer == 0 && c.part == 0 {
-			work -= transformInto(c.net.values[0], c.input, c.manifest.Transforms[c.passes])
+		if c.turned < in.Height {
+			transformRow(c.net.values[0], c.input, c.manifest.Transforms[c.passes], c.turned)
+			c.turned++
+			work -= viewWork * in.Channels * in.Width
+			continue
 		}
 		c.part, work = c.net.run(c.layer, c.part, work)
 		if c.part > 0 {
@@ -160,7 +177,7 @@ func (c *Classifier) runViews(views, work int) (left int, err error) {
 			f := &c.features[c.passes]
 			copy(f.z, out.pixel(0, 0))
 			f.length = length(f.z)
-			c.passes, c.layer = c.passes+1, 0
+			c.passes, c.turned, c.layer = c.passes+1, 0, 0
 		}
 	}
 	return work, nil
@@ -180,8 +197,8 @@ func (c *Classifier) predict(mode Mode, views int) (work int) {
 		h.logits(r.Logits, &c.features[0])
 		return len(h.w)
 	}
-	for ; c.rows < views; c.rows++ {
-		h.conditional(c.views[c.rows*n:(c.rows+1)*n], c.joint, c.rows, &c.features[c.rows])
+	for ; c.viewRows < views; c.viewRows++ {
+		h.conditional(c.views[c.viewRows*n:(c.viewRows+1)*n], c.joint, c.viewRows, &c.features[c.viewRows])
 		work += len(h.w) / c.joint.Views
 	}
 	r.Views = c.views[:views*n]

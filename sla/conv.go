@@ -43,10 +43,6 @@ func newConvolution(l *format.Layer, in, out *value, weights, bias, packed []flo
 	return c, packed
 }
 
-// rowPart is the pixels of a row, at most, that are a part of a direct convolution; a
-// multiple of kernel.MR.
-const rowPart = 64
-
 // run computes a part of out = act(W*in + b + residual). Every output is summed in the
 // same order, whatever kernel computes it: the bias, then the rows of the
 // window, its columns and the input channels, each ascending; or, by Winograd's
@@ -59,10 +55,8 @@ func (c *convolution) run(part int, out, in, residual *value) {
 	l, width := c.layer, out.shape.Width
 	args := kernel.GEMMArgs{B: &c.weights[0], Bias: &c.bias[0], AStride: l.Stride * in.pitch, CStride: out.pitch,
 		KRows: l.Kernel, ARowStride: in.stride, K: l.Kernel * in.pitch, NGroups: out.pitch / kernel.NR}
-	across := (width + rowPart - 1) / rowPart
-	y, first := part/across, part%across*rowPart
+	y, first, last := pixelsOf(out, part)
 	row := out.row(y)
-	last := min(width, first+rowPart)
 	for x := first; x < last; x += args.M {
 		args.M = max(kernel.MR, (last-x)/kernel.MR*kernel.MR)
 		if width < kernel.MR {

@@ -72,7 +72,7 @@ func TestConvolutionKernels(t *testing.T) { testConvolutions(t) }
 func testConvolutions(t *testing.T) (outputs [][]float32) {
 	for _, k := range []int{1, 3, 5, 7} {
 		for _, stride := range []int{1, 2} {
-			for _, size := range [][4]int{{1, 1, 1, 1}, {2, 3, 5, 3}, {3, 5, 8, 8}, {4, 4, 7, 9}, {1, 6, 6, 13}, {5, 2, 2, 4}, {3, 8, 9, 7}, {2, 16, 5, 13}, {1, 8, 1, 1}, {8, 24, 16, 32}, {16, 9, 7, 4}, {64, 32, 8, 8}} {
+			for _, size := range [][4]int{{1, 1, 1, 1}, {2, 3, 5, 3}, {3, 5, 8, 8}, {4, 4, 7, 9}, {1, 6, 6, 13}, {5, 2, 2, 4}, {3, 8, 9, 7}, {2, 16, 5, 13}, {1, 8, 1, 1}, {8, 24, 16, 32}, {16, 9, 7, 4}, {64, 32, 8, 8}, {2, 3, 5, 66}, {3, 2, 3, 131}} {
 				for _, pitch := range []int{size[0], padded(size[0])} {
 					outputs = append(outputs, testConvolution(t, k, stride, format.Shape{Channels: size[0], Height: size[2], Width: size[3]}, size[1], pitch)...)
 				}
@@ -147,14 +147,14 @@ func testConvolution(t *testing.T, k, stride int, in format.Shape, outs, pitch i
 }
 
 func TestMaxPooling(t *testing.T) {
-	for _, size := range [][3]int{{2, 5, 6}, {1, 1, 1}, {3, 4, 7}} {
+	for _, size := range [][3]int{{2, 5, 6}, {1, 1, 1}, {3, 4, 7}, {2, 3, 130}} {
 		for _, stride := range []int{1, 2} {
 			in := filled(format.Shape{Channels: size[0], Height: size[1], Width: size[2]}, 1, padded(size[0]))
 			x := formattest.LCG(6, in.shape.Elements())
 			load(in, x)
 			out := filled(format.Shape{Channels: size[0], Height: (size[1] + stride - 1) / stride, Width: (size[2] + stride - 1) / stride}, 2, padded(size[0]))
-			for y := range out.shape.Height {
-				maxPool3(y, out, in, stride)
+			for part := range partsOf(out) {
+				maxPool3(part, out, in, stride)
 			}
 			for i, got := range dense(out) {
 				c, y, oy := i/(out.shape.Height*out.shape.Width), i/out.shape.Width%out.shape.Height*stride, i%out.shape.Width*stride
@@ -214,13 +214,13 @@ func BenchmarkLayers(b *testing.B) {
 }
 
 func TestMaxPoolingOf2x2(t *testing.T) {
-	for _, size := range [][3]int{{2, 5, 6}, {1, 2, 2}, {3, 4, 7}, {16, 9, 8}} {
+	for _, size := range [][3]int{{2, 5, 6}, {1, 2, 2}, {3, 4, 7}, {16, 9, 8}, {2, 4, 259}} {
 		in := filled(format.Shape{Channels: size[0], Height: size[1], Width: size[2]}, 1, padded(size[0]))
 		x := formattest.LCG(6, in.shape.Elements())
 		load(in, x)
 		out := filled(format.Shape{Channels: size[0], Height: size[1] / 2, Width: size[2] / 2}, 2, padded(size[0]))
-		for y := range out.shape.Height {
-			maxPool2(y, out, in)
+		for part := range partsOf(out) {
+			maxPool2(part, out, in)
 		}
 		for i, got := range dense(out) {
 			c, y, ox := i/(out.shape.Height*out.shape.Width), i/out.shape.Width%out.shape.Height, i%out.shape.Width

@@ -19,7 +19,8 @@ import (
 // package host was run; natively all of it takes a tenth of that or less.
 const (
 	rowWork    = 24   // of a pixel of an image
-	inputWork  = 500  // of a sample of the input: resizing and normalising
+	sumWork    = 40   // of a sample of the input, for each row of the image that takes part in it
+	inputWork  = 400  // of a sample of the input: normalising
 	viewWork   = 6    // of a sample of the input that is turned
 	callWork   = 128  // of a matrix product
 	finishWork = 8    // of a channel of a pixel of a direct convolution: residual and activation
@@ -37,11 +38,13 @@ type cost struct{ parts, each int }
 func layerCost(l *format.Layer, in, out *value) cost {
 	switch {
 	case l.Op == format.OpShortcut:
-		return cost{out.shape.Height, mul(out.shape.Width, pixelWork+copyWork*out.shape.Channels)}
+		return pixelCost(out, pixelWork+copyWork*out.shape.Channels)
+	case l.Op == format.OpMax && l.Kernel == 2:
+		return pixelCost(out, 4*pixelWork+copyWork*out.shape.Channels)
 	case l.Op == format.OpMax:
-		return cost{out.shape.Height, mul(out.shape.Width, 8*pixelWork+poolWork*out.shape.Channels)}
+		return pixelCost(out, 8*pixelWork+poolWork*out.shape.Channels)
 	case l.Op == format.OpMean:
-		return cost{in.shape.Height, mul(in.shape.Width, pixelWork+copyWork*in.shape.Channels)}
+		return pixelCost(in, pixelWork+copyWork*in.shape.Channels)
 	case usesWinograd(l, out):
 		_, tiles := tilesOf(out)
 		n := min(tiles, tileBlock)
@@ -49,9 +52,17 @@ func layerCost(l *format.Layer, in, out *value) cost {
 		transforms := mul(n, tileWork*(in.shape.Channels+out.pitch))
 		return cost{(tiles + tileBlock - 1) / tileBlock, add(kernel.TileElems*callWork, add(products, transforms))}
 	}
-	pixels := min(out.shape.Width, rowPart)
-	pixel := add(mul(l.Kernel*l.Kernel*in.pitch, out.pitch), finishWork*out.pitch)
-	return cost{mul(out.shape.Height, (out.shape.Width+rowPart-1)/rowPart), add(2*callWork, mul(max(pixels, kernel.MR), pixel))}
+	c := pixelCost(out, add(mul(l.Kernel*l.Kernel*in.pitch, out.pitch), finishWork*out.pitch))
+	if out.shape.Width < kernel.MR {
+		c.each = mul(c.each, kernel.MR)
+	}
+	c.each = add(c.each, 2*callWork)
+	return c
+}
+
+// pixelCost is the cost of a layer that goes over the pixels of v, each of so much work.
+func pixelCost(v *value, pixel int) cost {
+	return cost{partsOf(v), mul(min(v.shape.Width, rowPart), pixel)}
 }
 
 // Work is about what an image costs in the mode that takes the most passes, or with a
@@ -63,7 +74,7 @@ func Work(m *format.Manifest) int {
 	for _, c := range p.costs {
 		view = add(view, mul(c.parts, c.each))
 	}
-	work := add(mul(view, m.Views()), inputWork*m.Input.Channels*m.Input.Height*m.Input.Width)
+	work := add(mul(view, m.Views()), (inputWork+3*sumWork)*m.Input.Channels*m.Input.Height*m.Input.Width)
 	features := p.values[len(m.Layers)].shape.Channels
 	for _, h := range m.Heads {
 		work = add(work, mul(mul(m.Outputs(h.Kind), features), headWork))
@@ -71,6 +82,12 @@ func Work(m *format.Manifest) int {
 	// The mode adaptive takes the mean of the views after each of them.
 	work = add(work, mul(mul(m.Classes(), m.Views()), (m.Views()+1)/2*headWork))
 	return add(work, mul(m.Classes(), classWork))
+}
+
+// RowWork is about the work of a row of an image of so many pixels: a row of a small image
+// may take part in many rows of the input.
+func RowWork(in *format.Input, width, height int) int {
+	return rowWork*width + mul(in.Height/height+2, sumWork*in.Channels*in.Width)
 }
 
 // A plan is what a net will need when it runs.

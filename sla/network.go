@@ -82,24 +82,41 @@ func (n *network) run(i, part, work int) (next, left int) {
 	}
 }
 
-// shortcut makes row y of the parameter-free shortcut of the CIFAR ResNet (option A of
+// rowPart is the pixels of a row, at most, that are a part of a layer; a multiple of
+// kernel.MR.
+const rowPart = 64
+
+// partsOf is how many parts the pixels of v are.
+func partsOf(v *value) int { return v.shape.Height * ((v.shape.Width + rowPart - 1) / rowPart) }
+
+// pixelsOf returns the row of a part of v, and the first of its pixels and the one after the last.
+func pixelsOf(v *value, part int) (y, first, last int) {
+	across := (v.shape.Width + rowPart - 1) / rowPart
+	y, first = part/across, part%across*rowPart
+	return y, first, min(v.shape.Width, first+rowPart)
+}
+
+// shortcut makes a part of the parameter-free shortcut of the CIFAR ResNet (option A of
 // He et al. 2015): every stride-th pixel, and zero for the channels that are new.
-func shortcut(y int, out, in *value, stride int) {
-	for x := range out.shape.Width {
+func shortcut(part int, out, in *value, stride int) {
+	y, first, last := pixelsOf(out, part)
+	for x := first; x < last; x++ {
 		to := out.pixel(y, x)
 		clear(to[copy(to, in.pixel(y*stride, x*stride)):])
 	}
 }
 
-// maxPool2 makes row y of max pooling over 2x2 windows, two pixels apart.
-func maxPool2(y int, out, in *value) {
-	kernel.MaxPool2(&kernel.MaxPool2Args{X: &in.data[in.at(2*y, 0)], Y: &out.data[out.at(y, 0)], Pixels: out.shape.Width,
+// maxPool2 makes a part of max pooling over 2x2 windows, two pixels apart.
+func maxPool2(part int, out, in *value) {
+	y, first, last := pixelsOf(out, part)
+	kernel.MaxPool2(&kernel.MaxPool2Args{X: &in.data[in.at(2*y, 2*first)], Y: &out.data[out.at(y, first)], Pixels: last - first,
 		Channels: out.shape.Channels, XRowStride: in.stride, XStride: in.pitch, YStride: out.pitch})
 }
 
-// maxPool3 makes row y of max pooling over the part of a 3x3 window that lies in the image.
-func maxPool3(y int, out, in *value, stride int) {
-	for x := range out.shape.Width {
+// maxPool3 makes a part of max pooling over the part of a 3x3 window that lies in the image.
+func maxPool3(part int, out, in *value, stride int) {
+	y, first, last := pixelsOf(out, part)
+	for x := first; x < last; x++ {
 		top := out.pixel(y, x)
 		copy(top, in.pixel(y*stride, x*stride))
 		for i := max(0, y*stride-1); i < min(in.shape.Height, y*stride+2); i++ {
@@ -114,15 +131,16 @@ func maxPool3(y int, out, in *value, stride int) {
 	}
 }
 
-// mean adds row y to global average pooling: pixels are summed left to right, top to
-// bottom. The last row completes it.
-func mean(y int, out, in *value) {
+// mean adds a part to global average pooling: pixels are summed left to right, top to
+// bottom. The last part completes it.
+func mean(part int, out, in *value) {
 	sum := out.pixel(0, 0)
-	if y == 0 {
+	if part == 0 {
 		clear(sum)
 	}
-	kernel.SumPixels(&kernel.SumPixelsArgs{X: &in.data[in.at(y, 0)], Y: &sum[0], Pixels: in.shape.Width, Channels: len(sum), XStride: in.pitch})
-	if y == in.shape.Height-1 {
+	y, first, last := pixelsOf(in, part)
+	kernel.SumPixels(&kernel.SumPixelsArgs{X: &in.data[in.at(y, first)], Y: &sum[0], Pixels: last - first, Channels: len(sum), XStride: in.pitch})
+	if part == partsOf(in)-1 {
 		for c := range sum {
 			sum[c] /= float32(in.shape.Height * in.shape.Width)
 		}

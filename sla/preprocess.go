@@ -258,18 +258,23 @@ func (p *preprocessor) level(i int) uint8 { return uint8((p.sums[i] + half) >> 2
 // half rounds a sum to its upper eight bits.
 const half = 1 << 23
 
-// finish writes the net's input, dense (C, H, W), once all rows have come.
-func (p *preprocessor) finish(x []float32) error {
+// complete tells whether all rows have come; the error says that they have not.
+func (p *preprocessor) complete() error {
 	if p.width == 0 || p.y != p.height {
 		return errIncomplete
 	}
-	plane := p.in.Height * p.in.Width
+	return nil
+}
+
+// finish writes row y of the net's input, dense (C, H, W), once all rows have come.
+func (p *preprocessor) finish(x []float32, y int) {
+	width := p.in.Width
+	plane := p.in.Height * width
 	for c := range p.norm {
 		norm := &p.norm[c]
-		to := x[c*plane : (c+1)*plane]
-		for i, k := 0, c; i < len(to); i, k = i+1, k+p.in.Channels {
+		to := x[c*plane+y*width : c*plane+(y+1)*width]
+		for i, k := 0, y*width*p.in.Channels+c; i < len(to); i, k = i+1, k+p.in.Channels {
 			to[i] = norm[uint8((p.sums[k]+half)>>24)]
 		}
 	}
-	return nil
 }

@@ -28,7 +28,7 @@ type selfTest struct {
 // on the test image of the manifest's seed.
 func (c *Classifier) SelfTestDigest() ([32]byte, error) {
 	c.testing = nil
-	digest, err := c.selfTest(math.MaxInt)
+	digest, err := c.runSelfTest(math.MaxInt)
 	if err != nil {
 		return [32]byte{}, err
 	}
@@ -45,7 +45,7 @@ func (c *Classifier) SelfTest() error {
 // SelfTestBudget is SelfTest in pieces, as RunBudget is Run: it returns whether the test
 // is done.
 func (c *Classifier) SelfTestBudget(work int) (done bool, err error) {
-	digest, err := c.selfTest(work)
+	digest, err := c.runSelfTest(work)
 	if digest == nil || err != nil {
 		return false, err
 	}
@@ -55,8 +55,8 @@ func (c *Classifier) SelfTestBudget(work int) (done bool, err error) {
 	return true, nil
 }
 
-// selfTest goes on with the self-test; nil means that it is not done.
-func (c *Classifier) selfTest(work int) (*[32]byte, error) {
+// runSelfTest goes on with the self-test; nil means that it is not done.
+func (c *Classifier) runSelfTest(work int) (*[32]byte, error) {
 	if c.testing == nil {
 		// A little larger than the input, so that resizing and cropping take part.
 		in := c.manifest.Input

@@ -98,8 +98,9 @@ func TestHugeActivationsAreRefused(t *testing.T) {
 // setInput puts a ready input in place of an image.
 func (c *Classifier) setInput(x []float32) {
 	copy(c.input, x)
-	c.passes, c.layer, c.part, c.rows = 0, 0, 0, 0
-	c.haveInput = true
+	c.restart()
+	c.pre.width, c.pre.height, c.pre.y = -1, -1, -1 // no image, but complete
+	c.inputRows = c.manifest.Input.Height
 }
 
 func TestResNetForwardAgainstPyTorch(t *testing.T) {

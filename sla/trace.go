@@ -16,7 +16,7 @@ func (c *Classifier) Trace(mode Mode) ([]uint64, error) { return c.TraceBudget(m
 // called again, with the same mode.
 func (c *Classifier) TraceBudget(mode Mode, work int) ([]uint64, error) {
 	if !c.tracing {
-		c.passes, c.layer, c.part, c.rows = 0, 0, 0, 0 // every layer is to be seen
+		c.restart() // every layer is to be seen
 		if c.trace == nil {
 			c.trace = make([]uint64, 0, c.joint.Views*len(c.net.layers)+1)
 		}

@@ -17,26 +17,22 @@ func RotatedSource(turns, y, x, height, width int) (int, int) {
 	return y, x
 }
 
-// transformInto writes t(src) into dst and returns the work that it took. src is dense
-// (C, H, W).
-func transformInto(dst *value, src []float32, t format.Transform) (work int) {
+// transformRow writes row y of t(src) into dst. src is dense (C, H, W).
+func transformRow(dst *value, src []float32, t format.Transform, y int) {
 	h, w := dst.shape.Height, dst.shape.Width
 	at := func(y, x int) int {
 		y, x = RotatedSource(t.Turns, y, x, h, w)
 		return y*w + x
 	}
-	origin := at(0, 0)
-	down, right := at(1, 0)-origin, at(0, 1)-origin // in src, for a step in dst
+	first := at(y, 0)
+	right := at(y, 1) - first // in src, for a step in dst
+	row := dst.row(y)
 	for c, from := range t.Channels {
 		plane := src[from*h*w : (from+1)*h*w]
-		for y := range h {
-			row := dst.row(y)
-			k := origin + y*down
-			for i := c; i < len(row); i += dst.pitch {
-				row[i] = plane[k]
-				k += right
-			}
+		k := first
+		for i := c; i < len(row); i += dst.pitch {
+			row[i] = plane[k]
+			k += right
 		}
 	}
-	return viewWork * len(src)
 }
