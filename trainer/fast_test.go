@@ -189,3 +189,13 @@ func TestFastConfigErrors(t *testing.T) {
 		}
 	}
 }
+
+func TestFastBatch(t *testing.T) {
+	for _, c := range []struct{ images, views, side, want int }{
+		{45000, 1, 32, 512}, {45000, 4, 32, 128}, {54000, 1, 28, 512}, {5000, 1, 96, 128}, {3600, 4, 28, 128}, {1000, 1, 32, 48}, {100, 4, 32, 8}, {45000, 24, 32, 16},
+	} {
+		if got := fastBatch(c.images, c.views, c.side*c.side); got != c.want {
+			t.Errorf("%+v: %d", c, got)
+		}
+	}
+}

@@ -265,7 +265,7 @@ func (r *run) divide(views int) (err error) {
 		return err
 	}
 	if c.BatchSize == 0 {
-		c.BatchSize = fastBatch(r.train.Len(), views)
+		c.BatchSize = fastBatch(r.train.Len(), views, d.Height*d.Width)
 	}
 	if r.stepsPerEpoch = r.train.Len() / c.BatchSize; r.stepsPerEpoch == 0 {
 		return fmt.Errorf("a batch of %d images is more than the %d training images", c.BatchSize, r.train.Len())

@@ -124,7 +124,7 @@ func trainCommand() *cobra.Command {
 	group(f, "Optimisation", func(f *pflag.FlagSet) {
 		f.Float64Var(&c.Minutes, "minutes", 0, "take about so long in all: measures the speed of this machine first, and chooses the epochs by it, and net and batch unless they are given")
 		f.IntVar(&c.Epochs, "epochs", c.Epochs, "passes over the training images")
-		f.IntVar(&c.BatchSize, "batch", c.BatchSize, "images in a batch; 0: as many as make 512 rows with their views, or a twentieth of the images")
+		f.IntVar(&c.BatchSize, "batch", c.BatchSize, "images in a batch; 0: as many as make 512 rows of 32x32 pixels with their views, or a twentieth of the images")
 	})
 	return cmd
 }

@@ -68,3 +68,22 @@ func TestSchedules(t *testing.T) {
 		}
 	}
 }
+
+// The schedules with straight lines, at points of numpy.interp(at, [0, 0.23, 1], [0.2, 1,
+// 0.07]), which is airbench94.py's, and of 1 - at.
+func TestStraightSchedules(t *testing.T) {
+	for name, points := range map[string][][2]float64{
+		"triangle": {{0, 0.2}, {0.1, 0.5478260869565217}, {0.23, 1}, {0.5, 0.6738961038961039}, {1, 0.07}},
+		"linear":   {{0, 1}, {0.25, 0.75}, {1, 0}},
+	} {
+		share, err := ParseSchedule(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range points {
+			if got := share(p[0]); math.Abs(got-p[1]) > 1e-12 {
+				t.Errorf("%s at %v is %v, want %v", name, p[0], got, p[1])
+			}
+		}
+	}
+}

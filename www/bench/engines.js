@@ -84,7 +84,7 @@ export async function start(name, read, load) {
         case 'mean':
           return tf.mean(x, [1, 2]);
         case 'max':
-          return tf.maxPool(x, l.kernel, l.stride, 1, 'floor');
+          return tf.maxPool(x, l.kernel, l.stride, (l.kernel - 1) >> 1, 'floor');
         case 'shortcut':
           return tf.pad(tf.stridedSlice(x, [0, 0, 0, 0], [x.shape[0], h, side, c], [1, l.stride, l.stride, 1]), [[0, 0], [0, 0], [0, 0], [0, l.out - c]]);
       }
