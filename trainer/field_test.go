@@ -68,6 +68,17 @@ func TestFieldLongerRuns(t *testing.T) {
 	if len(f.epochs) != 4 || f.Config.Epochs != 4 || model.Provenance.Epochs > 4 || f.epochs[3].LR >= f.epochs[2].LR || f.epochs[2].LR == 0 {
 		t.Errorf("%d epochs, rates %v, %v", len(f.epochs), f.epochs[2].LR, f.epochs[3].LR)
 	}
+	slab, err := os.ReadFile(filepath.Join(dir, SlabFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	read, err := format.Decode(slab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if m := read.Metrics; len(m) != 2 || m[0].Split != "validation" || m[1].Split != "test" || m[1].N != 4 {
+		t.Errorf("the slab has the scores %+v", m)
+	}
 	c, err := readConfig(dir)
 	if err != nil || c.Epochs != 4 {
 		t.Errorf("%s has %d epochs, %v", ConfigFile, c.Epochs, err)

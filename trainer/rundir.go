@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -287,8 +288,21 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 	if err := f.write(map[string]any{"event": "test", "metrics": scores}); err != nil {
 		return nil, nil, err
 	}
-	if err := f.writeReport(model, scores, time.Since(before).Seconds()); err != nil {
+	model, slab, err := withTestScores(model, scores)
+	if err != nil {
 		return nil, nil, err
 	}
-	return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
+	if err := f.writeReport(model, slab, scores, time.Since(before).Seconds()); err != nil {
+		return nil, nil, err
+	}
+	return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), slab)
+}
+
+// withTestScores returns a model and its slab with the scores on the test images behind those
+// on the validation images.
+func withTestScores(m *format.Model, scores []evaluate.Score) (*format.Model, []byte, error) {
+	tested := *m
+	tested.Metrics = append(slices.Clip(m.Metrics), evaluate.Metrics(scores)...)
+	slab, err := evaluate.EncodeWithSelfTest(&tested)
+	return &tested, slab, err
 }

@@ -12,7 +12,7 @@ import (
 )
 
 // writeReport writes the drawings and the page that tell of a run that is done.
-func (f *RunDir) writeReport(m *format.Model, scores []evaluate.Score, testSeconds float64) error {
+func (f *RunDir) writeReport(m *format.Model, encoded []byte, scores []evaluate.Score, testSeconds float64) error {
 	for i := range scores {
 		if scores[i].Mode != m.Recommended || len(m.Labels) > report.MaxConfusion {
 			continue
@@ -39,7 +39,7 @@ func (f *RunDir) writeReport(m *format.Model, scores []evaluate.Score, testSecon
 			{"learning rate", fmt.Sprintf("%g, %s", c.LR, c.Schedule)},
 			{"augmentation", c.Augment},
 			{"seed", fmt.Sprint(c.Seed)},
-			{"slab", fmt.Sprintf("%s, %d KB", slab, (len(f.run.best.slab)+1023)/1024)},
+			{"slab", fmt.Sprintf("%s, %d KB", slab, (len(encoded)+1023)/1024)},
 		},
 		Timings: [][2]string{
 			{"training", fmt.Sprintf("%.0f s, %.0f images a second", seconds, float64(f.run.done*c.BatchSize)/max(seconds, 1e-3))},

@@ -2,10 +2,12 @@ package main
 
 import (
 	"fmt"
-	"github.com/quarterturn/quarterturn/sla"
 	"os"
 	"strconv"
 	"strings"
+
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
 
 	"github.com/spf13/cobra"
 
@@ -63,10 +65,14 @@ func describe(m *format.Model, size int) string {
 		line := fmt.Sprintf("%-12s %6s ", mode, passes)
 		for _, x := range m.Metrics {
 			if x.Mode == mode {
-				line += fmt.Sprintf(" %.2f%% right, NLL %.3f, ECE %.3f on %d %s images", 100*x.Accuracy, x.NLL, x.ECE, x.N, x.Split)
+				low, high := evaluate.Wilson(x.Accuracy, x.N)
+				p("%s %.2f%% right (95%% interval %.1f to %.1f), NLL %.3f, ECE %.3f on %d %s images", line, 100*x.Accuracy, 100*low, 100*high, x.NLL, x.ECE, x.N, x.Split)
+				line = strings.Repeat(" ", len(line))
 			}
 		}
-		p("%s", line)
+		if strings.TrimSpace(line) != "" {
+			p("%s", line) // there are no scores
+		}
 	}
 	for k, x := range m.Exits {
 		if k == 0 {

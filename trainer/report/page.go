@@ -9,6 +9,7 @@ import (
 	"image/png"
 	"math"
 	"slices"
+	"strings"
 
 	"encoding/base64"
 
@@ -125,7 +126,7 @@ func (p *Page) modeView(s *evaluate.Score, served bool) modeView {
 	m := modeView{Mode: s.Mode, Served: served, Passes: fmt.Sprintf("%.3g", s.Passes), Accuracy: percent(s.Accuracy), Low: percent(low), High: percent(high),
 		NLL: fmt.Sprintf("%.3f", s.NLL), ECE: fmt.Sprintf("%.3f", s.ECE), Validation: "–"}
 	for _, x := range p.Model.Metrics {
-		if x.Mode == s.Mode && x.Split != "test" {
+		if x.Mode == s.Mode && !strings.HasSuffix(x.Split, "test") {
 			m.Validation = fmt.Sprintf("%s of %d", percent(x.Accuracy), x.N)
 		}
 	}
