@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"image"
 	"image/color"
 	pngpkg "image/png"
@@ -113,6 +114,48 @@ func TestFieldA1OrientationThatMakesNoSense(t *testing.T) {
 			if o := exifOrientation(b); o != upright {
 				t.Errorf("big-endian %v, byte %d is %d: %d", big, at, c.value, o)
 			}
+		}
+	}
+}
+
+// EXIF counts where decoders look for it: the first, before the picture.
+func TestFieldA1OrientationInItsPlace(t *testing.T) {
+	plain, turned := fixture(t, "420-37x29.jpg"), fixture(t, "exif6.jpg")
+	size := int(binary.BigEndian.Uint16(turned[bytes.Index(turned, []byte("Exif"))-2:]))
+	at := bytes.Index(turned, []byte("Exif")) - 4
+	six := turned[at : at+2+size]
+	one := bytes.Replace(six, []byte{0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 6}, []byte{0x01, 0x12, 0, 3, 0, 0, 0, 1, 0, 3}, 1)
+	scan := bytes.Index(plain, []byte{0xff, sos})
+	join := func(parts ...[]byte) []byte { return bytes.Join(parts, nil) }
+	for name, c := range map[string]struct {
+		data []byte
+		want orientation
+	}{
+		"at the beginning": {join(plain[:2], six, plain[2:]), 6}, "before the scan": {join(plain[:scan], six, plain[scan:]), 6},
+		"after the scan": {join(plain[:len(plain)-2], six, plain[len(plain)-2:]), 1}, "twice": {join(plain[:2], six, one, plain[2:]), 6},
+		"another first": {join(plain[:2], one, six, plain[2:]), 3},
+	} {
+		p, err := Decode(t.Context(), c.data, Limits{})
+		if err != nil || p.orientation != c.want {
+			t.Errorf("%s: %v, want %d", name, err, c.want)
+		}
+	}
+	chunk := func(name string, content []byte) []byte {
+		b := append(binary.BigEndian.AppendUint32(nil, uint32(len(content))), name...)
+		b = append(b, content...)
+		return binary.BigEndian.AppendUint32(b, crc32.ChecksumIEEE(b[4:]))
+	}
+	png := fixture(t, "rgb.png")
+	exif, data := chunk("eXIf", six[10:]), bytes.Index(png, []byte("IDAT"))-4
+	for name, c := range map[string]struct {
+		data []byte
+		want orientation
+	}{
+		"before the data": {join(png[:data], exif, png[data:]), 6}, "after the data": {join(png[:len(png)-12], exif, png[len(png)-12:]), 1},
+	} {
+		p, err := Decode(t.Context(), c.data, Limits{})
+		if err != nil || p.orientation != c.want {
+			t.Errorf("PNG, %s: %v, want %d", name, err, c.want)
 		}
 	}
 }
@@ -251,8 +294,8 @@ func TestFieldC7FormatsThatAreNotReadAreNamed(t *testing.T) {
 	}
 }
 
-// Every file that is cut short is refused, wherever the cut is; only what follows the
-// picture may be missing.
+// Every file that is cut short is refused, wherever the cut is; of GIF, PNG and WebP only
+// what follows the picture may be missing.
 func TestFieldFilesThatAreCutShort(t *testing.T) {
 	for _, name := range []string{"420-37x29.jpg", "progressive420.jpg", "restart.jpg", "rgba.png", "interlaced.png", "plain.gif", "part-of-screen.gif", "lossy-37x29.webp", "lossless.webp", "lossy-alpha0.webp"} {
 		data := fixture(t, name)

@@ -120,7 +120,7 @@ func jpegHeader(data []byte) (h jpegInfo, err error) {
 		case marker == sos && len(s) > 0:
 			h.scans += int(s[0])
 			d.skipScan()
-		case marker == app0+1 && !exif && bytes.HasPrefix(s, []byte("Exif\x00\x00")):
+		case marker == app0+1 && !exif && h.scans == 0 && bytes.HasPrefix(s, []byte("Exif\x00\x00")):
 			exif = true
 			h.orientation = exifOrientation(s[6:])
 		}
@@ -214,9 +214,6 @@ func (d *jpegDecoder) segment(marker byte) ([]byte, error) {
 func (d *jpegDecoder) decode() error {
 	for {
 		marker, err := d.marker()
-		if err != nil && d.complete() && !d.progressive {
-			return nil // the end marker is all that is missing
-		}
 		if err != nil {
 			return err
 		}
