@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"image"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -80,21 +79,17 @@ func parityCommand() *cobra.Command {
 
 // parityOfFiles compares what all places make of the image files of a folder.
 func parityOfFiles(ctx context.Context, slab []byte, dir string, targets []string, asJSON bool) error {
-	var names []string
-	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		if name, err = filepath.Rel(dir, name); imagefile.Known(name) || imagefile.Foreign(name) {
-			names = append(names, name)
-		}
-		return err
-	})
-	if err == nil && len(names) == 0 {
-		err = fmt.Errorf("%s holds no images", dir)
-	}
+	files, err := imageFiles(ctx, dir)
 	if err != nil {
 		return err
+	}
+	var names []string
+	for _, file := range files {
+		name, err := filepath.Rel(dir, file)
+		if err != nil {
+			return err
+		}
+		names = append(names, name)
 	}
 	r, err := parity.Files(ctx, slab, dir, names, targets, func(name string) { note("running %s", name) })
 	if err != nil {
@@ -182,26 +177,36 @@ func parityImages(ctx context.Context, dir string) ([]*image.NRGBA, error) {
 		}
 		return images, nil
 	}
+	names, err := imageFiles(ctx, dir)
+	if err != nil {
+		return nil, err
+	}
 	var images []*image.NRGBA
-	err := filepath.WalkDir(dir, func(name string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() {
-			return err
-		}
-		if !imagefile.Known(name) {
-			return nil
-		}
+	for _, name := range names {
 		img, err := imagefile.ReadFile(ctx, name, imagefile.Limits{})
 		if err != nil {
-			return err
+			return nil, err
 		}
 		images = append(images, img.NRGBA())
-		return nil
-	})
-	if err == nil && len(images) == 0 {
-		err = fmt.Errorf("%s holds no PNG, JPEG, GIF or WebP images", dir)
 	}
-	if errors.Is(err, os.ErrNotExist) {
-		err = fmt.Errorf("there is no folder %s", dir)
+	return images, nil
+}
+
+// imageFiles lists the images of a folder, and says how many there are and what is left out.
+func imageFiles(ctx context.Context, dir string) ([]string, error) {
+	found, err := imagefile.List(ctx, dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("there is no folder %s", dir)
 	}
-	return images, err
+	if err != nil {
+		return nil, err
+	}
+	if len(found.LeftOut) > 0 {
+		warn("%s", found.LeftOut)
+	}
+	if len(found.Files) == 0 {
+		return nil, fmt.Errorf("%s holds no %s images", dir, imagefile.Formats)
+	}
+	note("found %d images in %s", len(found.Files), dir)
+	return found.Files, nil
 }

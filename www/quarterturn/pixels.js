@@ -26,7 +26,8 @@ export async function pixelsOf(input) {
     if (is('VideoFrame')) return draw(input, input.displayWidth, input.displayHeight);
     if (is('HTMLVideoElement')) return draw(input, input.videoWidth, input.videoHeight);
     if (input?.data && input.width > 0 && input.height > 0) return plain(input);
-    if (is('ImageBitmap') || is('HTMLCanvasElement') || is('OffscreenCanvas')) return draw(input, input.width, input.height);
+    if (is('ImageBitmap')) return await straightened(input, draw(input, input.width, input.height));
+    if (is('HTMLCanvasElement') || is('OffscreenCanvas')) return draw(input, input.width, input.height);
   } catch (cause) {
     if (cause instanceof QuarterturnError) throw cause;
     const foreign = cause.name === 'SecurityError' ? 'the picture is from another origin, and the page may not read it: serve it with CORS headers, and set crossOrigin on the <img> or <video>' : cause.message;
@@ -87,6 +88,35 @@ async function ofImage(image) {
     }
   }
   return ofBitmap(await createImageBitmap(image, raw));
+}
+
+/**
+ * Takes the straight colours of a bitmap that was made with premultiplyAlpha: 'none', which Firefox keeps but
+ * multiplies by alpha in drawing. Whether the bitmap is such a one only shows in that the drawn colours are about these.
+ */
+async function straightened(bitmap, drawn) {
+  const partial = (i) => drawn.data[i] > 0 && drawn.data[i] < 255;
+  let any = false;
+  for (let i = 3; i < drawn.data.length && !any; i += 4) any = partial(i);
+  if (!any || typeof VideoFrame === 'undefined') return drawn;
+  try {
+    const frame = new VideoFrame(bitmap, { timestamp: 0 });
+    const data = new Uint8Array(drawn.data.length);
+    try {
+      await frame.copyTo(data, { format: 'RGBA' });
+    } finally {
+      frame.close();
+    }
+    for (let i = 3; i < data.length; i += 4) {
+      if (data[i] !== drawn.data[i]) return drawn;
+      if (!partial(i)) continue;
+      // A level of a colour times alpha is 255/alpha levels of the colour.
+      for (let c = i - 3; c < i; c++) if (Math.abs(data[c] - drawn.data[c]) * data[i] > 255 + data[i]) return drawn;
+    }
+    return { ...drawn, data };
+  } catch {
+    return drawn; // frames of video are for secure pages alone
+  }
 }
 
 function ofBitmap(bitmap) {
