@@ -82,7 +82,7 @@ func (r *running) tabulateTransfer(ctx context.Context) error {
 // write makes the folder: JPEG files of many sizes, of classes and images that the seed
 // draws.
 func (s photoSet) write(folder string, all *dataset.Dataset, seed int) error {
-	done := filepath.Join(folder, ".complete")
+	done := folder + ".complete"
 	if _, err := os.Stat(done); err == nil {
 		return nil
 	}
