@@ -1,13 +1,16 @@
 package main
 
 import (
+	"bufio"
 	"fmt"
 	"image"
 	"image/color"
 	"image/png"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -60,5 +63,46 @@ func TestFieldTrainPhotos(t *testing.T) {
 				t.Errorf("eval: exit code %d, %s", code, stderr)
 			}
 		})
+	}
+}
+
+// A terminal that is closed stops a run as Ctrl-C does: with a checkpoint. To resume it when
+// it is complete is no failure.
+func TestFieldHangup(t *testing.T) {
+	if testing.Short() || runtime.GOOS == "windows" {
+		t.Skip("trains, and sends a signal")
+	}
+	t.Chdir(t.TempDir())
+	cmd := command(t.Context(), "train", "--data", "fashion-mini", "--net", "resnet8w8", "--method", "baseline", "--train-per-class", "20", "--batch", "16", "--epochs", "2000", "--out", "run")
+	errs, err := cmd.StderrPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	for lines := bufio.NewScanner(errs); lines.Scan(); {
+		if said.WriteString(lines.Text() + "\n"); strings.Contains(lines.Text(), "epoch    1/2000") || strings.Contains(lines.Text(), "epoch  1/2000") {
+			if err := cmd.Process.Signal(syscall.SIGHUP); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	err = cmd.Wait()
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(said.String(), "resume with: quarterturn train --resume run") {
+		t.Fatalf("exit code %d, %v: %s", code, err, said.String())
+	}
+	if _, err := os.Stat(filepath.Join("run", "checkpoint")); err != nil {
+		t.Error(err)
+	}
+	if err := os.RemoveAll("run"); err != nil {
+		t.Fatal(err)
+	}
+	if _, stderr, code := runCommand(t, "train", "--data", "fashion-mini", "--net", "resnet8w8", "--method", "baseline", "--train-per-class", "20", "--batch", "16", "--epochs", "1", "--out", "run"); code != 0 {
+		t.Fatal(stderr)
+	}
+	if _, stderr, code := runCommand(t, "train", "--resume", "run"); code != 0 || !strings.Contains(stderr, "the run is complete") {
+		t.Errorf("a run that is complete: exit code %d, %s", code, stderr)
 	}
 }
