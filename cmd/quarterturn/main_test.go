@@ -160,7 +160,7 @@ func TestBadInput(t *testing.T) {
 		{"bench --model @tiny.slab --rounds 0", 2, "--rounds must be at least 1"},
 		{"export @tiny.slab --out @tiny.pb", 2, "want a name that ends in .onnx or .safetensors"},
 		{"export @cut.slab --out @cut.onnx", 1, "corrupt slab"},
-		{"new --net resnet9 --out @nine.slab", 1, `net "resnet9": want resnet8`},
+		{"new --net resnet9 --out @nine.slab", 1, `net "resnet9", did you mean resnet8`},
 		{"new --net resnet8 --size 0 --out @none.slab", 2, "at least 1"},
 		{"reproduce nothing --out @runs", 2, `there is no experiment "nothing"`},
 		{"reproduce cifar10 --out @runs", 1, "cifar10 needs the folder of the data set"},

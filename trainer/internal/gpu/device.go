@@ -130,7 +130,7 @@ func (d *Device) fail(err error) {
 		if strings.TrimSpace(d.stderr.String()) != "" {
 			err = errors.New(strings.Join(strings.Fields(d.stderr.String()), " "))
 		} else {
-			err = errors.New("it ended without a word")
+			err = errors.New("the worker exited without an error")
 		}
 	}
 	d.err = fmt.Errorf("GPU: %w", err)

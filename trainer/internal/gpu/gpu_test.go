@@ -226,7 +226,7 @@ func TestWorkerThatFails(t *testing.T) {
 	if _, err := gpu.Open("sh", "-c", "echo no CUDA driver >&2; exit 1"); err == nil || err.Error() != "GPU: no CUDA driver" {
 		t.Errorf("a worker without a driver: %v", err)
 	}
-	if _, err := gpu.Open("sh", "-c", "exit 0"); err == nil || !strings.Contains(err.Error(), "it ended without a word") {
+	if _, err := gpu.Open("sh", "-c", "exit 0"); err == nil || !strings.Contains(err.Error(), "the worker exited without an error") {
 		t.Errorf("a worker that says nothing: %v", err)
 	}
 	if _, err := gpu.Open("/nowhere/worker"); err == nil {
