@@ -50,8 +50,6 @@ func (j *job) prepare(ctx context.Context, paths []string) ([]score.Image, error
 	switch {
 	case j.Model == "" || j.Out == "" || len(paths) == 0:
 		return nil, errors.New("want --model, --out and at least one path; --help says more")
-	case strings.EqualFold(path.Ext(j.Out), ".csv"):
-		return nil, errors.New("lines of JSON are written, and no tables; end the name of the file in .jsonl")
 	case j.Shards < 1 || j.Top < 0:
 		return nil, errors.New("the number of shards must be at least 1, and that of classes not negative")
 	}

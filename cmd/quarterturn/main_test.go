@@ -121,7 +121,7 @@ func TestBadInput(t *testing.T) {
 		{"score --model @tiny.slab --out @lines --shard 3/2 @picture.png", 2, `shard "3/2"`},
 		{"score --model @tiny.slab --out @picture.png @picture.png", 1, "picture.png is there already"},
 		{"score --model @tiny.slab --out @lines @none", 1, "none: no such file"},
-		{"score --model @tiny.slab --out @lines.parquet @picture.png", 2, "end the name in .jsonl"},
+		{"score --model @tiny.slab --out @lines.xlsx @picture.png", 2, "end the name in .jsonl"},
 		{"score --model @tiny.slab --out @lines -", 1, "standard input (-) lists no files"},
 		{"score --model @tiny.slab --out @bad @letter.txt", 1, "none of the 1 images could be classified"},
 		{"serve --model @tiny.slab --tls-cert @letter.txt", 2, "go together"},

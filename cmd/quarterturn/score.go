@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/cmd/internal/score"
+	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/table"
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/sla"
@@ -21,14 +22,14 @@ func scoreCommand() *cobra.Command {
 	var top int
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "score SLAB --out FILE.jsonl|FILE.csv [--shard I/N] PATH...",
+		Use:   "score SLAB --out FILE.jsonl|.csv|.parquet [--shard I/N] PATH...",
 		Short: "Classify many images in a batch: all of folders and archives, a line each",
 		Example: "  quarterturn score model.slab --out all.jsonl photos more.tar.gz\n" +
 			"  quarterturn score model.slab --out all.csv photos\n" +
 			"  quarterturn score model.slab --out part2.jsonl --shard 2/8 photos\n" +
 			"  find photos -newer yesterday -print0 | quarterturn score model.slab --out today.jsonl -",
 		Long: "Classify every image of folders and archives (tar, tar.gz, tar.bz2, zip) into a file of JSON lines, sorted by the\n" +
-			"images' names, or into a table if its name ends in .csv. The path - stands for a list of paths on standard input, one\n" +
+			"images' names, or into a table if its name ends in .csv or .parquet. The path - stands for a list of paths on standard input, one\n" +
 			"a line or ended by zero bytes. Links are followed; what is not an image is left out and listed.\n\n" +
 			"A stopped run resumes when the same command is given again. An image that cannot be read gets a line that says so; if\n" +
 			"none can be, the exit status is 1. With --shard 2/8 only the second of eight parts is done, chosen by the names; the\n" +
@@ -41,9 +42,6 @@ func scoreCommand() *cobra.Command {
 			}
 			if len(args) == 0 {
 				return usagef("give at least one folder, archive or image, after the slab")
-			}
-			if err := score.CheckOut(out); err != nil {
-				return usageError{err}
 			}
 			if args, err = score.Expand(args, cmd.InOrStdin()); err != nil {
 				return err
@@ -69,12 +67,16 @@ func scoreCommand() *cobra.Command {
 				return err
 			}
 			defer c.Close(ctx)
+			rows, err := table.For(out, min(top, m.Classes()))
+			if err != nil {
+				return usageError{err}
+			}
 			var bar progress
 			start := time.Now()
 			r, err := score.Run(ctx, &score.Job{
 				Classifier: c, Call: []host.CallOption{host.WithMode(mode), host.WithTopK(top)},
 				Settings: fmt.Sprintf("slab %s, mode %s, top %d", format.Hex(m.Hash[:]), mode, top),
-				Top:      min(top, m.Classes()),
+				Table:    rows,
 				Paths:    args, Shard: shard, Out: out,
 				Found: func(l *score.Listing) {
 					note("found %d images, %d of them in this part", l.Found, len(l.Images))

@@ -7,7 +7,6 @@ import (
 	"compress/gzip"
 	"context"
 	"encoding/base64"
-	"encoding/csv"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -340,36 +339,6 @@ func TestFieldB20Links(t *testing.T) {
 	}
 	if !said(r.LeftOut, "photos/deep/up", "leads back") {
 		t.Errorf("left out %v", r.LeftOut)
-	}
-}
-
-// C21: a table where one is asked for, with the same content.
-func TestFieldC21Tables(t *testing.T) {
-	t.Chdir(t.TempDir())
-	write(t, "in/a, \"b\".png", picture(t, 1))
-	write(t, "in/\xff.png", picture(t, 2))
-	write(t, "in/bad.png", []byte("no"))
-	lines, _ := run(t, "in")
-	j := job(t, []string{"in"}, "out.CSV")
-	j.Top = 3
-	if _, err := Run(t.Context(), j); err != nil {
-		t.Fatal(err)
-	}
-	rows, err := csv.NewReader(strings.NewReader(read(t, "out.CSV"))).ReadAll()
-	if err != nil || len(rows) != 4 || strings.Join(rows[0], ",") != "image,image_base64,error,mode,passes,digest,label1,index1,probability1,label2,index2,probability2,label3,index3,probability3" {
-		t.Fatalf("%q %v", rows, err)
-	}
-	for _, row := range rows[1:] {
-		s := scored{Image: row[0], Bytes: row[1]}
-		want, ok := lines[s.exact()]
-		if !ok || row[2] != want.Error || row[5] != want.Digest || (row[6] == "") != (want.Error != "") {
-			t.Errorf("%q, want %+v", row, want)
-		}
-	}
-	for _, name := range []string{"out.CSV.part", "out.CSV.settings", "out.CSV.table"} {
-		if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
-			t.Errorf("%s is left over", name)
-		}
 	}
 }
 

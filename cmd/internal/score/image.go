@@ -124,6 +124,13 @@ type failure struct {
 	Error string `json:"error"`
 }
 
+// A Scored is a line of either kind, as one reads it: Error is empty if the image was
+// classified.
+type Scored struct {
+	Line
+	Error string `json:"error"`
+}
+
 // beginning returns what the line of an image begins with, up to and with the comma behind
 // its name. Lines are sorted, and known again, by it.
 func beginning(name string) ([]byte, error) {

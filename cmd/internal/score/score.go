@@ -21,11 +21,11 @@ import (
 type Job struct {
 	Classifier *host.Classifier
 	Call       []host.CallOption
-	Settings   string // what besides the images decides the lines: a run resumes only where it is the same
-	Top        int    // columns of a table have so many classes
+	Settings   string                                   // what besides the images decides the lines: a run resumes only where it is the same
+	Table      func(lines io.Reader, w io.Writer) error // writes the lines as a table; nil: they stay lines
 	Paths      []string
 	Shard      Shard
-	Out        string // the file of lines, or a table of them; see CheckOut
+	Out        string // the file of lines or the table
 	Found      func(l *Listing)
 	Progress   func(done, of int)
 }
@@ -43,8 +43,10 @@ type Report struct {
 // name. Images that cannot be read have lines that say so; if none of several can be, that is
 // an error as well, and the file is there.
 func Run(ctx context.Context, j *Job) (r Report, err error) {
-	if err := CheckOut(j.Out); err != nil {
-		return r, err
+	if j.Table == nil {
+		if err := CheckOut(j.Out); err != nil {
+			return r, err
+		}
 	}
 	if _, err := os.Stat(j.Out); err == nil {
 		return r, fmt.Errorf("%s is there already", j.Out)

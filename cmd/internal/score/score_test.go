@@ -162,7 +162,8 @@ func TestWrongJobs(t *testing.T) {
 		"missing": {[]string{"no-such"}, "no-such"},
 		"twice":   {append(paths, "tree"), "listed twice"},
 		"empty":   {[]string{t.TempDir()}, "no images"},
-		"x.tsv":   {paths, ".csv for a table"},
+		"x.tsv":   {paths, ".csv or .parquet for a table"},
+		"x.csv":   {paths, "no tables"},
 		"x.json":  {paths, "end the name in .jsonl"},
 	} {
 		if _, err := Run(t.Context(), job(t, x.paths, name)); err == nil || !strings.Contains(err.Error(), x.says) {
