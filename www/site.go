@@ -36,6 +36,22 @@ var Files embed.FS
 //go:embed models/cifar10.slab
 var Model []byte
 
+//go:embed models/samples
+var samples embed.FS
+
+// ModelSamples returns an image of each class of Model, none of which it was trained on;
+// models/README.md says where they are from.
+func ModelSamples() []Sample {
+	var list []Sample
+	names, _ := fs.Glob(samples, "models/samples/*.png") // the pattern is a valid one
+	for _, name := range names {
+		b, _ := samples.ReadFile(name) // it was listed
+		_, label, _ := strings.Cut(strings.TrimSuffix(path.Base(name), ".png"), "-")
+		list = append(list, Sample{PNG: b, Label: label})
+	}
+	return list
+}
+
 // A Sample is an image that the page offers to classify.
 type Sample struct {
 	PNG   []byte
@@ -101,6 +117,10 @@ func Site(models []Shown) (map[string][]byte, error) {
 			if err != nil || entry.IsDir() {
 				return err
 			}
+			switch path.Ext(name) {
+			case ".ts", ".md": // for those who build with the package
+				return nil
+			}
 			b, err := Files.ReadFile(name)
 			files[strings.TrimPrefix(name, "page/")] = b
 			return err
@@ -152,10 +172,6 @@ func worker(files map[string][]byte) ([]byte, error) {
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		sum := sha256.Sum256(files[name])
 		fmt.Fprintf(h, "%x %s\n", sum, name)
-		switch path.Ext(name) {
-		case ".ts", ".md": // of the package, not of the page
-			continue
-		}
 		if name != "offline.js" && name != "quarterturn/package.json" {
 			build.Files = append(build.Files, name)
 		}

@@ -15,21 +15,37 @@ func exportCommand() *cobra.Command {
 	var slabs slabArgs
 	var out string
 	var o onnx.Options
+	var site siteExport
 	cmd := &cobra.Command{
-		Use:   "export SLAB --out NAME.onnx|NAME.safetensors",
-		Short: "Write a slab for other programs",
-		Long: "Write a slab for other programs.\n\n" +
+		Use:   "export SLAB --out NAME.onnx|NAME.safetensors | export SLAB --site DIR",
+		Short: "Write a slab for other programs, or as a page to share",
+		Long: "Write a slab for other programs, or as a page to share.\n\n" +
 			"As ONNX: a graph of one mode, with logits and probabilities, and the labels, the preprocessing and the manifest\n" +
 			"as metadata. Its input is the normalised image, or with --preprocess pixels of any size. The mode adaptive\n" +
 			"computes every view and then chooses. With --mode heads the outputs are the logits of each head.\n\n" +
-			"As safetensors: the tensors, and the manifest as metadata, from which import makes the same slab.",
+			"As safetensors: the tensors, and the manifest as metadata, from which import makes the same slab.\n\n" +
+			"As a site: a folder with the page that serve shows, the slab and pictures to try, for any static host, under any\n" +
+			"path; once visited it works without a network. With --data the pictures are of that data set's test split.",
 		Example: "  quarterturn export model.slab --out model.onnx\n" +
 			"  quarterturn export model.slab --out model.onnx --mode aggregated --preprocess\n" +
-			"  quarterturn export model.slab --out model.safetensors",
+			"  quarterturn export model.slab --out model.safetensors\n" +
+			"  quarterturn export model.slab --site page --data photos --samples 2",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := slabs.only(args)
 			if err != nil {
 				return err
+			}
+			if (out == "") == (site.dir == "") {
+				return usagef("want one of --out and --site")
+			}
+			if site.dir != "" {
+				if flag := changed(cmd.Flags(), "site", "data", "samples", "model", "quiet", "verbose"); flag != "" {
+					return usagef("--%s is for ONNX, not for a site", flag)
+				}
+				return site.write(cmd.Context(), name)
+			}
+			if flag := changed(cmd.Flags(), "out", "mode", "preprocess", "model", "quiet", "verbose"); flag != "" {
+				return usagef("--%s is for --site", flag)
 			}
 			encode := func(m *format.Model) ([]byte, error) { return onnx.Encode(m, o) }
 			switch filepath.Ext(out) {
@@ -62,5 +78,8 @@ func exportCommand() *cobra.Command {
 	f.StringVar(&out, "out", "", "the file to write")
 	f.StringVar(&o.Mode, "mode", "auto", "ONNX: a mode of the slab, auto for the one it recommends, or heads")
 	f.BoolVar(&o.Preprocess, "preprocess", false, "ONNX: take uint8 pixels of any size (N, height, width, 3 or 4)")
-	return required(cmd, "out")
+	f.StringVar(&site.dir, "site", "", "a folder for the page, new or with a site of before")
+	f.StringVar(&site.data, "data", "", "site: a `data set` with the slab's classes, of whose test split the pictures are")
+	f.IntVar(&site.samples, "samples", 1, "site: pictures of each class")
+	return cmd
 }

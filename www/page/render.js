@@ -1,7 +1,18 @@
 // What the page shows of results and models.
 
 /** 0.954 as 95.4 %. */
-export const percent = (p) => `${(100 * p).toFixed(1)} %`;
+export const percent = (p) => (Number.isFinite(p) ? `${(100 * p).toFixed(1)} %` : 'not a number');
+
+/** The 95 % interval of a share of n (Wilson 1927). */
+export function interval(p, n) {
+  const z = 1.96;
+  const middle = (p + z * z / (2 * n)) / (1 + z * z / n);
+  const reach = (z / (1 + z * z / n)) * Math.sqrt(p * (1 - p) / n + z * z / (4 * n * n));
+  return `${(100 * (middle - reach)).toFixed(1)} to ${(100 * (middle + reach)).toFixed(1)}`;
+}
+
+/** 0.954 as 95 %, for reading at a glance. */
+export const roughly = (p) => (Number.isFinite(p) ? `${p > 0.995 && p < 1 ? '>99' : Math.round(100 * p)} %` : '?');
 
 export const milliseconds = (ms) => `${ms < 10 ? ms.toFixed(1) : Math.round(ms)} ms`;
 
@@ -22,22 +33,64 @@ export function fillTerms(list, rows) {
   list.replaceChildren(...Object.entries(rows).flatMap(([k, v]) => [make('dt', { textContent: k }), make('dd', { textContent: v })]));
 }
 
+/** What a model's views have in common, in words: turns, colours or both. */
+function viewWords({ transforms }) {
+  const turned = transforms.some((t) => t.turns > 0);
+  const coloured = transforms.some((t) => t.channels.some((c, i) => c !== i));
+  const what = coloured ? (turned ? 'was turned and coloured' : 'was coloured') : 'was turned';
+  return { what, many: `${transforms.length} ${coloured ? (turned ? 'turns and colourings' : 'colourings') : 'turns'}` };
+}
+
+/** Says how a model came to know what it knows, and what it can do with it. */
+export function pitchOf(info) {
+  const modes = info.modes.map((m) => m.mode);
+  const here = 'It runs in this tab; no picture leaves it.';
+  const knows = `This net tells ${info.labels.length} kinds of things apart. `;
+  if (info.provenance.method === 'prototypes') return `${knows}Somebody showed it ${info.provenance.images} pictures of them. ${here}`;
+  if (!modes.includes('aggregated')) return knows + here;
+  const { what, many } = viewWords(info);
+  return `This net learned what a picture shows together with how it ${what}, so it can look at all ${many} and let them vote. ${here}`;
+}
+
+/** What a mode does, in a word or two for people. */
+export function modeName(info, mode) {
+  const many = viewWords(info).many;
+  return {
+    baseline: 'one look', single: 'one look', aggregated: `all ${many}`,
+    distilled: 'one look, taught by all', adaptive: 'as many looks as it needs',
+  }[mode] ?? mode;
+}
+
+/** How the views vote, in words. */
+export function votesWords(info) {
+  const { what, many } = viewWords(info);
+  return info.provenance.method === 'prototypes'
+    ? `The same net looks at ${many} and compares each with those of the pictures it was shown. Their mean decides.`
+    : `Looking at all ${many}, the same net votes once for each: it is asked only for the labels that go with how the picture ${what}. The mean of the votes is the answer.`;
+}
+
+/** Whether an answer is to be relied on: rather right than wrong, as its probability, which was measured against the truth, has it. */
+export const SURE = 0.6;
+
+/** The foremost classes as bars. */
+export const bars = (top) => top.map(({ label, probability }) => bar(label, probability));
+
+function bar(label, probability) {
+  const fill = make('i');
+  fill.style.width = `${100 * probability}%`;
+  return make('div', { className: 'bar' }, fill, make('span', { textContent: label }), make('span', { textContent: percent(probability) }));
+}
+
 /** The answer of one mode. */
 export function modeCard(info, result, hash) {
   const score = info.metrics.find((m) => m.mode === result.mode);
   const recommended = result.mode === info.recommended;
   return make('div', { className: recommended ? 'mode recommended' : 'mode' },
     make('h3', {}, result.mode, make('small', { textContent: passesOf(result.passes) })),
-    make('p', { textContent: (score ? `${percent(score.accuracy)} right on ${score.n} ${score.split} images` : '') + (recommended ? ', recommended' : '') }),
-    ...result.top.map(({ label, probability }) => bar(label, probability)),
+    make('p', { className: 'quiet', textContent: (score ? `${percent(score.accuracy)} right on ${score.n} ${score.split} images` : '') + (recommended ? ', recommended' : '') }),
+    ...bars(result.top),
     make('p', { className: 'digest', title: 'SHA-256 of the logits, the same on every target', textContent: hash }),
   );
-}
-
-function bar(label, probability) {
-  const fill = make('i');
-  fill.style.width = `${100 * probability}%`;
-  return make('div', { className: 'bar' }, fill, make('span', { textContent: label }), make('span', { textContent: percent(probability) }));
 }
 
 const turnNames = ['as it is', 'a quarter turn', 'a half turn', 'three quarter turns'];
@@ -49,7 +102,7 @@ export const viewName = ({ turns, channels }) => turnNames[turns] + (channels.so
 const viewOf = ({ labels: { length: n } }, views, j) => views.subarray(j * n, (j + 1) * n);
 
 /** One view, with its vote. */
-export function viewCard(info, views, j, pixels) {
+export function viewCard(info, { views, top }, j, pixels) {
   const logits = viewOf(info, views, j);
   const transform = info.transforms[j];
   const best = logits.indexOf(Math.max(...logits));
@@ -58,8 +111,14 @@ export function viewCard(info, views, j, pixels) {
   canvas.setAttribute('role', 'img');
   canvas.setAttribute('aria-label', `The picture, ${viewName(transform)}`);
   paint(canvas, pixels, info.input, transform);
-  return make('figure', {}, canvas, make('figcaption', {}, make('b', { textContent: info.labels[best] }), `${percent(1 / sum)}, ${viewName(transform)}`));
+  return make('figure', { className: best === top[0].index ? 'agrees' : '' }, canvas,
+    make('figcaption', {}, make('b', { textContent: info.labels[best] }), `${percent(1 / sum)}, ${viewName(transform)}`));
 }
+
+/** What the views say together. */
+export const togetherCard = (info, { top: [first] }) => make('div', { className: 'together' },
+  make('span', { className: 'quiet', textContent: `all ${info.transforms.length} together` }), make('b', { textContent: first.label }),
+  make('span', { className: 'quiet', textContent: percent(first.probability) }));
 
 /** How the views' logits of the foremost classes add up. */
 export function sumTable(info, { views, logits, top }) {
@@ -90,13 +149,15 @@ export function paint(canvas, x, { channels, height, width, mean, std }, { turns
   canvas.getContext('2d').putImageData(image, 0, 0);
 }
 
-/** A model to choose: what it was trained on, how good each mode is, its size, its hash. */
-export function modelCard(model, chosen) {
-  const input = make('input', { type: 'radio', name: 'model', value: model.src, checked: chosen });
-  return make('label', { className: chosen ? 'mode recommended' : 'mode' },
-    make('h3', {}, make('span', {}, input, ` ${model.name}`), make('small', { textContent: `${Math.round(model.bytes / 1024)} KB` })),
-    make('p', { textContent: `${model.net}, trained on ${model.images.toLocaleString('en')} images of ${model.data} by ${model.method}` }),
-    ...model.metrics.map((m) => make('p', { textContent: `${m.mode}: ${percent(m.accuracy)} right on ${m.n} ${m.split} images` })),
-    make('p', { className: 'digest', title: 'Hash of the slab', textContent: model.hash }),
-  );
+/** Draws a picture as it was given, no larger than it is shown. */
+export async function paintPicture(canvas, input, most = 640) {
+  const source = input instanceof Blob || input instanceof ImageData ? input
+    : input.data ? new ImageData(new Uint8ClampedArray(input.data), input.width, input.height) : input;
+  const bitmap = await createImageBitmap(source).catch((cause) => {
+    throw new Error(`${input.name ?? 'this'} is not an image this browser can read`, { cause });
+  });
+  const scale = Math.min(1, most / Math.max(bitmap.width, bitmap.height));
+  Object.assign(canvas, { width: Math.max(1, Math.round(scale * bitmap.width)), height: Math.max(1, Math.round(scale * bitmap.height)) });
+  canvas.getContext('2d').drawImage(bitmap, 0, 0, canvas.width, canvas.height);
+  bitmap.close();
 }

@@ -28,8 +28,8 @@ export class Classifier {
     return prediction(this.info.labels, topK, () => this.#engine.call('classify', [image, mode], signal));
   }
 
-  gallery() {
-    return new Gallery((...args) => this.#engine.call(...args), this.#slab, this.info);
+  gallery(state = []) {
+    return new Gallery((...args) => this.#engine.call(...args), this.#slab, this.info, state);
   }
 
   input() {

@@ -17,10 +17,15 @@ export class Gallery {
   /** @type {{ scale: number, least: number } | undefined} dropped when the pictures change */
   #calibration;
 
-  constructor(call, slab, info) {
+  constructor(call, slab, info, state) {
     this.#call = call;
     this.#slab = slab;
     this.#info = info;
+    this.#classes = state.map(({ label, pictures }) => ({ label, pictures: [...pictures] }));
+  }
+
+  get state() {
+    return this.#classes.map(({ label, pictures }) => ({ label, pictures: [...pictures] }));
   }
 
   async enrol(label, input, options = {}) {
@@ -60,8 +65,9 @@ export class Gallery {
     const image = await pixelsOf(input);
     const p = await prediction(labels, topK, () => this.#call('match', [image, this.#rows()], signal));
     const best = Math.max(...p.logits);
-    const probability = 1 / p.logits.reduce((sum, v) => sum + Math.exp((scale / SCALE) * (v - best)), 0);
-    return { ...p, probability, doubt: best / SCALE < least ? 'unlike' : probability < SURE ? 'between' : undefined };
+    const odds = p.logits.map((v) => Math.exp((scale / SCALE) * (v - best)));
+    const all = odds.reduce((a, b) => a + b, 0);
+    return { ...p, calibrated: odds.map((v) => v / all), doubt: best / SCALE < least ? 'unlike' : 1 / all < SURE ? 'between' : undefined };
   }
 
   async slab({ name = 'taught' } = {}) {

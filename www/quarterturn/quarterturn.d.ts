@@ -179,8 +179,11 @@ export interface Classifier extends Disposable {
   classify(input: Input, options?: ClassifyOptions): Promise<Prediction>;
   classify(inputs: readonly Input[], options?: ClassifyOptions): Promise<Prediction[]>;
 
-  /** A gallery without examples, which classifies by what it is shown. It ends with this classifier. */
-  gallery(): Gallery;
+  /**
+   * A gallery, which classifies by what it is shown: without examples, or with those of a `Gallery.state` of the same slab.
+   * It ends with this classifier.
+   */
+  gallery(state?: GalleryState): Gallery;
 
   /**
    * The last classified picture as the net saw it: (C, H, W), normalised.
@@ -198,9 +201,12 @@ export interface Classifier extends Disposable {
   close(): Promise<void>;
 }
 
+/** What a gallery holds: of each label the directions (M, F) of its pictures. It survives `structuredClone`. */
+export type GalleryState = { label: string; pictures: Float32Array[] }[];
+
 export interface Match extends Prediction {
-  /** Of the first label, calibrated on the pictures themselves, each left out in turn. */
-  probability: number;
+  /** (N): the probabilities as they are calibrated on the pictures themselves, each left out in turn. */
+  calibrated: Float32Array;
   /** Why not to rely on it: like nothing that was shown, or between labels. */
   doubt?: 'unlike' | 'between';
 }
@@ -212,6 +218,9 @@ export interface Match extends Prediction {
 export interface Gallery {
   /** The labels, in the order in which they came, and how many pictures each has. */
   readonly examples: { label: string; pictures: number }[];
+
+  /** What it holds, to keep and to give to `Classifier.gallery` later. */
+  readonly state: GalleryState;
 
   /**
    * Adds a picture of something.

@@ -1,12 +1,13 @@
 // The served page in Chromium.
 
 import assert from 'node:assert/strict';
-import { readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, afterEach, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { browserOptions } from './chromium.js';
-import { dir, host, info, native, serve, slab } from './helper.js';
+import { dir, host, info, native, quarterturn, serve, slab, slabFile } from './helper.js';
 
 let server;
 let browser;
@@ -24,17 +25,24 @@ after(async () => {
 });
 
 beforeEach(async () => {
-  page = await browser.newPage();
+  page = await (await browser.newContext({ acceptDownloads: true })).newPage();
   problems = [];
   page.on('console', (m) => m.type() === 'error' && problems.push(m.text()));
   page.on('pageerror', (e) => problems.push(String(e)));
-  page.on('request', (r) => r.url().startsWith(server.address) || r.url().startsWith('data:') || problems.push(`asked ${r.url()}`));
+  page.on('request', (r) => r.url().startsWith(server.address) || /^(data|blob):/.test(r.url()) || problems.push(`asked ${r.url()}`));
 });
 
-afterEach(() => page.close());
+afterEach(() => page.context().close());
 
 async function ready(address = server.address) {
   await page.goto(address);
+  await page.waitForSelector('body[data-ready]');
+}
+
+/** Chooses a model of the list. */
+async function choose(index) {
+  await page.evaluate(() => delete document.body.dataset.ready);
+  await page.selectOption('#models', { index });
   await page.waitForSelector('body[data-ready]');
 }
 
@@ -55,7 +63,9 @@ test('a sample gives the logits that native Go gives', async () => {
   writeFileSync(png, Buffer.from(await (await fetch(`${server.address}samples/1-8.png`)).arrayBuffer()));
   const want = native(png);
   assert.deepEqual(got, digests(want));
-  assert.match(await page.textContent('#summary'), new RegExp(`This looks like ${want[info.recommended].top[0].label}`));
+  assert.equal(await page.textContent('#top .bar span'), want[info.recommended].top[0].label);
+  const { label, probability } = want[info.recommended].top[0];
+  assert.equal(await page.textContent('#summary'), probability < 0.6 ? 'Not sure' : label);
   assert.equal(await page.locator('#modes .mode').count(), 3);
   assert.equal(await page.locator('#views figure').count(), 4);
   assert.deepEqual(problems, []);
@@ -94,6 +104,7 @@ test('a dropped file is classified', async () => {
 
 test('a drawing is classified', async () => {
   await ready();
+  await page.click('#draw');
   const box = await page.locator('#drawing').boundingBox();
   await answer(async () => {
     await page.mouse.move(box.x + 60, box.y + 60);
@@ -167,10 +178,12 @@ test('the views add up to the aggregated answer', async () => {
 
 test('another model can be chosen', async () => {
   await ready();
-  await page.check('#models label:nth-child(2) input');
-  await page.waitForFunction(() => document.querySelector('#models label:nth-child(2) input').checked && document.body.dataset.ready);
+  await choose(1);
   assert.match(await page.textContent('#model'), /32 × 32, colour/);
-  assert.equal(await page.isVisible('#drawing'), false);
+  assert.equal(await page.isVisible('#draw'), false);
+  assert.equal(await page.locator('#samples button').count(), 10); // those that come with it
+  assert.ok(await page.textContent('#top .bar span')); // it has answered already
+  await page.click('#proof summary');
   await page.click('#verify');
   await page.waitForSelector('#verified dd');
   assert.match(await page.textContent('#verified'), /passed: the same bits/);
@@ -179,33 +192,76 @@ test('another model can be chosen', async () => {
 
 test('verify runs the self-test in the tab, in both builds of the module', async () => {
   await ready();
+  await page.click('#proof summary');
   await page.click('#verify');
   await page.waitForSelector('#verified dd');
   assert.deepEqual(await page.locator('#verified dt').allTextContents(), ['Computed here, build with vector operations (SIMD)', 'Computed here, plain build', 'When it was made', 'Result']);
   assert.deepEqual(await page.locator('#verified dd').allTextContents(), [...Array(3).fill(info.selftest.digest), 'passed: the same bits']);
 });
 
-test('under a sub-path of a static host, and then without a network', async (t) => {
-  const files = await host(async (name) => {
-    const response = await fetch(server.address + (name === 'index.html' ? '' : name));
-    return response.ok && Buffer.from(await response.arrayBuffer());
-  });
+/** The files of a folder, as a host asks for them. */
+const folder = (path) => (name) => existsSync(join(path, name)) && readFileSync(join(path, name));
+
+test('exported as a site, under a sub-path of a static host, and then without a network', async (t) => {
+  const site = join(dir, 'site');
+  quarterturn('export', slabFile, '--site', site, '--data', 'fashion-mini', '--samples', '2');
+  const files = await host(folder(site));
   t.after(() => files.stop());
   page.removeAllListeners('request');
   await ready(files.address);
+  assert.equal(await page.locator('#samples button').count(), 20);
   const there = await answer(() => page.click('#samples button:nth-child(2)'));
   await page.evaluate(async () => {
     await navigator.serviceWorker.ready;
   });
   await page.context().setOffline(true);
   files.stop();
-  await ready(files.address);
+  await ready(`${files.address}?from=a-friend`);
   assert.deepEqual(await answer(() => page.click('#samples button:nth-child(2)')), there);
 });
 
-test('nothing serious for a screen reader, nothing too wide, nothing that jumps', async () => {
+test('a newer build replaces the older one whole', async (t) => {
+  const [one, two] = ['one', 'two'].map((name) => join(dir, name));
+  quarterturn('export', slabFile, '--site', one);
+  quarterturn('export', fileURLToPath(new URL('../models/cifar10.slab', import.meta.url)), '--site', two);
+  let get = folder(one);
+  const files = await host((name) => get(name));
+  t.after(() => files.stop());
+  page.removeAllListeners('request');
+  const hash = () => page.evaluate(async () => (await (await fetch('models.json')).json())[0].hash);
+  await ready(files.address);
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+  assert.equal(await hash(), info.hash);
+  // One that cannot be had whole changes nothing.
+  get = (name) => name !== 'quarterturn/quarterturn-simd.wasm' && folder(two)(name);
+  await ready(files.address);
+  await page.evaluate(() => navigator.serviceWorker.getRegistration().then((r) => r.update()).catch(() => undefined));
+  assert.equal(await hash(), info.hash);
+  // One that can is there at the next visit, at the latest.
+  get = folder(two);
+  await ready(files.address);
+  await page.waitForFunction(async (old) => (await (await fetch('models.json')).json())[0].hash !== old, info.hash);
+  await page.waitForSelector('body[data-ready]');
+  assert.equal(await page.evaluate(async () => (await caches.keys()).length), 1);
+  const kept = await page.evaluate(async () => (await (await caches.open((await caches.keys())[0])).keys()).map((r) => new URL(r.url).pathname));
+  assert.ok(kept.length > 20 && !kept.some((path) => path.endsWith('quarterturn/quarterturn.wasm') || path.includes('v1')), kept.join());
+});
+
+test('the answer is in view without scrolling, on a phone and on a desk', async () => {
+  for (const viewport of [{ width: 390, height: 844 }, { width: 1280, height: 800 }]) {
+    await page.setViewportSize(viewport);
+    await ready();
+    await answer(() => page.click('#samples button:nth-child(3)'));
+    for (const selector of ['#samples button:nth-child(3)', '#shown', '#seen', '#summary', '#top .bar:nth-child(5)', '#status']) {
+      const box = await page.locator(selector).boundingBox();
+      assert.ok(box.y >= 0 && box.y + box.height <= viewport.height, `${selector} is at ${box.y} to ${box.y + box.height} of ${viewport.height}`);
+    }
+  }
+});
+
+test('nothing wrong for a screen reader, nothing too wide, nothing that jumps', async () => {
   const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
-  for (const [width, colorScheme] of [[1040, 'light'], [360, 'dark']]) {
+  for (const [width, colorScheme] of [[1280, 'light'], [360, 'dark']]) {
     await page.setViewportSize({ width, height: 800 });
     await page.emulateMedia({ colorScheme });
     await page.addInitScript(() => {
@@ -215,21 +271,34 @@ test('nothing serious for a screen reader, nothing too wide, nothing that jumps'
     await ready();
     assert.ok(await page.evaluate(() => globalThis.shift) < 0.1, `at ${width} pixels the page jumps by ${await page.evaluate(() => globalThis.shift)}`);
     await answer(() => page.click('#samples button:nth-child(1)'));
-    assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width);
-    await page.evaluate(axe);
-    const { violations } = await page.evaluate(() => globalThis.axe.run());
-    assert.deepEqual(violations.filter(({ impact }) => ['serious', 'critical'].includes(impact)).map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`), []);
+    for (const details of await page.locator('#look details').all()) await details.evaluate((e) => { e.open = true; });
+    for (const tab of ['look', 'teach']) {
+      await page.click(`#tab-${tab}`);
+      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width, tab);
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`), []);
+    }
   }
 });
 
 test('the keyboard reaches everything', async () => {
   await ready();
-  const seen = new Set();
-  for (let i = 0; i < 40; i++) {
-    await page.keyboard.press('Tab');
-    seen.add(await page.evaluate(() => document.activeElement.id || document.activeElement.name || document.activeElement.title));
-  }
-  for (const id of ['file', 'camera', 'invert', 'clear', 'mode', 'model', 'verify', 'Shirt']) assert.ok(seen.has(id), `${id} is not among ${[...seen]}`);
+  const tabThrough = async (presses) => {
+    const seen = new Set();
+    for (let i = 0; i < presses; i++) {
+      await page.keyboard.press('Tab');
+      seen.add(await page.evaluate(() => document.activeElement.id || document.activeElement.name || document.activeElement.title || document.activeElement.textContent));
+    }
+    return seen;
+  };
+  let seen = await tabThrough(40);
+  for (const id of ['tab-look', 'models', 'file', 'camera', 'invert', 'draw', 'mode', 'Shirt', 'About this model', 'The same bits everywhere']) assert.ok(seen.has(id), `${id} is not among ${[...seen]}`);
+  await page.focus('#tab-look');
+  await page.keyboard.press('ArrowRight');
+  assert.equal(await page.isVisible('#teach'), true);
+  seen = await tabThrough(20);
+  for (const id of ['add', 'Hold to record', 'Delete', 'teach-camera', 'try']) assert.ok(seen.has(id), `${id} is not among ${[...seen]}`);
 });
 
 test('a damaged slab is explained', async () => {
@@ -239,20 +308,95 @@ test('a damaged slab is explained', async () => {
   assert.match(await page.textContent('#status'), /corrupt slab: .* there are 9999/);
 });
 
-test('it is taught two things, and told to forget one', async () => {
+test('a slab that is dropped is opened, and a bad one leaves the page as it was', async () => {
   await ready();
-  assert.ok(await page.isDisabled('#add'));
-  for (const [sample, name] of [[1, 'first'], [8, '<b>eighth</b>'], [8, '<b>eighth</b>']]) {
-    await answer(() => page.click(`#samples button:nth-child(${sample})`));
-    await page.fill('#name', name);
-    await page.click('#add');
-    await page.waitForFunction((n) => document.getElementById('taught').textContent.includes(n), name);
+  const drop = (bytes, name) => page.evaluate(([data, name]) => {
+    const transfer = new DataTransfer();
+    transfer.items.add(new File([new Uint8Array(data)], name));
+    document.getElementById('drop').dispatchEvent(new DragEvent('drop', { dataTransfer: transfer, bubbles: true, cancelable: true }));
+  }, [Array.from(bytes), name]);
+  await drop(slab.subarray(0, 5000), 'half.slab');
+  await page.waitForSelector('#status.error');
+  assert.match(await page.textContent('#status'), /^half.slab: corrupt slab/);
+  await answer(() => page.click('#samples button:nth-child(2)'));
+  await choose(1);
+  await drop(slab, 'mine.slab');
+  await page.waitForFunction(() => document.getElementById('status').textContent === 'Opened mine.slab.');
+  assert.match(await page.textContent('#model'), new RegExp(info.hash));
+  assert.equal(await page.locator('#models option').count(), 3);
+  assert.equal(await page.locator('#samples button').count(), 10); // of the model that knows the same things
+  await answer(() => page.click('#samples button:nth-child(4)'));
+  assert.deepEqual(problems, []);
+});
+
+test('it is taught: files, names, deletions, another day, and a slab of it', async () => {
+  await ready(`${server.address}#teach`);
+  await choose(1);
+  const pictures = [];
+  for (let i = 1; i <= 8; i++) {
+    const png = join(dir, `taught-${i}.png`);
+    writeFileSync(png, Buffer.from(await (await fetch(`${server.address}samples/2-${i}.png`)).arrayBuffer()));
+    pictures.push(png);
   }
-  await page.waitForFunction(() => document.getElementById('taught').textContent.includes('2 pictures'));
-  await page.waitForFunction(() => document.querySelector('#like strong')?.textContent === '<b>eighth</b>');
-  await answer(() => page.click('#samples button:nth-child(1)'));
-  await page.waitForFunction(() => document.querySelector('#like strong')?.textContent === 'first');
-  await page.click('#taught li:nth-child(1) button');
-  await page.waitForFunction(() => document.querySelectorAll('#taught li').length === 1 && document.querySelector('#like strong')?.textContent === '<b>eighth</b>');
+  const thing = (n) => page.locator(`.thing:nth-child(${n})`);
+  const counts = (n, text) => page.waitForFunction(([n, text]) => document.querySelector(`.thing:nth-child(${n}) .count`).textContent === text, [n, text]);
+  await page.click('#add');
+  for (const [n, name] of [[1, 'first'], [2, '<b>second</b>'], [3, 'third']]) {
+    await thing(n).locator('input[type=text]').fill(name);
+    await thing(n).locator('input[type=text]').press('Tab');
+    await page.waitForFunction(([n, name]) => document.querySelector(`.thing:nth-child(${n})`).dataset.label === name, [n, name]);
+  }
+  const text = join(dir, 'no-picture.png');
+  writeFileSync(text, 'Dear reader');
+  await thing(1).locator('input[type=file]').setInputFiles([pictures[0], text, pictures[1], pictures[2]]);
+  await counts(1, '3 pictures');
+  await page.waitForFunction(() => document.getElementById('teach-status').textContent === 'This browser cannot read no-picture.png.');
+  await thing(2).locator('input[type=file]').setInputFiles(pictures.slice(3, 6));
+  await counts(2, '3 pictures');
+  await thing(3).locator('input[type=file]').setInputFiles(pictures.slice(6, 8));
+  await counts(3, '2 pictures');
+  await page.setInputFiles('#try', pictures[0]);
+  await page.waitForFunction(() => document.querySelector('#like-top .bar span')?.textContent === 'first');
+  // A name that is taken, a picture less, a thing less.
+  await thing(3).locator('input[type=text]').fill('first');
+  await thing(3).locator('input[type=text]').press('Tab');
+  await page.waitForFunction(() => /already/.test(document.getElementById('teach-status').textContent));
+  assert.equal(await thing(3).locator('input[type=text]').inputValue(), 'third');
+  await thing(1).locator('.shots button').nth(2).click();
+  await counts(1, '2 pictures');
+  await thing(3).locator('.plain').click();
+  await page.waitForFunction(() => document.querySelectorAll('.thing').length === 2);
+  // Another day.
+  await ready(`${server.address}?again#teach`);
+  await choose(1);
+  assert.deepEqual(await page.locator('.thing').evaluateAll((all) => all.map((e) => [e.dataset.label, e.querySelectorAll('img').length])), [['first', 2], ['<b>second</b>', 3]]);
+  const [download] = await Promise.all([page.waitForEvent('download'), page.click('#download')]);
+  const taught = join(dir, 'taught.slab');
+  await download.saveAs(taught);
+  const about = JSON.parse(quarterturn('inspect', taught, '--json'));
+  assert.deepEqual([about.labels, about.provenance.images], [['first', '<b>second</b>'], 5]);
+  quarterturn('verify', taught);
+  const said = JSON.parse(quarterturn('predict', '--model', taught, '--json', pictures[4]));
+  assert.equal(said.top[0].label, '<b>second</b>');
+  // And the page opens it.
+  await page.click('#tab-look');
+  await page.setInputFiles('#file', taught);
+  await page.waitForFunction(() => document.getElementById('status').textContent === 'Opened taught.slab.');
+  assert.equal((await answer(() => page.setInputFiles('#file', pictures[4]))).aggregated, said.digest);
+  assert.match(await page.textContent('#pitch'), /Somebody showed it 5 pictures/);
+  assert.deepEqual(problems, []);
+});
+
+test('a thing is recorded from the camera for as long as the button is held', async () => {
+  await ready(`${server.address}#teach`);
+  const button = await page.locator('.thing:nth-child(1) .record').boundingBox();
+  await page.mouse.move(button.x + 9, button.y + 9);
+  await page.mouse.down();
+  await page.waitForFunction(() => document.querySelectorAll('.thing:nth-child(1) .shots img').length >= 3);
+  await page.mouse.up();
+  await page.waitForFunction(() => !document.querySelector('.record.on') && document.getElementById('like').textContent !== 'Nothing yet');
+  assert.equal(await page.isVisible('#teach-video'), true);
+  await page.click('#tab-look');
+  assert.equal(await page.evaluate(() => document.getElementById('teach-video').srcObject), null);
   assert.deepEqual(problems, []);
 });

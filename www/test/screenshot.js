@@ -1,53 +1,44 @@
-// Takes pictures of the page's states, two of which are in the README: expects a
-// server with a model of the clothes, as `quarterturn demo` makes it.
+// Takes pictures of the page's states, two of which are in the README: expects a server of
+// `quarterturn serve`.
 //
 //   node test/screenshot.js http://127.0.0.1:8080/ OUTDIR
 
+import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { chromium } from 'playwright-core';
 import { browserOptions } from './chromium.js';
 
 const [address, out] = process.argv.slice(2);
+mkdirSync(out, { recursive: true });
 const browser = await chromium.launch(browserOptions);
+const sizes = { page: { width: 1280, height: 800 }, 'page-narrow': { width: 390, height: 844 } };
 
-/** Opens the page and has two samples classified: the first run is slower than the rest. */
-async function open(options) {
-  const page = await browser.newPage(options);
-  await page.goto(address);
-  await page.waitForSelector('body[data-ready]');
-  return page;
-}
-
-async function classify(page) {
-  for (const [sample, label] of [[9, 'Bag'], [8, 'Sneaker'], [7, 'Shirt']]) {
-    await page.click(`#samples button:nth-child(${sample})`);
-    await page.waitForFunction((l) => document.getElementById('status').textContent.includes(l), label);
+for (const [name, viewport] of Object.entries(sizes)) {
+  for (const colorScheme of ['light', 'dark']) {
+    const page = await browser.newPage({ viewport, colorScheme, deviceScaleFactor: 1 });
+    const shot = (what, options) => page.screenshot({ path: join(out, `${name}-${colorScheme}${what}.png`), ...options });
+    await page.goto(address);
+    await page.waitForSelector('body[data-ready]');
+    await shot('-start');
+    await page.click('#samples button:nth-child(8)');
+    await page.waitForFunction(() => /Classified a sample labelled/.test(document.getElementById('status').textContent));
+    await shot('');
+    await shot('-whole', { fullPage: true });
+    await page.evaluate(() => scrollTo(0, 0));
+    await page.click('#tab-teach');
+    await shot('-teach-empty');
+    const files = [];
+    for (const i of [1, 2, 4, 5, 8, 9]) files.push({ name: `${i}.png`, mimeType: 'image/png', buffer: Buffer.from(await (await fetch(new URL(`samples/1-${i}.png`, address))).arrayBuffer()) });
+    for (const [thing, name, all] of [[1, 'My cup', files.slice(0, 3)], [2, 'Keys', files.slice(3)]]) {
+      await page.fill(`.thing:nth-child(${thing}) input[type=text]`, name);
+      await page.keyboard.press('Tab');
+      await page.setInputFiles(`.thing:nth-child(${thing}) input[type=file]`, all);
+      await page.waitForFunction((n) => document.querySelector(`.thing:nth-child(${n}) .count`).textContent === '3 pictures', thing);
+    }
+    await page.setInputFiles('#try', files[1]);
+    await page.waitForFunction(() => document.getElementById('like-why').textContent !== 'Give each thing a few pictures.');
+    await shot('-teach', { fullPage: true });
+    await page.close();
   }
 }
-
-const wide = { viewport: { width: 1040, height: 900 } };
-const narrow = { viewport: { width: 360, height: 780 }, colorScheme: 'dark' };
-
-let page = await open(wide);
-await page.screenshot({ path: join(out, 'page-start.png'), fullPage: true });
-await classify(page);
-await page.check('#switch input[value=aggregated]');
-await page.click('#verify');
-await page.waitForSelector('#verified dd');
-await page.evaluate(() => scrollTo(0, 0));
-await page.screenshot({ path: join(out, 'page.png'), fullPage: true });
-
-await page.setInputFiles('#file', { name: 'letter.txt', mimeType: 'text/plain', buffer: Buffer.from('Dear reader') });
-await page.waitForSelector('#status.error');
-await page.screenshot({ path: join(out, 'page-error.png') });
-
-page = await open(wide);
-await page.click('#camera');
-await page.waitForFunction(() => document.getElementById('status').textContent.includes('camera'));
-await page.screenshot({ path: join(out, 'page-camera.png') });
-
-page = await open(narrow);
-await classify(page);
-await page.evaluate(() => document.getElementById('answer').scrollIntoView());
-await page.screenshot({ path: join(out, 'page-narrow.png') });
 await browser.close();
