@@ -7,26 +7,31 @@ import (
 	"github.com/quarterturn/quarterturn/sla/internal/kernel"
 )
 
-// Processors without AVX2 run the scalar kernels.
-func TestWithoutVectors(t *testing.T) {
-	if !kernel.UseAVX2 {
-		t.Log("this processor has no AVX2: every test runs without it")
-		return
-	}
+// Processors without AVX-512 run kernels of AVX2, and those without that the scalar ones.
+func TestLesserVectors(t *testing.T) {
+	best := kernel.Level
+	defer func() { kernel.Level = best }()
+	t.Logf("this processor's level is %d: every other test runs on it", best)
 	with := testConvolutions(t)
-	kernel.UseAVX2 = false
-	defer func() { kernel.UseAVX2 = true }()
-	for i, without := range testConvolutions(t) {
-		if !slices.Equal(with[i], without) {
-			t.Errorf("convolution %d of %d: not the bits of the vector kernels", i, len(with))
+	for kernel.Level = range best {
+		for i, without := range testConvolutions(t) {
+			if !slices.Equal(with[i], without) {
+				t.Errorf("convolution %d of %d: level %d has not the bits of level %d", i, len(with), kernel.Level, best)
+			}
 		}
+		t.Run("PyTorch", TestResNetForwardAgainstPyTorch)
+		t.Run("bits", TestBitsAreThoseOfEveryTarget)
 	}
-	t.Run("PyTorch", TestResNetForwardAgainstPyTorch)
-	t.Run("bits", TestBitsAreThoseOfEveryTarget)
 }
 
-func BenchmarkLayersScalar(b *testing.B) {
-	kernel.UseAVX2 = false
-	defer func() { kernel.UseAVX2 = true }()
+func benchmarkLevel(b *testing.B, level int) {
+	best := kernel.Level
+	defer func() { kernel.Level = best }()
+	if kernel.Level = level; level > best {
+		b.Skip("this processor does not have it")
+	}
 	BenchmarkLayers(b)
 }
+
+func BenchmarkLayersScalar(b *testing.B) { benchmarkLevel(b, kernel.Scalar) }
+func BenchmarkLayersAVX2(b *testing.B)   { benchmarkLevel(b, kernel.AVX2) }

@@ -10,7 +10,7 @@ export const root = fileURLToPath(new URL('../..', import.meta.url));
 const quarterturn = (...args) => execFileSync('go', ['run', './cmd/quarterturn', ...args], { cwd: root, stdio: ['ignore', 'pipe', 'pipe'] });
 
 /** The nets that are timed if none is given, as arguments of `quarterturn new`. */
-export const standard = [['resnet32'], ['resnet8w8'], ['resnet8w8', '--size', '28', '--grey']];
+export const standard = [['resnet32'], ['resnet8w8'], ['resnet8w8', '--size', '28', '--grey'], ['fast64']];
 
 /** Makes an untrained net's slab. */
 export function untrained([net, ...more], path) {

@@ -1,7 +1,7 @@
 // Times the module beside other runtimes in WebAssembly, each in a process of its
 // own and with one thread, on the same weights:
 //
-//   npm ci && npm run bench            ResNet-32 and two ResNet-8
+//   npm ci && npm run bench            ResNet-32, two ResNet-8 and a fast net
 //   npm run bench -- model.slab ...    slabs of yours
 //
 // Each classifies in bursts, in turn, one pass of the net for each image. The logits

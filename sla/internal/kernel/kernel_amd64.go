@@ -1,24 +1,41 @@
 package kernel
 
 // NR is the number of output channels whose weights are stored side by side: as
-// many as a vector holds.
+// many as a vector of AVX2 holds.
 const NR = 8
 
-// UseAVX2 says whether the vector kernels run. Tests switch it off.
-var UseAVX2 = hasAVX2()
+// Which kernels run: plain Go, or those of a set of vector instructions.
+const (
+	Scalar = iota
+	AVX2
+	AVX512
+)
 
-func hasAVX2() bool
+// Level is the best of these that the processor has. Tests lower it.
+var Level = vectors()
+
+func vectors() int
 
 func GEMM(a *GEMMArgs) {
-	if UseAVX2 {
+	switch {
+	case Level == AVX512 && a.NGroups > 1:
+		gemmAVX512(a)
+		if a.NGroups%2 != 0 {
+			last := *a
+			done := a.NGroups - 1
+			last.B = at(a.B, done*a.KRows*a.K*NR)
+			last.Bias, last.C, last.NGroups = at(a.Bias, done*NR), at(a.C, done*NR), 1
+			gemmAVX2(&last)
+		}
+	case Level >= AVX2:
 		gemmAVX2(a)
-	} else {
+	default:
 		gemmScalar(a)
 	}
 }
 
 func WinogradInput(a *WinogradInputArgs) {
-	if UseAVX2 {
+	if Level >= AVX2 {
 		winogradInputAVX2(a)
 	} else {
 		winogradInputScalar(a)
@@ -26,7 +43,7 @@ func WinogradInput(a *WinogradInputArgs) {
 }
 
 func WinogradOutput(a *WinogradOutputArgs) {
-	if UseAVX2 {
+	if Level >= AVX2 {
 		winogradOutputAVX2(a)
 	} else {
 		winogradOutputScalar(a)
@@ -35,6 +52,11 @@ func WinogradOutput(a *WinogradOutputArgs) {
 
 //go:noescape
 func gemmAVX2(a *GEMMArgs)
+
+// gemmAVX512 leaves the last group out if their number is odd.
+//
+//go:noescape
+func gemmAVX512(a *GEMMArgs)
 
 //go:noescape
 func winogradInputAVX2(a *WinogradInputArgs)

@@ -129,6 +129,130 @@ last:
 	VZEROUPPER
 	RET
 
+// With AVX-512 a vector holds sixteen channels, of two groups. PAIR loads their weights;
+// ADD16 adds to an output's sums its input times them.
+#define PAIR \
+	VMOVUPS (DI), Y8; \
+	VINSERTF64X4 $1, (DI)(R10*1), Z8, Z8
+
+#define ADD16(x, product, sum) \
+	VMULPS.BCST x, Z8, product; \
+	VADDPS product, sum, sum
+
+#define BIAS16 \
+	VMOVUPS (BX), Z0; \
+	VMOVAPS Z0, Z1; VMOVAPS Z0, Z2; VMOVAPS Z0, Z3
+
+#define FOUR16 \
+	ADD16((SI), Z16, Z0); \
+	ADD16((SI)(R8*1), Z17, Z1); \
+	ADD16((SI)(R8*2), Z18, Z2); \
+	ADD16((SI)(R9*1), Z19, Z3)
+
+#define STORE16 \
+	VMOVUPS Z0, (DX); \
+	VMOVUPS Z1, (DX)(R11*1); \
+	VMOVUPS Z2, (DX)(R11*2); \
+	VMOVUPS Z3, (DX)(R12*1); \
+	LEAQ (DX)(R11*4), DX
+
+// PRODUCTS goes over the window of some outputs: CX is the first one's input.
+#define PRODUCTS(row, column, add) \
+	MOVQ w-16(SP), DI; \
+	MOVQ GEMMArgs_KRows(AX), R14; \
+	MOVQ R14, rows-24(SP); \
+row: \
+	MOVQ GEMMArgs_K(AX), R14; \
+column: \
+	PAIR; \
+	add; \
+	ADDQ $4, SI; \
+	ADDQ $32, DI; \
+	DECQ R14; \
+	JNZ  column; \
+	ADDQ R13, SI; \
+	DECQ rows-24(SP); \
+	JNZ  row
+
+// EIGHT16 is FOUR16 of twice as many outputs.
+#define EIGHT16 \
+	LEAQ (SI)(R8*4), R15; \
+	FOUR16; \
+	ADD16((R15), Z20, Z4); \
+	ADD16((R15)(R8*1), Z21, Z5); \
+	ADD16((R15)(R8*2), Z22, Z6); \
+	ADD16((R15)(R9*1), Z23, Z7)
+
+// func gemmAVX512(a *GEMMArgs)
+//
+// It computes whole pairs of groups, eight outputs at a time and the last four. The
+// registers are those of gemmAVX2.
+TEXT ·gemmAVX512(SB), NOSPLIT, $40-8
+	MOVQ a+0(FP), AX
+	MOVQ GEMMArgs_AStride(AX), R8
+	SHLQ $2, R8
+	LEAQ (R8)(R8*2), R9
+	MOVQ GEMMArgs_CStride(AX), R11
+	SHLQ $2, R11
+	LEAQ (R11)(R11*2), R12
+	MOVQ GEMMArgs_K(AX), R14
+	MOVQ GEMMArgs_KRows(AX), R10
+	IMULQ R14, R10
+	SHLQ $5, R10
+	SHLQ $2, R14
+	MOVQ GEMMArgs_ARowStride(AX), R13
+	SHLQ $2, R13
+	SUBQ R14, R13
+	MOVQ GEMMArgs_B(AX), BX
+	MOVQ BX, w-16(SP)
+	MOVQ GEMMArgs_C(AX), BX
+	MOVQ BX, y-8(SP)
+	MOVQ GEMMArgs_NGroups(AX), BX
+	SHRQ $1, BX
+	MOVQ BX, pairs-32(SP)
+	MOVQ GEMMArgs_Bias(AX), BX
+
+pairs:
+	MOVQ GEMMArgs_A(AX), CX
+	MOVQ y-8(SP), DX
+	MOVQ GEMMArgs_M(AX), R15
+	MOVQ R15, left-40(SP)
+
+outputs:
+	MOVQ CX, SI
+	BIAS16
+	CMPQ left-40(SP), $8
+	JLT  four
+	VMOVAPS Z0, Z4
+	VMOVAPS Z0, Z5
+	VMOVAPS Z0, Z6
+	VMOVAPS Z0, Z7
+	PRODUCTS(row8, column8, EIGHT16)
+	STORE16
+	VMOVUPS Z4, (DX)
+	VMOVUPS Z5, (DX)(R11*1)
+	VMOVUPS Z6, (DX)(R11*2)
+	VMOVUPS Z7, (DX)(R12*1)
+	LEAQ (DX)(R11*4), DX
+	LEAQ (CX)(R8*8), CX
+	SUBQ $8, left-40(SP)
+	JNZ  outputs
+	JMP  next
+
+four:
+	PRODUCTS(row4, column4, FOUR16)
+	STORE16
+
+next:
+	ADDQ R10, DI
+	MOVQ DI, w-16(SP)
+	ADDQ $64, BX
+	ADDQ $64, y-8(SP)
+	DECQ pairs-32(SP)
+	JNZ  pairs
+	VZEROUPPER
+	RET
+
 DATA ·four(SB)/4, $4.0
 GLOBL ·four(SB), RODATA|NOPTR, $4
 
@@ -326,9 +450,9 @@ rows:
 	VZEROUPPER
 	RET
 
-// func hasAVX2() bool
-TEXT ·hasAVX2(SB), NOSPLIT, $0-1
-	MOVB $0, ret+0(FP)
+// func vectors() int
+TEXT ·vectors(SB), NOSPLIT, $0-8
+	MOVQ $0, ret+0(FP)
 	MOVL $1, AX
 	XORL CX, CX
 	CPUID
@@ -337,6 +461,7 @@ TEXT ·hasAVX2(SB), NOSPLIT, $0-1
 	JNE  no
 	XORL CX, CX
 	XGETBV
+	MOVL AX, R8
 	ANDL $6, AX // the system saves XMM and YMM
 	CMPL AX, $6
 	JNE  no
@@ -347,8 +472,14 @@ TEXT ·hasAVX2(SB), NOSPLIT, $0-1
 	MOVL $7, AX
 	XORL CX, CX
 	CPUID
-	SHRL $5, BX
-	ANDL $1, BX
-	MOVB BX, ret+0(FP)
+	BTL  $5, BX
+	JCC  no
+	MOVQ $const_AVX2, ret+0(FP)
+	ANDL $0xe0, R8 // and ZMM
+	CMPL R8, $0xe0
+	JNE  no
+	BTL  $16, BX
+	JCC  no
+	MOVQ $const_AVX512, ret+0(FP)
 no:
 	RET

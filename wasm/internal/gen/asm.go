@@ -177,6 +177,22 @@ func (f *function) loop(body func()) {
 	f.op(opIf, noResult, opBr, 1, opEnd, opEnd)
 }
 
+// cutLoop is loop for a body with cuts.
+func (f *function) cutLoop(body func()) {
+	f.op(opBlock, noResult)
+	f.loop(body)
+	f.op(opEnd)
+}
+
+// cut ends a basic block: no pointer is zero. TurboFan before V8 12 moves arithmetic
+// past the loads of a basic block, so that with too many of them it spills what it
+// loaded; and it drops a test that it has seen before, so every cut of a turn of a loop
+// has a value of its own.
+func (f *function) cut(pointer local) {
+	f.get(pointer)
+	f.op(opIf, noResult, opElse, opBr, 2, opEnd)
+}
+
 // repeat repeats what body writes while n, from which it takes so many, is positive.
 func (f *function) repeat(n local, by int32, body func()) {
 	f.loop(func() {

@@ -40,8 +40,8 @@ type gemm struct {
 // four by eight of the last groups. Both are eight sums; the sixteen registers of a
 // processor hold them, four inputs and what is loaded and multiplied.
 //
-// The inputs are spread before any is multiplied. wazero spreads into a register that
-// it takes for free, and so waits for the last result in it.
+// The inputs of two outputs are spread one float ahead. wazero spreads into a register
+// that it takes for free, and so waits for the last result in it.
 func gemmBody() []byte {
 	f := &function{}
 	args := f.begin()
@@ -141,7 +141,7 @@ func (g *gemm) run(xs, ws []local, mask int32, unroll int) {
 	}
 	more()
 	g.when(func() {
-		g.loop(func() {
+		g.cutLoop(func() {
 			if unroll > 1 {
 				for _, w := range ws {
 					g.ahead(w, unroll*vector-lane)
@@ -150,9 +150,19 @@ func (g *gemm) run(xs, ws []local, mask int32, unroll int) {
 					g.ahead(x, unroll*lane-lane)
 				}
 			}
-			together := min(unroll, splats/len(xs))
-			for k := 0; k < unroll; k += together {
-				g.multiply(xs, ws, k, together)
+			cuts := []local{g.end, g.to, g.from}
+			ahead := splats/len(xs) - 1
+			for k := range min(ahead, unroll) {
+				g.spread(xs, k)
+			}
+			for k := range unroll {
+				if k+ahead < unroll {
+					g.spread(xs, k+ahead)
+				}
+				g.multiply(xs, ws, k)
+				if k+1 < unroll {
+					g.cut(cuts[k])
+				}
 			}
 			for _, x := range xs {
 				g.move(x, x, int32(unroll*lane))
@@ -165,27 +175,27 @@ func (g *gemm) run(xs, ws []local, mask int32, unroll int) {
 	})
 }
 
-// multiply adds the products of n floats of each output from k on.
-func (g *gemm) multiply(xs, ws []local, k, n int) {
-	for i := range n {
-		for p, x := range xs {
-			g.splat(g.inputs[i*len(xs)+p], x, lane*(k+i))
-		}
+// spread spreads float k of each input over a vector.
+func (g *gemm) spread(xs []local, k int) {
+	for p, x := range xs {
+		g.splat(g.inputs[(k*len(xs)+p)%splats], x, lane*k)
 	}
-	for i := range n {
-		for v, w := range ws {
-			g.load(g.weights[0], w, vector*(k+i))
-			for p := range xs {
-				sum := g.sums[p*len(ws)+v]
-				// The sum comes first: where an operation writes over its first
-				// operand, as in wazero on amd64, it so stays in its register.
-				g.get(sum)
-				g.get(g.inputs[i*len(xs)+p])
-				g.get(g.weights[0])
-				g.vector(opMulF32x4)
-				g.vector(opAddF32x4)
-				g.set(sum)
-			}
+}
+
+// multiply adds the products of float k of each output.
+func (g *gemm) multiply(xs, ws []local, k int) {
+	for v, w := range ws {
+		g.load(g.weights[0], w, vector*k)
+		for p := range xs {
+			sum := g.sums[p*len(ws)+v]
+			// The sum comes first: where an operation writes over its first
+			// operand, as in wazero on amd64, it so stays in its register.
+			g.get(sum)
+			g.get(g.inputs[(k*len(xs)+p)%splats])
+			g.get(g.weights[0])
+			g.vector(opMulF32x4)
+			g.vector(opAddF32x4)
+			g.set(sum)
 		}
 	}
 }

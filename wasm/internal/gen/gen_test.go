@@ -110,9 +110,14 @@ func (s *side) run(t testing.TB, words []int) {
 // newSide is a body of a function on its own.
 func newSide(t testing.TB, name string, vectors bool) *side {
 	t.Helper()
+	return sideOf(t, Bodies(vectors)[name])
+}
+
+func sideOf(t testing.TB, body []byte) *side {
+	t.Helper()
 	r := wazero.NewRuntime(context.Background())
 	t.Cleanup(func() { r.Close(context.Background()) })
-	m, err := r.Instantiate(context.Background(), small(Bodies(vectors)[name]))
+	m, err := r.Instantiate(context.Background(), small(body))
 	if err != nil {
 		t.Fatal(err)
 	}

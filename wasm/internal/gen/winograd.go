@@ -142,6 +142,7 @@ func winogradInputBody() []byte {
 	f.scale(yRow, yStride, inputTile)
 	t := newTransform(f, inputFrame)
 	pointers := f.locals(typeI32, inputTile)
+	f.op(opBlock, noResult)
 	f.repeat(channels, nr, func() {
 		f.equidistant(pointers, x, xStride)
 		f.ahead(t.frame, inputFrame-lane)
@@ -154,6 +155,7 @@ func winogradInputBody() []byte {
 			for j, v := range t.v {
 				f.store(t.frame, vector*(i*inputTile+j), v)
 			}
+			f.cut(pointers[0])
 		}
 		f.equidistant(pointers, y, yRow)
 		for j := range inputTile {
@@ -165,10 +167,12 @@ func winogradInputBody() []byte {
 				f.store(p, 0, t.v[i])
 				f.sum(p, p, yStride)
 			}
+			f.cut(pointers[0])
 		}
 		f.move(x, x, vector)
 		f.move(y, y, vector)
 	})
+	f.op(opEnd)
 	f.end()
 	return f.bytes()
 }
@@ -208,6 +212,7 @@ func winogradOutputBody() []byte {
 		}
 	})
 	pointers, ys, rs := f.locals(typeI32, inputTile), f.locals(typeI32, outputTile), f.locals(typeI32, outputTile)
+	f.op(opBlock, noResult)
 	f.repeat(channels, nr, func() {
 		f.equidistant(pointers, x, xRow)
 		f.ahead(t.frame, outputFrame-lane)
@@ -220,6 +225,7 @@ func winogradOutputBody() []byte {
 			for i := range outputTile {
 				f.store(t.frame, vector*(i*inputTile+j), t.v[i])
 			}
+			f.cut(pointers[0])
 		}
 		f.equidistant(ys, y, yStride)
 		f.equidistant(rs, residual, residualStride)
@@ -246,12 +252,14 @@ func winogradOutputBody() []byte {
 				f.sum(ys[j], ys[j], yRow)
 				f.sum(rs[j], rs[j], residualRow)
 			}
+			f.cut(ys[0])
 		}
 		f.move(x, x, vector)
 		f.move(y, y, vector)
 		f.move(bias, bias, vector)
 		f.sum(residual, residual, step)
 	})
+	f.op(opEnd)
 	f.end()
 	return f.bytes()
 }
