@@ -236,7 +236,7 @@ func (r *run) snapshot(ctx context.Context) error {
 	if model.Recommended = r.config.ServedMode; model.Recommended == auto {
 		model.Recommended = recommend(&model.Manifest, model.Metrics)
 	}
-	if r.best.model != nil && servedAccuracy(model) < servedAccuracy(r.best.model) {
+	if r.best.model != nil && servedAccuracy(model) < servedAccuracy(r.best.model)-r.slack() {
 		return nil
 	}
 	model.Provenance.Epochs, model.Provenance.Steps = r.epochs+1, r.done
@@ -266,4 +266,15 @@ func (r *run) validate(ctx context.Context, m *format.Model) ([]evaluate.Score, 
 	}
 	e := fewshot.Evaluation{Episode: r.config.Episode, Episodes: validationEpisodes, Seed: r.config.Seed}
 	return e.Scores(m.Modes(), features, m.Views(), r.held.Labels)
+}
+
+// slack is by how much a later epoch may score below the best to be kept in its place: by
+// chance, the standard error of an accuracy on so few images, in runs on people's pictures,
+// where the luckiest of many epochs would be an early one. Elsewhere it is none.
+func (r *run) slack() float64 {
+	if r.config.From == "" && r.config.MaxEpochs == 0 {
+		return 0
+	}
+	p := servedAccuracy(r.best.model)
+	return math.Sqrt(p * (1 - p) / float64(r.held.Len()))
 }
