@@ -1,5 +1,6 @@
 """Writes fast.json: two training steps of a fast net with PyTorch in float64, by SGD with
-the options of its recipe and by Muon, the latter written down from airbench94_muon.py.
+the options of its recipe and by Muon, the latter written down from airbench94_muon.py, and
+the losses of fifty steps.
 
     /usr/bin/python3 trainer/graph/testdata/fast.py     (Debian's python3-torch)
 
@@ -48,7 +49,7 @@ def zeropower(g):                                  # as in airbench94_muon.py
     return x.T if g.size(0) > g.size(1) else x
 
 
-def train(muon):
+def train(muon, steps=2):
     params, running, cin = [], [], STEM
     for w in WIDTHS:
         for _ in range(2):
@@ -79,12 +80,12 @@ def train(muon):
     sgd = torch.optim.SGD(groups, lr=LR, momentum=MOMENTUM, nesterov=True)
     velocity = [torch.zeros_like(p) for p in conv]
     losses = []
-    for step in range(3):
+    for step in range(steps + 1):
         for p in params:
             p.grad = None
         l = loss()
         losses.append(l.item())
-        if step == 2:
+        if step == steps:
             break
         l.backward()
         with torch.no_grad():
@@ -110,5 +111,5 @@ def probe(t):
 
 
 with open(os.path.join(HERE, "fast.json"), "w") as f:
-    json.dump({"sgd": train(False), "muon": train(True)}, f)
+    json.dump({"sgd": train(False), "muon": train(True), "course": train(False, 50)["losses"]}, f)
     f.write("\n")
