@@ -115,6 +115,9 @@ func longParts(t testing.TB) []byte {
 }
 
 func TestHardDeadline(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	slab := longParts(t)
 	img := noise(5, 40, 33)[0]
 	c := open(t, slab, WithPoolSize(1), WithHardDeadline())

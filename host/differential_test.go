@@ -110,6 +110,9 @@ func answers(ctx context.Context, m *format.Model, i instance, img image.Image, 
 
 // An instance that reads one slab after the other does not grow: its collector works.
 func TestInstancesDoNotGrow(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	ctx := t.Context()
 	d := newDifferential(t)
 	i, err := d.w.instantiate(ctx)

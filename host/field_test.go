@@ -179,6 +179,9 @@ func TestFieldA27MemoryIsCountedAsAllocated(t *testing.T) {
 // An instance that is given just what its net is counted to need does all that an
 // instance can do.
 func TestFieldA27NeedIsEnough(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	ctx := t.Context()
 	big := formattest.Odd()
 	big.Input.Height, big.Input.Width = 260, 210
@@ -215,6 +218,9 @@ func TestFieldA27NeedIsEnough(t *testing.T) {
 // Short deadlines end calls, not the pool: the error is the context's, and calls without
 // a deadline succeed afterwards.
 func TestFieldB29ShortHardDeadlines(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	c := open(t, tinySlab(t, 3), WithPoolSize(2), WithHardDeadline())
 	img := noise(5, 300, 300)[0]
 	want, err := c.Classify(t.Context(), img)

@@ -61,6 +61,9 @@ func noise(seed uint64, w, h int) []image.Image {
 }
 
 func TestEnginesGiveTheSameBits(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	ctx := t.Context()
 	for _, channels := range []int{1, 3} {
 		slab := tinySlab(t, channels)

@@ -115,6 +115,9 @@ func TestFastNetsCompose(t *testing.T) {
 // A plan fits the steps into the time, whatever the speeds; only the test of its own
 // measuring needs a clock, and that asserts no time.
 func TestPlan(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures steps")
+	}
 	for _, m := range []measured{
 		{stepsPerEpoch: 88, step: 1, validation: 2, test: 20},
 		{stepsPerEpoch: 7, step: 0.01, validation: 1, test: 0.1},

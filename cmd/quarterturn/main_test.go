@@ -324,6 +324,9 @@ func TestFewShotEval(t *testing.T) {
 }
 
 func TestTrainAndEval(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	out := filepath.Join(t.TempDir(), "run")
 	stdout, stderr, code := runCommand(t, "train", "--data", "fashion-mini", "--out", out, "--net", "resnet8w8",
 		"--epochs", "1", "--batch", "16", "--train-per-class", "20", "--json")

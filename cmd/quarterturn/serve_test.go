@@ -111,6 +111,9 @@ func (s *served) signal(sig os.Signal) {
 
 // B34: names that are not this server's are refused, on every path.
 func TestFieldB34Hosts(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := startServe(t, nil)
 	port := s.base[strings.LastIndex(s.base, ":") : len(s.base)-1]
 	for host, want := range map[string]int{"127.0.0.1" + port: 200, "localhost": 200, "LocalHost." + port: 200, "[::1]" + port: 200,
@@ -144,6 +147,9 @@ func TestFieldB34Hosts(t *testing.T) {
 
 // B33, B34: methods are checked and headers are complete everywhere.
 func TestFieldB34HeadersEverywhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	s := startServe(t, nil, "--pprof")
 	for _, path := range []string{"", "quarterturn/quarterturn.wasm", "nothing", "healthz", "readyz", "metrics", "v1/model", "v1/nothing", "v2", "debug/pprof/"} {
 		r, _ := s.ask("GET", path, "", nil)
@@ -169,6 +175,9 @@ func TestFieldB34HeadersEverywhere(t *testing.T) {
 // B34: after SIGTERM /readyz says no while requests are answered; then it ends. SIGHUP
 // without --model does not end it.
 func TestFieldB34Drain(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	picture := pictureBytes(t)
 	s := startServe(t, nil, "--drain-delay", "4s")
 	s.signal(syscall.SIGHUP)
@@ -217,6 +226,9 @@ func TestFieldB34SecondCtrlC(t *testing.T) {
 
 // B28: idle connections give way, and the limits are flags and variables.
 func TestFieldB28Connections(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	picture := pictureBytes(t)
 	s := startServe(t, []string{"QUARTERTURN_MAX_BODY=1"}, "--connections", "5", "--timeout", "2s", "--max-pixels", "1")
 	addr := strings.TrimSuffix(strings.TrimPrefix(s.base, "http://"), "/")
@@ -243,6 +255,9 @@ func TestFieldB28Connections(t *testing.T) {
 
 // C47: CORS, the admin address, tokens and logs are options.
 func TestFieldC47ServeOptions(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	at := folder(t)
 	if err := os.WriteFile(at("tokens"), []byte("first\n\nsecond\n"), 0o600); err != nil {
 		t.Fatal(err)
@@ -304,6 +319,9 @@ func TestFieldC47ServeOptions(t *testing.T) {
 
 // Traces and metrics go where OpenTelemetry's variables say.
 func TestServeTelemetry(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	seen := make(chan string, 100)
 	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b, err := io.ReadAll(r.Body)

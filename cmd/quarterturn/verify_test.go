@@ -10,6 +10,9 @@ import (
 )
 
 func TestVerifyKey(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	at := folder(t)
 	public, private, err := minisign.GenerateKey(rand.Reader)
 	if err != nil {

@@ -34,6 +34,9 @@ func program(t *testing.T, name string, args ...string) *exec.Cmd {
 }
 
 func TestService(t *testing.T) {
+	if testing.Short() {
+		t.Skip("builds a program")
+	}
 	slab := filepath.Join(t.TempDir(), "model.slab")
 	if err := os.WriteFile(slab, www.Model, 0o644); err != nil {
 		t.Fatal(err)

@@ -60,6 +60,9 @@ func distance(got []float32, want []float64) float64 {
 // Against float64 on normal random numbers the errors of F(4x4, 3x3) are below 3e-6 of the
 // numbers' size, whatever the shape, where those of direct sums are up to 4e-7.
 func TestWinogradAgainstFloat64(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	engines(t, func(t *testing.T) {
 		var worst [3]float64
 		for _, c := range winogradShapes {
@@ -162,6 +165,9 @@ func (c *chainCase) loss(in [][]float64) (loss float64) {
 }
 
 func TestChainAgainstFiniteDifferences(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	engines(t, func(t *testing.T) {
 		for _, pools := range [][]bool{{true, false}, {false, true}, {true}} {
 			channels := []int{8, 16, 8}

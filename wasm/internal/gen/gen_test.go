@@ -233,6 +233,9 @@ func outputWords(channels, xGap, yGap, rowGap, residualGap int, residual, relu b
 }
 
 func TestGEMM(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	p := newPair(t, "GEMM")
 	for _, special := range []bool{false, true} {
 		memory := floats(1, special)

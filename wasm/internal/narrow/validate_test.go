@@ -47,6 +47,9 @@ func bodies() map[string][]byte {
 }
 
 func TestValidBodies(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
 	for name, body := range bodies() {
 		if err := validate(body, "i", "i"); err != nil {
 			t.Errorf("%s: %v", name, err)

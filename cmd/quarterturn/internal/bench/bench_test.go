@@ -9,6 +9,9 @@ import (
 )
 
 func TestRun(t *testing.T) {
+	if testing.Short() {
+		t.Skip("times engines")
+	}
 	slab := slatest.Slab(t, formattest.Tiny(3))
 	calls := 0
 	r, err := Run(t.Context(), slab, Engines, 3, func(done, of int) {

@@ -13,6 +13,9 @@ import (
 // Every kind of file gets the same digest from predict, over HTTP and in two browsers. What
 // does not is listed here, and in the README.
 func TestFieldFilesAreTheSameEverywhere(t *testing.T) {
+	if testing.Short() {
+		t.Skip("needs browsers")
+	}
 	dir := filepath.Join("..", "..", "..", "..", "host", "imagefile", "testdata")
 	entries, err := os.ReadDir(dir)
 	if err != nil {
