@@ -116,7 +116,7 @@ func TestBadInput(t *testing.T) {
 		{"predict --model @newer.slab @picture.png", 1, "update quarterturn"},
 		{"predict --model @page.slab @picture.png", 1, "page.slab: not a slab: magic at byte 0: this looks like an HTML"},
 		{"predict --model @tiny.slab @none.png", 1, "none.png: no such file"},
-		{"predict --model @tiny.slab @letter.txt", 1, "letter.txt: not an image, of PNG, JPEG, GIF or WebP"},
+		{"predict --model @tiny.slab @letter.txt", 1, "letter.txt: not an image of a known kind"},
 		{"predict --model @tiny.slab @cut.png", 1, "cut.png: "},
 		{"score --model @tiny.slab --out @lines --shard 3/2 @picture.png", 2, `shard "3/2"`},
 		{"score --model @tiny.slab --out @picture.png @picture.png", 1, "picture.png is there already"},

@@ -90,6 +90,9 @@ func scoreCommand() *cobra.Command {
 			if ctx.Err() != nil {
 				return errors.New("stopped; the same command resumes")
 			}
+			if err != nil && asJSON && r.Images > 0 && r.Bad == r.Images {
+				return errors.Join(printJSON(r), err) // the lines are written, though none is good
+			}
 			if err != nil {
 				return err
 			}

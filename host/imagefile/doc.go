@@ -18,5 +18,6 @@
 // Files are bounded before they are decoded: their bytes, their pixels and, for
 // progressive JPEG, pixels times scans. See Limits. Beside the file, decoding takes at most 9
 // bytes of memory a pixel, 12 for interlaced PNG of 16 bits; an ordinary photo (JPEG, 4:2:0)
-// takes 5. A Picture holds 1 to 4.
+// takes 5. A Picture holds 1 to 4. A context stops the decoding, but for the one frame of a lossy
+// WebP file.
 package imagefile

@@ -247,7 +247,7 @@ func TestFieldC7FormatsThatAreNotReadAreNamed(t *testing.T) {
 		says []string
 	}{
 		{"", ErrNotImage, []string{"empty"}},
-		{"hello", ErrNotImage, []string{"not an image, of PNG, JPEG, GIF or WebP"}},
+		{"hello", ErrNotImage, []string{"not an image of a known kind"}},
 		{box("heic\x00\x00\x00\x00mif1heic"), ErrUnsupported, []string{"HEIC", "JPEG"}},
 		{box("mif1\x00\x00\x00\x00miafheic"), ErrUnsupported, []string{"HEIC"}},
 		{box("mif1\x00\x00\x00\x00mif1avif"), ErrUnsupported, []string{"AVIF", "convert"}},

@@ -38,7 +38,7 @@ func sniff(data []byte) (*codec, error) {
 	if what := notImage(data); what != "" {
 		return nil, &Error{Kind: ErrNotImage, Detail: "this is " + what + ", not an image"}
 	}
-	return nil, &Error{Kind: ErrNotImage, Detail: "not an image, of " + Formats}
+	return nil, &Error{Kind: ErrNotImage, Detail: "not an image of a known kind; PNG, JPEG, GIF and WebP are read"}
 }
 
 const convert = "convert it to JPEG or PNG"
