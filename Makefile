@@ -31,7 +31,7 @@ test-short: ## the Go tests without training, browsers and long comparisons; und
 
 test-race: ## what runs side by side, under the race detector; needs a C compiler
 	$(GO) test -race ./trainer/internal/nhwc
-	$(GO) test -race -run 'Concurrency|Close|Broken|Errors' ./host
+	$(GO) test -race -run 'Concurrency|Close|Broken|Errors|Service(Bounds|Swaps|Batches|Soak)|FieldA23' ./host -soak 200
 	$(GO) test -race -run 'Workers|Evaluate' ./trainer
 
 test-bits: ## the same bits from every compiler and processor; needs QEMU and Node

@@ -10,7 +10,7 @@ import (
 
 // A bodyBudget bounds the memory of all bodies together. A body is charged for what is
 // there, not for what its headers announce. When nothing is left, the body that has been
-// arriving for the longest time is given up: whoever sends steadily is never the oldest
+// arriving for the longest time is evicted: whoever sends steadily is never the oldest
 // for long, so clients that send a byte now and then cannot keep others out.
 type bodyBudget struct {
 	mu       sync.Mutex
@@ -27,7 +27,8 @@ type body struct {
 	evicted bool
 }
 
-// open begins to read a body; stop is called, from elsewhere, to give it up.
+// open begins to read a body; stop ends its read, from another goroutine, when it is
+// evicted.
 func (b *bodyBudget) open(stop func()) *body {
 	c := &body{budget: b, stop: stop}
 	b.mu.Lock()
@@ -36,7 +37,7 @@ func (b *bodyBudget) open(stop func()) *body {
 	return c
 }
 
-// arrived says that a body is complete, so that it is not given up any more.
+// arrived says that a body is complete, so that it cannot be evicted any more.
 func (c *body) arrived() error {
 	b := c.budget
 	b.mu.Lock()
@@ -82,18 +83,18 @@ func (c *body) charge(n int64) error {
 	return nil
 }
 
-// wait waits until bytes come back. The lock is held, and given up meanwhile.
+// wait waits until bytes come back. The lock is held, but not while it waits.
 func (b *bodyBudget) wait() {
 	if b.freed == nil {
 		b.freed = make(chan struct{})
 	}
 	freed := b.freed
 	b.mu.Unlock()
-	<-freed // the one given up frees its bytes as soon as its read returns
+	<-freed // the evicted one frees its bytes as soon as its read returns
 	b.mu.Lock()
 }
 
-// free gives back n bytes.
+// free returns n bytes to the budget.
 func (c *body) free(n int64) {
 	b := c.budget
 	b.mu.Lock()
@@ -106,7 +107,7 @@ func (c *body) free(n int64) {
 	}
 }
 
-// close gives everything back.
+// close returns everything to the budget.
 func (c *body) close() {
 	c.budget.mu.Lock()
 	c.budget.remove(c)

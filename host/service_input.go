@@ -153,7 +153,7 @@ func (q *request) form(boundary string, limit int) ([][]byte, error) {
 			return nil, badBody("the form's field %q is not a file; mode and top go into the address", part.FormName())
 		}
 		if len(files) == limit {
-			return nil, badBody("the form has more than %d %s", limit, files_(limit))
+			return nil, badBody("the form has more than %d %s", limit, plural(limit, "file"))
 		}
 		b, err := q.body.read(part, -1)
 		if err != nil {
@@ -171,11 +171,11 @@ func (q *request) form(boundary string, limit int) ([][]byte, error) {
 	return files, nil
 }
 
-func files_(n int) string {
+func plural(n int, noun string) string {
 	if n == 1 {
-		return "file"
+		return noun
 	}
-	return "files"
+	return noun + "s"
 }
 
 // formError tells a broken form from a broken connection.

@@ -271,7 +271,7 @@ func (c *counts) Answered(a Answer) {
 	c.answers = append(c.answers, a)
 }
 
-// statuses waits until so many requests have ended and gives how they did.
+// statuses waits until so many requests have ended and returns how they did.
 func (c *counts) statuses(t *testing.T, n int) (s []int) {
 	t.Helper()
 	for range 500 {

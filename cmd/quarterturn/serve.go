@@ -221,7 +221,7 @@ func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [
 		if err != nil {
 			return fmt.Errorf("--admin-addr: %w", err)
 		}
-		admin := s.server(guard.Hosts(s.admin(service, metrics), guard.DefaultHosts(s.adminAddr)), log)
+		admin := s.server(guard.Hosts(s.admin(service, metrics), append(guard.DefaultHosts(s.adminAddr), s.allowedHosts...)), log)
 		admin.WriteTimeout = 0 // profiles take as long as they are asked for
 		servers = append(servers, admin)
 		go func() { failed <- admin.Serve(host.Bound(l, 64)) }()
