@@ -1,6 +1,7 @@
 package host
 
 import (
+	"bytes"
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
@@ -49,9 +50,11 @@ type inferResponse struct {
 }
 
 func (s *Service) routeKServe() {
-	s.mux.HandleFunc("GET /v2", func(w http.ResponseWriter, _ *http.Request) {
-		s.sendJSON(w, http.StatusOK, map[string]any{"name": "quarterturn", "version": "2", "extensions": []string{"binary_tensor_data", "classification"}})
-	})
+	for _, path := range []string{"GET /v2", "GET /v2/{$}"} {
+		s.mux.HandleFunc(path, func(w http.ResponseWriter, _ *http.Request) {
+			s.sendJSON(w, http.StatusOK, map[string]any{"name": "quarterturn", "version": "2", "extensions": []string{"binary_tensor_data", "classification"}})
+		})
+	}
 	s.mux.HandleFunc("GET /v2/health/live", func(w http.ResponseWriter, _ *http.Request) {
 		s.sendJSON(w, http.StatusOK, map[string]bool{"live": true})
 	})
@@ -204,8 +207,8 @@ func (q *request) inferImages(v *inferRequest, blob []byte) ([][]byte, error) {
 		}
 		n *= d
 	}
-	if len(in.Shape) == 0 || n == 0 {
-		return nil, badBody("the shape %v is of no images", in.Shape)
+	if len(in.Shape) == 0 || len(in.Shape) > 4 || n == 0 {
+		return nil, badBody("the shape %v is of no images; it is to be (N)", in.Shape)
 	}
 	var files [][]byte
 	if size, ok := in.Parameters["binary_data_size"].(float64); ok {
@@ -217,8 +220,8 @@ func (q *request) inferImages(v *inferRequest, blob []byte) ([][]byte, error) {
 			return nil, err
 		}
 	} else {
-		var list []string
-		if err := json.Unmarshal(in.Data, &list); err != nil {
+		list, err := texts(in.Data, len(in.Shape), nil)
+		if err != nil {
 			return nil, badBody("data is to be a list of image files in base64: %v", err)
 		}
 		for i, text := range list {
@@ -233,6 +236,29 @@ func (q *request) inferImages(v *inferRequest, blob []byte) ([][]byte, error) {
 		return nil, badBody("there are %d images, and the shape is %v", len(files), in.Shape)
 	}
 	return files, nil
+}
+
+// texts appends the strings of a tensor's data, which is a list, or lists in lists as deep
+// as its shape. No deeper: every level is read again.
+func texts(data json.RawMessage, depth int, list []string) ([]string, error) {
+	var elements []json.RawMessage
+	if err := json.Unmarshal(data, &elements); err != nil {
+		return nil, err
+	}
+	for _, e := range elements {
+		var err error
+		if depth > 1 && bytes.HasPrefix(e, []byte("[")) {
+			list, err = texts(e, depth-1, list)
+		} else {
+			var text string
+			err = json.Unmarshal(e, &text)
+			list = append(list, text)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
 }
 
 // splitBytes reads a binary tensor of BYTES: each element after its length.

@@ -176,6 +176,8 @@ func TestFieldC47KServeErrors(t *testing.T) {
 		says    string
 	}{
 		{map[string]any{"inputs": []any{input([]int{1}, good)}}, nil, 200, ""},
+		{map[string]any{"inputs": []any{map[string]any{"name": "image", "datatype": "BYTES", "shape": []int{2, 1}, "data": []any{[]any{good}, []any{good}}}}}, nil, 200, ""},
+		{map[string]any{"inputs": []any{map[string]any{"name": "image", "datatype": "BYTES", "shape": []int{1}, "data": []any{3}}}}, nil, 400, "data"},
 		{map[string]any{"inputs": []any{}}, nil, 400, "one input"},
 		{map[string]any{"inputs": []any{map[string]any{"name": "pixels", "datatype": "FP32", "shape": []int{1}}}}, nil, 400, `"image"`},
 		{map[string]any{"inputs": []any{input([]int{2}, good)}}, nil, 400, "1 images"},
