@@ -17,7 +17,7 @@ import (
 	"github.com/quarterturn/quarterturn/wasm/module"
 )
 
-// The slab that comes with the program gives the bits it was sealed with, and its
+// The slab that comes with the program computes the bits it was sealed with, and its
 // card is about that slab.
 func TestModelAndItsCard(t *testing.T) {
 	m, err := format.Decode(Model)

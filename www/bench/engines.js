@@ -18,8 +18,8 @@ function tensors(bytes) {
 
 /**
  * Starts a runtime on a net: a function that classifies n images, so many times, and
- * gives { ms, logits }: the mean time and the logits of the first image. read(name) gives the bytes of a file that run.js prepared;
- * load gives the runtimes: guest(simd), tfjs(), onnxruntime(scalar).
+ * returns { ms, logits }: the mean time and the logits of the first image. read(name) returns the bytes of a file that run.js prepared;
+ * load returns the runtimes: guest(simd), tfjs(), onnxruntime(scalar).
  */
 export async function start(name, read, load) {
   const { manifest, weights } = tensors(await read('model.safetensors'));
@@ -130,7 +130,7 @@ export const ratioNames = ['scalar: of the best other', 'simd: of the best other
 
 /**
  * Times runtimes in turn, each with run(name, { images, times }): { ms, logits }, and
- * gives the median of each, and the ratios of ours. Every round is a burst of each of them, so that what else
+ * returns the median of each, and the ratios of ours. Every round is a burst of each of them, so that what else
  * the machine does falls on all alike and a coarse clock does not matter; the first
  * rounds warm up and compare the logits.
  */

@@ -17,7 +17,7 @@ export function untrained([net, ...more], path) {
   quarterturn('new', '--net', net, '--out', path, ...more);
 }
 
-/** Writes into a folder the slab, the net in other formats and an image; gives the slab's description. */
+/** Writes into a folder the slab, the net in other formats and an image; returns the slab's description. */
 export async function prepare(slab, dir) {
   const file = (name) => join(dir, name);
   mkdirSync(dir, { recursive: true });

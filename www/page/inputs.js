@@ -1,4 +1,4 @@
-// The ways a picture comes to the page. Each gives it to take(input, what).
+// The ways a picture comes to the page. Each calls take(input, what).
 
 import { pixelsOf } from './quarterturn/pixels.js';
 
@@ -113,10 +113,12 @@ export class Camera {
     if (this.#stream) return;
     if (!navigator.mediaDevices) throw new Error('a page may use the camera only over https or on localhost');
     try {
-      this.#stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 } } });
+      this.#stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: { ideal: 'environment' } } });
     } catch (error) {
       throw new Error({ NotAllowedError: 'the camera was not allowed', NotFoundError: 'there is no camera' }[error.name] ?? `the camera cannot be used: ${error.message}`);
     }
+    // What looks at the user is shown as a mirror shows it.
+    this.#video.classList.toggle('mirror', this.#stream.getVideoTracks()[0].getSettings().facingMode !== 'environment');
     this.#video.srcObject = this.#stream;
     this.#show(true);
     await this.#video.play();

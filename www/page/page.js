@@ -47,14 +47,11 @@ function show(id) {
 const classify = (input, what, sample) => inTurn(async () => {
   used = true;
   for (const button of $('samples').children) button.setAttribute('aria-pressed', String(button === sample));
-  if (what !== 'the drawing') {
-    await paintPicture($('shown'), input);
-    show('shown');
-  }
-  await answer(input, what);
+  await answer(input, what, what !== 'the drawing');
 });
 
-async function answer(input, what) {
+/** Classifies a picture and says what it is; in the frame it is shown if it is not there already. */
+async function answer(input, what, paints = false) {
   const { info } = classifier;
   const all = [];
   for (const { mode } of info.modes) {
@@ -64,6 +61,10 @@ async function answer(input, what) {
   }
   results = all;
   const pixels = await classifier.input();
+  if (paints) {
+    await paintPicture($('shown'), input);
+    show('shown');
+  }
   paint($('seen'), pixels, info.input, info.transforms[0]);
   summarise();
   const digests = Object.fromEntries(await Promise.all(results.map(async (r) => [r.mode, await digest(r.logits)])));
@@ -209,9 +210,8 @@ async function first() {
   if (!button) return;
   const { src, alt } = button.firstElementChild;
   const picture = await sample(src);
-  await paintPicture($('shown'), picture);
   button.setAttribute('aria-pressed', 'true');
-  await answer(picture, `a sample labelled ${alt}`);
+  await answer(picture, `a sample labelled ${alt}`, true);
 }
 
 /** Opens a slab that was dropped or chosen. */

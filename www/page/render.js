@@ -69,7 +69,7 @@ export function votesWords(info) {
     : `Looking at all ${many}, the same net votes once for each: it is asked only for the labels that go with how the picture ${what}. The mean of the votes is the answer.`;
 }
 
-/** Whether an answer is to be relied on: rather right than wrong, as its probability, which was measured against the truth, has it. */
+/** Below this probability an answer is called not sure. How far a slab's probabilities are from the shares that are right is its `ece`. */
 export const SURE = 0.6;
 
 /** The foremost classes as bars. */

@@ -12,7 +12,7 @@ export const modes: readonly ('auto' | Mode)[];
 /**
  * What went wrong:
  * - `not-slab`, `version`, `corrupt`, `unsupported`: the model is no slab, a newer one, damaged, or beyond a limit
- * - `mode`: the slab does not give this mode, or nothing is enrolled
+ * - `mode`: the slab does not have this mode, or nothing is enrolled
  * - `image`: no pixels can be had from the input
  * - `option`: an option has a value that makes no sense
  * - `selftest`: this device computes other bits than the one that made the slab
@@ -53,7 +53,7 @@ export interface LoadOptions {
   wasm?: Source | object;
   /**
    * Which build of the module to load, unless `wasm` is given. `auto`, the default: the one with vector operations where
-   * the platform has them; `false`: the plain one. Both give the same bits.
+   * the platform has them; `false`: the plain one. Both compute the same bits.
    */
   simd?: 'auto' | false;
   /** Runs on a thread of its own, where there are threads. Default true. */
@@ -197,7 +197,7 @@ export interface Classifier extends Disposable {
    */
   verify(): Promise<string>;
 
-  /** Ends the thread and gives its memory back; calls that wait fail with code `closed`. */
+  /** Ends the thread and frees its memory; calls that wait fail with code `closed`. */
   close(): Promise<void>;
 }
 
@@ -219,7 +219,7 @@ export interface Gallery {
   /** The labels, in the order in which they came, and how many pictures each has. */
   readonly examples: { label: string; pictures: number }[];
 
-  /** What it holds, to keep and to give to `Classifier.gallery` later. */
+  /** What it holds, to be stored and passed to `Classifier.gallery` later. */
   readonly state: GalleryState;
 
   /**
@@ -245,7 +245,7 @@ export interface Gallery {
 
   /**
    * The slab of what was taught: the net under a head of prototypes. Whatever opens slabs opens it, and
-   * `aggregated` gives the answers of this gallery.
+   * its mode `aggregated` answers as this gallery does.
    * @throws {QuarterturnError} `mode` if nothing is enrolled; `unsupported` without https; `closed`
    */
   slab(options?: { name?: string }): Promise<Uint8Array>;

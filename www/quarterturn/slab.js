@@ -66,7 +66,7 @@ export async function taughtSlab(slab, info, { name, labels, rows, scale, pictur
     out.set(await sha256(out.subarray(0, 32), body), 32);
     return out;
   };
-  // The digest is of the logits that the slab gives, whatever digest it has.
+  // The digest is of the slab's logits, whatever digest it has.
   const answers = await logits(await seal(new Uint8Array(32)), testImage(info.input));
   return seal(await sha256(answers));
 }

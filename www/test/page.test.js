@@ -46,7 +46,7 @@ async function choose(index) {
   await page.waitForSelector('body[data-ready]');
 }
 
-/** Waits for the answer to what `act` does and gives the logits' digests by mode. */
+/** Waits for the answer to what `act` does; returns the logits' digests by mode. */
 async function answer(act) {
   await page.evaluate(() => delete document.body.dataset.digests);
   await act();

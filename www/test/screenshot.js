@@ -21,7 +21,8 @@ for (const [name, viewport] of Object.entries(sizes)) {
     await page.waitForSelector('body[data-ready]');
     await shot('-start');
     await page.click('#samples button:nth-child(8)');
-    await page.waitForFunction(() => /Classified a sample labelled/.test(document.getElementById('status').textContent));
+    await page.waitForFunction(() => document.getElementById('status').textContent === `Classified a sample labelled ${document.querySelector('#samples button:nth-child(8)').title}.`);
+    await page.evaluate(() => { document.getElementById('samples').scrollLeft = 0; });
     await shot('');
     await shot('-whole', { fullPage: true });
     await page.evaluate(() => scrollTo(0, 0));
