@@ -74,7 +74,7 @@ func rootCommand() *cobra.Command {
 			"Exit status: 0, done; 1, failed, with the reason in one line on standard error; 2, the command\n" +
 			"line is wrong and nothing was done.",
 		Example: "  quarterturn demo\n" +
-			"  quarterturn train --data folder:photos --size 64 --out run\n" +
+			"  quarterturn train photos --out run\n" +
 			"  quarterturn predict run/model.slab picture.png",
 		Version:       version(),
 		SilenceErrors: true,
