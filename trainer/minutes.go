@@ -22,14 +22,14 @@ const (
 )
 
 // planNets are the nets that a plan chooses from: the largest with which every image comes
-// by so many times, out of so many images. The last one needs nothing.
+// by so many times, in so many steps, out of so many images. The last one needs nothing.
 var planNets = []struct {
-	name           string
-	epochs, images int
+	name                  string
+	epochs, steps, images int
 }{
-	{"fast64-256", 10, 10_000},
-	{"fast64", 6, 0},
-	{"fast32", 0, 0},
+	{"fast64-256", 10, 800, 10_000},
+	{"fast64", 6, 400, 0},
+	{"fast32", 0, 0, 0},
 }
 
 // measured is the speed of a net.
@@ -70,7 +70,7 @@ func plan(d *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
 		if err := guess.scale(d, n.name); err != nil {
 			return c, err
 		}
-		if guess.epochs(left()) < float64(n.epochs) {
+		if e := guess.epochs(left()); e < float64(n.epochs) || e*float64(guess.stepsPerEpoch) < float64(n.steps) {
 			continue
 		}
 		if n.name == known.config.Net {

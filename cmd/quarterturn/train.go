@@ -301,6 +301,9 @@ func announce(d *dataset.Dataset, c trainer.Config) {
 		return
 	}
 	note("training %s on %s with %s: %d epochs of %d images a batch, seed %d", c.Net, d.Name, c.Method, c.Epochs, c.BatchSize, c.Seed)
+	if c.Steps > 0 {
+		note("  %d steps are what this machine does in %g minutes, with the test at the end", c.Steps, c.Minutes)
+	}
 }
 
 // A reporter shows a run: a bar on a terminal, and a line an epoch.
