@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/quarterturn/quarterturn/format/formattest"
+	"github.com/quarterturn/quarterturn/format/pack"
 	"github.com/quarterturn/quarterturn/sla/slatest"
 )
 
@@ -362,4 +363,31 @@ func TestFieldA23OverHTTP2(t *testing.T) {
 	}
 	wait.Wait()
 	w.Close()
+}
+
+// B31: an answer that is not finite is a failure in words, and is counted and logged as
+// what was sent; in a batch it is its picture's alone.
+func TestFieldB31NotFiniteOverHTTP(t *testing.T) {
+	m := formattest.Tiny(3)
+	for h := len(m.Weights) - 6; h < len(m.Weights); h += 2 {
+		fill(m.Weights[h], 3e38)
+	}
+	slab, err := pack.Encode(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := &counts{}
+	var log strings.Builder
+	c := newClient(t, NewService(open(t, slab), WithMetrics(seen), WithLogger(slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})))))
+	good := pngOf(t, noise(1, 9, 9)[0])
+	if status, got := c.classify("", good); status != http.StatusInternalServerError || got.Error.Code != "not-finite" {
+		t.Errorf("%d %+v", status, got)
+	}
+	kind, body := form(t, good)
+	if status, got := c.do("POST", "/v1/batch", kind, bytes.NewReader(body)); status != http.StatusOK || len(got.Predictions) != 1 || got.Predictions[0].Error.Code != "not-finite" {
+		t.Errorf("a batch: %d %+v", status, got)
+	}
+	if s := fmt.Sprint(seen.statuses(t, 2)); s != "[500 200]" || !strings.Contains(log.String(), "status=500") {
+		t.Errorf("counted %s, logged\n%s", s, &log)
+	}
 }
