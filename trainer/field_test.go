@@ -222,6 +222,10 @@ func TestFieldVerdict(t *testing.T) {
 		return []evaluate.Score{{Metric: format.Metric{Mode: "single", N: n, Accuracy: float64(catsRight+dogsRight) / float64(n)},
 			Classes: []evaluate.Tally{{Images: cats, Right: catsRight}, {Images: dogs, Right: dogsRight}}}}
 	}
+	balanced := func(s []evaluate.Score) []evaluate.Score {
+		s[0].Split, s[0].Accuracy = "class-balanced test", .85
+		return s
+	}
 	rising := []report.Epoch{{Epoch: 1}, {Epoch: 2}, {Epoch: 3}, {Epoch: 4}}
 	for i, nll := range []float64{.9, .5, .7, .8} {
 		rising[i].Metrics = []format.Metric{{Mode: "single", NLL: nll}}
@@ -236,6 +240,7 @@ func TestFieldVerdict(t *testing.T) {
 		{"good", score(100, 90, 100, 85), rising[:2], false, ""},
 		{"chance", score(100, 50, 100, 53), nil, true, "The net guesses: 51.5 % of 200 test images are right, and always answering cat makes 50.0 %"},
 		{"one answer", score(30, 0, 100, 100), nil, true, "always answering dog makes 76.9 %"},
+		{"balanced", balanced(score(100, 90, 10, 8)), nil, false, ""},
 		{"few", score(2, 2, 2, 1), nil, false, "too few images to say much: 4"},
 		{"by heart", score(100, 90, 100, 85), rising, false, "After epoch 2 the net learned its training images by heart"},
 	} {

@@ -22,7 +22,7 @@ func (f *RunDir) Verdict(m *format.Model, scores []evaluate.Score) Verdict {
 	i := max(0, slices.IndexFunc(scores, func(s evaluate.Score) bool { return s.Mode == m.Recommended }))
 	s := &scores[i]
 	guess, name := bestGuess(s, m.Labels)
-	low, high := evaluate.Wilson(s.Accuracy, s.N)
+	low, high := s.Interval()
 	switch {
 	case s.Accuracy <= guess || s.N >= 50 && low <= guess:
 		return Verdict{true, fmt.Sprintf("The net guesses: %.1f %% of %d test images are right, and always answering %s makes %.1f %%. "+
@@ -34,14 +34,21 @@ func (f *RunDir) Verdict(m *format.Model, scores []evaluate.Score) Verdict {
 	return f.overfit(m.Recommended)
 }
 
-// bestGuess is the accuracy of always giving the same answer, and which.
+// bestGuess is the accuracy of always giving the same answer, and which: where classes count
+// alike, it is that of any.
 func bestGuess(s *evaluate.Score, names []string) (accuracy float64, name string) {
-	most, n := 0, 0
+	most, n, tested := 0, 0, 0
 	for y, t := range s.Classes {
 		n += t.Images
+		if t.Images > 0 {
+			tested++
+		}
 		if t.Images > s.Classes[most].Images {
 			most = y
 		}
+	}
+	if s.Balanced() {
+		return 1 / float64(max(1, tested)), names[most]
 	}
 	return float64(s.Classes[most].Images) / float64(max(1, n)), names[most]
 }

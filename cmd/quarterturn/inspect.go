@@ -65,8 +65,12 @@ func describe(m *format.Model, size int) string {
 		line := fmt.Sprintf("%-12s %6s ", mode, passes)
 		for _, x := range m.Metrics {
 			if x.Mode == mode {
-				low, high := evaluate.Wilson(x.Accuracy, x.N)
-				p("%s %.2f%% right (95%% interval %.1f to %.1f), NLL %.3f, ECE %.3f on %d %s images", line, 100*x.Accuracy, 100*low, 100*high, x.NLL, x.ECE, x.N, x.Split)
+				interval := "" // which it has where every image counts alike
+				if !strings.HasPrefix(x.Split, "class-balanced") {
+					low, high := evaluate.Wilson(x.Accuracy, x.N)
+					interval = fmt.Sprintf(" (95%% interval %.1f to %.1f)", 100*low, 100*high)
+				}
+				p("%s %.2f%% right%s, NLL %.3f, ECE %.3f on %d %s images", line, 100*x.Accuracy, interval, x.NLL, x.ECE, x.N, x.Split)
 				line = strings.Repeat(" ", len(line))
 			}
 		}

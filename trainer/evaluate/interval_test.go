@@ -20,3 +20,16 @@ func TestWilson(t *testing.T) {
 		t.Errorf("of no images: %v to %v", low, high)
 	}
 }
+
+// Of a class of 4 images and one of 400 the first decides how sure a balanced score is.
+func TestIntervalOfABalancedScore(t *testing.T) {
+	s := Score{Classes: []Tally{{Images: 4, Right: 3}, {Images: 400, Right: 300}}}
+	s.N, s.Accuracy, s.Split = 404, .75, "test"
+	low, high := s.Interval()
+	s.Split = balanced + s.Split
+	wideLow, wideHigh := s.Interval()
+	wantLow, wantHigh := Wilson(.75, 16)
+	if high-low > .09 || wideLow != wantLow || wideHigh != wantHigh {
+		t.Errorf("%v to %v, balanced %v to %v", low, high, wideLow, wideHigh)
+	}
+}

@@ -3,6 +3,7 @@ package evaluate
 import (
 	"math"
 	"slices"
+	"strings"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
@@ -16,6 +17,12 @@ type Score struct {
 	Answers     []int     `json:"-"` // the class given for each image
 	Confidences []float64 `json:"-"` // the probabilities of the answers
 }
+
+// balanced begins the name of a split whose classes count alike.
+const balanced = "class-balanced "
+
+// Balanced says whether every class counts alike in the accuracy.
+func (s *Score) Balanced() bool { return strings.HasPrefix(s.Split, balanced) }
 
 // A Tally counts the images of a class.
 type Tally struct {
@@ -60,7 +67,7 @@ type Outcome struct {
 // (Guo et al. 2017, "On Calibration of Modern Neural Networks").
 func NewScore(mode, split string, s *dataset.Split, classes int, outcomes []Outcome) Score {
 	if s.Balanced {
-		split = "class-balanced " + split
+		split = balanced + split
 	}
 	n := float64(len(outcomes))
 	x := Score{Metric: format.Metric{Mode: mode, Split: split, N: len(outcomes)}, Classes: make([]Tally, classes)}

@@ -50,6 +50,7 @@ type (
 		Bins              []binView
 		Curves, Confusion template.HTML
 		Test, Right       int
+		Balanced          bool
 	}
 	modeView struct {
 		Mode                string
@@ -82,7 +83,7 @@ func (p *Page) HTML() ([]byte, error) {
 	v := pageView{Page: p}
 	i := max(0, slices.IndexFunc(p.Scores, func(s evaluate.Score) bool { return s.Mode == p.Model.Recommended }))
 	served := &p.Scores[i]
-	v.Test = served.N
+	v.Test, v.Balanced = served.N, served.Balanced()
 	for k := range p.Scores {
 		m := p.modeView(&p.Scores[k], k == i)
 		if v.Modes = append(v.Modes, m); k == i {
@@ -122,7 +123,7 @@ func (p *Page) HTML() ([]byte, error) {
 }
 
 func (p *Page) modeView(s *evaluate.Score, served bool) modeView {
-	low, high := evaluate.Wilson(s.Accuracy, s.N)
+	low, high := s.Interval()
 	m := modeView{Mode: s.Mode, Served: served, Passes: fmt.Sprintf("%.3g", s.Passes), Accuracy: percent(s.Accuracy), Low: percent(low), High: percent(high),
 		NLL: fmt.Sprintf("%.3f", s.NLL), ECE: fmt.Sprintf("%.3f", s.ECE), Validation: "–"}
 	for _, x := range p.Model.Metrics {
