@@ -59,14 +59,14 @@ func status(t *testing.T, r *bufio.Reader) (int, http.Header, reply) {
 // A23: slow bodies keep nobody else out, and are told 408 at the deadline.
 func TestFieldA23SlowBodies(t *testing.T) {
 	seen := &counts{}
-	c := newClient(t, NewService(open(t, tinySlab(t, 1), WithPoolSize(1)), WithQueue(1), WithTimeout(2*time.Second), WithMetrics(seen)))
+	c := newClient(t, NewService(open(t, tinySlab(t, 1), WithPoolSize(1)), WithQueue(1), WithTimeout(4*time.Second), WithMetrics(seen)))
 	good := pngOf(t, noise(1, 8, 8)[1])
 	var slow []*bufio.Reader
 	for range 10 { // many more than there are places
 		conn, r := raw(t, c, "POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Type: image/png\r\nContent-Length: 100000\r\n\r\n"+string(good[:10]))
 		slow = append(slow, r)
 		go func() {
-			for range 100 {
+			for range 200 {
 				if _, err := conn.Write([]byte("x")); err != nil {
 					return
 				}
@@ -147,7 +147,7 @@ func TestFieldA23BodiesHaveABudget(t *testing.T) {
 // A22, A23: whoever waits is answered by the deadline, whatever the workers do.
 func TestFieldA22AnswerByTheDeadline(t *testing.T) {
 	seen := &counts{}
-	service := NewService(open(t, tinySlab(t, 1)), WithTimeout(time.Second), WithMetrics(seen))
+	service := NewService(open(t, tinySlab(t, 1)), WithTimeout(3*time.Second), WithMetrics(seen))
 	c := newClient(t, service)
 	good := pngOf(t, noise(1, 8, 8)[1])
 	release := occupy(service)
@@ -156,7 +156,7 @@ func TestFieldA22AnswerByTheDeadline(t *testing.T) {
 	if status, got := c.classify("", good); status != http.StatusGatewayTimeout || got.Error.Code != "timeout" {
 		t.Errorf("%d %+v", status, got)
 	}
-	if d := time.Since(start); d < time.Second || d > 10*time.Second {
+	if d := time.Since(start); d < 3*time.Second || d > 15*time.Second {
 		t.Errorf("the answer took %v", d)
 	}
 	release()
@@ -324,9 +324,9 @@ func TestFieldC35(t *testing.T) {
 // A23, over HTTP/2: there a deadline is one stream's, and the other streams of the
 // connection live on.
 func TestFieldA23OverHTTP2(t *testing.T) {
-	service := NewService(open(t, tinySlab(t, 1)), WithTimeout(time.Second))
+	service := NewService(open(t, tinySlab(t, 1)), WithTimeout(3*time.Second))
 	server := httptest.NewUnstartedServer(nil)
-	server.Config = NewServer(service, time.Second)
+	server.Config = NewServer(service, 3*time.Second)
 	server.Listener = Bound(server.Listener, 10)
 	server.EnableHTTP2 = true
 	server.StartTLS()

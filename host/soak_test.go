@@ -25,7 +25,7 @@ import (
 var soak = flag.Int("soak", 1000, "honest requests of TestServiceSoak; the figures of docs/security.md take 200000")
 
 // soakTimeout is the deadline of the service that is soaked, which slow bodies use up.
-const soakTimeout = time.Second
+const soakTimeout = 3 * time.Second
 
 // A gauge is a Metrics that remembers how many requests are in flight, and how many ended
 // with each status.
@@ -155,7 +155,7 @@ var hostile = []struct {
 	{"slow body", func(s *soaked, _ *rand.Rand) error {
 		return s.raw("POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 100000\r\n\r\n", func(conn net.Conn) error {
 			answer := make([]byte, 12)
-			if err := conn.SetReadDeadline(time.Now().Add(20 * soakTimeout)); err != nil {
+			if err := conn.SetReadDeadline(time.Now().Add(10 * soakTimeout)); err != nil {
 				return err
 			}
 			if _, err := io.WriteString(conn, "x"); err != nil {
@@ -169,7 +169,7 @@ var hostile = []struct {
 	}},
 	{"client that never reads", func(s *soaked, _ *rand.Rand) error {
 		return s.raw(strings.Repeat("GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", 20), func(net.Conn) error {
-			time.Sleep(soakTimeout / 2)
+			time.Sleep(time.Second / 2)
 			return nil
 		})
 	}},
