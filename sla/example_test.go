@@ -1,3 +1,7 @@
+//go:build !wasm
+
+// ParseTransforms is not in the module, so its example is not built for it.
+
 package sla_test
 
 import (
