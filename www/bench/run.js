@@ -5,8 +5,9 @@
 //   npm run bench -- model.slab ...    slabs of yours
 //
 // Each classifies in bursts, in turn, one pass of the net for each image. The logits
-// must agree to 1e-4 of the largest. Our time includes preprocessing; theirs does
-// not. Where there is gcc, a kernel in C says what scalar code and vectors could reach.
+// must agree to 1e-4 of the largest. The time is the processor's, in all threads of a process.
+// Our time includes preprocessing; theirs does not. Where there is gcc, a kernel in C says
+// what scalar code and vectors could reach.
 
 import { execFileSync, spawn, spawnSync } from 'node:child_process';
 import { mkdtempSync, rmSync } from 'node:fs';
