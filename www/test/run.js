@@ -22,7 +22,7 @@ try {
   const options = process.argv.slice(2).filter((a) => a.startsWith('--'));
   let files = process.argv.slice(2).filter((a) => !a.startsWith('--'));
   if (files.length === 0) files = readdirSync(here).filter((f) => f.endsWith('.test.js')).map((f) => join(here, f));
-  const { status } = spawnSync(process.execPath, ['--test', '--test-timeout=300000', ...options, ...files],
+  const { status } = spawnSync(process.execPath, ['--test', '--test-timeout=900000', ...options, ...files],
     { stdio: 'inherit', env: { ...process.env, QUARTERTURN_FIXTURE: dir } });
   process.exitCode = status ?? 1;
 } finally {
