@@ -76,7 +76,7 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 		t.Fatal(err)
 	}
 	slabs["shipped"] = shipped
-	nets := []string{"resnet8", "resnet20", "resnet8w8p", "resnet12w16", "conv4w16", "resnet18", "fast16"}
+	nets := []string{"resnet8", "fast16", "resnet20", "resnet8w8p", "resnet12w16", "conv4w16", "resnet18", "fast16"}
 	if testing.Short() {
 		nets = nets[:1]
 	}
