@@ -3,6 +3,7 @@ package parity
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
 	"strings"
 	"testing"
 
@@ -37,6 +38,29 @@ func TestAllTargetsAgree(t *testing.T) {
 			if d.Digest != r.Targets[0].Digest {
 				t.Errorf("%s: %s", d.Name, d.Digest)
 			}
+		}
+	}
+}
+
+// Nets of random layers, widths and sizes, in both builds of the module.
+func TestBothBuildsAgreeOnRandomNets(t *testing.T) {
+	targets := []string{"native", "wazero", "wazero-simd", "node-wasip1-simd"}
+	if testing.Short() {
+		targets = targets[:3]
+	}
+	rng := rand.New(rand.NewPCG(21, 1))
+	for range 6 {
+		dice := make(formattest.Dice, 200)
+		for i := range dice {
+			dice[i] = byte(rng.Uint32())
+		}
+		m := formattest.Random(&dice)
+		r, err := Check(t.Context(), slabOf(t, m), Synthetic(8), targets, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !r.Equal {
+			t.Errorf("%+v: %s", m.Layers, r.Difference)
 		}
 	}
 }
