@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
 )
 
@@ -134,6 +135,16 @@ func TestOpenAPIHasTheModes(t *testing.T) {
 	walk(v)
 	if found < 2 {
 		t.Errorf("openapi.json lists the modes %d times; want them in the question and in the answer", found)
+	}
+}
+
+// The specification has a row for every mode and every kind of head.
+func TestTheSpecificationHasModesAndHeads(t *testing.T) {
+	spec := read(t, "../../docs/format.md")
+	for _, name := range append(sla.ModeNames()[1:], format.HeadClass, format.HeadJoint, format.HeadDistilled) {
+		if !regexp.MustCompile("(?m)^\\| `" + name + "` \\|").MatchString(spec) {
+			t.Errorf("docs/format.md has no row for %s", name)
+		}
 	}
 }
 
