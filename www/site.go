@@ -36,11 +36,10 @@ var Files embed.FS
 //go:embed models/cifar10.slab
 var Model []byte
 
-//go:embed models/samples
+//go:embed models/samples/*.png
 var samples embed.FS
 
-// ModelSamples returns an image of each class of Model, none of which it was trained on;
-// models/README.md says where they are from.
+// ModelSamples returns a drawing of each class of Model, made by models/samples/draw.py.
 func ModelSamples() []Sample {
 	var list []Sample
 	names, _ := fs.Glob(samples, "models/samples/*.png") // the pattern is a valid one

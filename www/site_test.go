@@ -4,7 +4,11 @@ import (
 	"bytes"
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"image"
+	"image/draw"
+	"image/png"
 	"io"
 	"net/http/httptest"
 	"os"
@@ -42,6 +46,40 @@ func TestModelAndItsCard(t *testing.T) {
 	for _, w := range wanted {
 		if !strings.Contains(string(card), w) {
 			t.Errorf("the card does not say %q", w)
+		}
+	}
+}
+
+// A drawing of each class comes with the slab, which takes it for what it is.
+func TestModelSamples(t *testing.T) {
+	m, err := format.Decode(Model)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := sla.New(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples := ModelSamples()
+	if len(samples) != len(m.Labels) {
+		t.Fatalf("%d samples of %d classes", len(samples), len(m.Labels))
+	}
+	for i, s := range samples {
+		img, err := png.Decode(bytes.NewReader(s.PNG))
+		if err != nil {
+			t.Fatal(err)
+		}
+		pixels := image.NewNRGBA(img.Bounds())
+		draw.Draw(pixels, pixels.Rect, img, image.Point{}, draw.Src)
+		if err := errors.Join(c.Begin(pixels.Rect.Dx(), pixels.Rect.Dy()), c.Rows(pixels.Pix)); err != nil {
+			t.Fatal(err)
+		}
+		r, err := c.Run(sla.Auto)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if answer := m.Labels[slices.Index(r.Logits, slices.Max(r.Logits))]; s.Label != m.Labels[i] || answer != s.Label {
+			t.Errorf("sample %d, %s, is taken for %s", i, s.Label, answer)
 		}
 	}
 }
