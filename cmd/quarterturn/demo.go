@@ -45,7 +45,7 @@ func demoCommand() *cobra.Command {
 // demoConfig is a recipe that takes about a minute on two cores.
 func demoConfig(method string) trainer.Config {
 	c := trainer.ConfigFor("fast16-64")
-	c.Method, c.Epochs, c.BatchSize = method, 12, 128
+	c.Method, c.Epochs, c.BatchSize = method, 11, 128
 	return c
 }
 
