@@ -191,14 +191,5 @@ func temperature(logits [][]float32, truth []int) float32 {
 		return sum
 	}
 	// It has one minimum, being convex in 1/T.
-	low, high := -3.0, 3.0
-	for range 40 {
-		a, b := low+0.382*(high-low), low+0.618*(high-low)
-		if nll(a) < nll(b) {
-			high = b
-		} else {
-			low = a
-		}
-	}
-	return float32(math.Exp((low + high) / 2))
+	return float32(math.Exp(rows.Minimum(nll, -3, 3, 40)))
 }

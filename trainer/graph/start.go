@@ -255,14 +255,6 @@ func fitScale(logits [][]float64, y []int, roots []float64) (scale, nll float64)
 		}
 		return sum
 	}
-	low, high := -1.0, 5.0
-	for range 25 {
-		a, b := low+0.382*(high-low), low+0.618*(high-low)
-		if cost(a) < cost(b) {
-			high = b
-		} else {
-			low = a
-		}
-	}
-	return math.Exp((low + high) / 2), cost((low + high) / 2)
+	best := rows.Minimum(cost, -1, 5, 25)
+	return math.Exp(best), cost(best)
 }

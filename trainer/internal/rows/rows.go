@@ -61,3 +61,17 @@ func Widen(v []float32) []float64 {
 	}
 	return w
 }
+
+// Minimum returns where between low and high a function with one minimum has it, by golden
+// sections: each turn leaves 0.618 of the interval, whose middle is returned.
+func Minimum(f func(x float64) float64, low, high float64, turns int) float64 {
+	for range turns {
+		a, b := low+0.382*(high-low), low+0.618*(high-low)
+		if f(a) < f(b) {
+			high = b
+		} else {
+			low = a
+		}
+	}
+	return (low + high) / 2
+}
