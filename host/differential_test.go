@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"image"
 	"math/rand/v2"
+	"runtime"
+	"sync/atomic"
 	"testing"
 
 	"github.com/quarterturn/quarterturn/format"
@@ -18,21 +20,31 @@ import (
 
 var nets = flag.Int("nets", 100, "random nets of TestRandomNetsNativeAgainstWazero")
 
-// differential runs a net that bytes choose in both engines, in one runtime, on an image
-// that they choose, and compares every bit of every answer.
+// differential runs a net that bytes choose in both engines, under wazero in one of two
+// instances that read one net after the other, and compares every bit of every answer.
 type differential struct {
-	w *wazeroEngine
-	i *wazeroInstance
+	builds [2]*wazeroInstance // plain, SIMD
 }
 
-func newDifferential(t testing.TB) *differential {
+// newDifferentials returns so many, all of the same compiled code.
+func newDifferentials(t testing.TB, n int) []differential {
 	ctx := context.Background()
-	w, err := newWazeroEngine(ctx, tinySlab(t, 1), config{engine: Wazero, memoryLimit: 1 << 30})
-	if err != nil {
-		t.Fatal(err)
+	all := make([]differential, n)
+	for k := range all[0].builds {
+		w, err := newWazeroEngine(ctx, tinySlab(t, 1), config{engine: Wazero, memoryLimit: 1 << 30, simd: k == 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { w.close(ctx) })
+		for i := range all {
+			instance, err := w.instantiate(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all[i].builds[k] = instance.(*wazeroInstance)
+		}
 	}
-	t.Cleanup(func() { w.close(ctx) })
-	return &differential{w: w}
+	return all
 }
 
 func (d *differential) run(t testing.TB, b []byte) {
@@ -58,28 +70,31 @@ func (d *differential) run(t testing.TB, b []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if d.i == nil {
-		i, err := d.w.instantiate(ctx)
-		if err != nil {
-			t.Fatal(err)
-		}
-		d.i = i.(*wazeroInstance)
-	}
-	if err := d.i.open(ctx, slab, 1<<30); err != nil {
+	i := d.builds[dice.Of(len(d.builds))]
+	if err := i.open(ctx, slab, 1<<30); err != nil {
 		t.Fatalf("wazero refuses what native takes: %v\n%+v", err, m.Manifest)
 	}
-	work := 1 << (10 + dice.Of(16)) // in pieces, or whole
-	a, c := answers(ctx, m, native, img, work), answers(ctx, m, d.i, img, work)
-	for k := range a {
-		if !bytes.Equal(a[k], c[k]) {
-			t.Fatalf("answer %d: native %x, wazero %x\n%+v", k, a[k], c[k], m.Layers)
+	s := session{m: m, img: img, work: 1 << (10 + dice.Of(16)), fresh: dice.Of(4) == 0, first: sla.Mode(dice.Of(int(sla.Matched) + 1))}
+	x, y := s.answers(ctx, native), s.answers(ctx, i)
+	for k := range x {
+		if !bytes.Equal(x[k], y[k]) {
+			t.Fatalf("answer %d of the net of %x: native %x, wazero %x\n%+v", k, b, x[k], y[k], m.Layers)
 		}
 	}
 }
 
+// A session is what is asked of an instance.
+type session struct {
+	m     *format.Model
+	img   image.Image
+	work  int      // of a call: in pieces, or whole
+	fresh bool     // the image is given anew for every answer; else answers share their passes
+	first sla.Mode // of all modes
+}
+
 // answers is what an instance answers in every mode, with a gallery, and its trace, as bytes.
-func answers(ctx context.Context, m *format.Model, i instance, img image.Image, work int) (all [][]byte) {
-	c := &Classifier{model: m, tracer: noTracer{}}
+func (s *session) answers(ctx context.Context, i instance) (all [][]byte) {
+	c := &Classifier{model: s.m, tracer: noTracer{}}
 	note := func(r *sla.Result, err error) {
 		if err != nil {
 			all = append(all, fmt.Append(nil, errors.Is(err, sla.ErrMode), errors.Is(err, ErrEngine)))
@@ -88,23 +103,28 @@ func answers(ctx context.Context, m *format.Model, i instance, img image.Image, 
 		b := fmt.Append(nil, r.Mode, r.Passes, sla.Top(r.Logits, 3))
 		all = append(all, sla.AppendBits(sla.AppendBits(sla.AppendBits(b, r.Logits), r.Probabilities), r.Views))
 	}
-	for mode := sla.Auto; mode <= sla.Matched; mode++ {
-		if err := c.preprocess(ctx, i, img); err != nil {
+	const modes = sla.Matched + 1
+	for k := range modes {
+		if k == 0 || s.fresh {
+			if err := c.preprocess(ctx, i, s.img); err != nil {
+				return append(all, []byte(err.Error()))
+			}
+		}
+		note(c.run(ctx, func(ctx context.Context) (*sla.Result, error) { return i.run(ctx, (s.first+k)%modes, s.work) }))
+	}
+	if s.fresh {
+		if err := c.preprocess(ctx, i, s.img); err != nil {
 			return append(all, []byte(err.Error()))
 		}
-		note(c.run(ctx, func(ctx context.Context) (*sla.Result, error) { return i.run(ctx, mode, work) }))
 	}
-	if err := c.preprocess(ctx, i, img); err != nil {
-		return append(all, []byte(err.Error()))
-	}
-	directions, err := resume(ctx, func() ([]float32, error) { return i.features(ctx, work) })
+	directions, err := resume(ctx, func() ([]float32, error) { return i.features(ctx, s.work) })
 	if err != nil {
 		return append(all, []byte(err.Error()))
 	}
 	all = append(all, sla.AppendBits(nil, directions))
 	gallery := append(append([]float32(nil), directions...), make([]float32, len(directions))...)
-	note(c.run(ctx, func(ctx context.Context) (*sla.Result, error) { return i.match(ctx, gallery, work) }))
-	trace, err := resume(ctx, func() ([]uint64, error) { return i.trace(ctx, sla.Aggregated, work) })
+	note(c.run(ctx, func(ctx context.Context) (*sla.Result, error) { return i.match(ctx, gallery, s.work) }))
+	trace, err := resume(ctx, func() ([]uint64, error) { return i.trace(ctx, sla.Aggregated, s.work) })
 	return append(all, fmt.Append(nil, trace, err))
 }
 
@@ -114,18 +134,14 @@ func TestInstancesDoNotGrow(t *testing.T) {
 		t.Skip("takes seconds")
 	}
 	ctx := t.Context()
-	d := newDifferential(t)
-	i, err := d.w.instantiate(ctx)
-	if err != nil {
-		t.Fatal(err)
-	}
+	i := newDifferentials(t, 1)[0].builds[0]
 	m := formattest.Odd()
 	slab, err := pack.Encode(m)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for range 400 {
-		if err := i.(*wazeroInstance).open(ctx, slab, 1<<30); err != nil {
+		if err := i.open(ctx, slab, 1<<30); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -134,25 +150,33 @@ func TestInstancesDoNotGrow(t *testing.T) {
 	}
 }
 
-// 100,000 nets are go test -run RandomNets ./host -nets 100000.
+// 100,000 nets are go test -run RandomNets ./host -nets 100000. Net n is the same however
+// many processors take part.
 func TestRandomNetsNativeAgainstWazero(t *testing.T) {
-	d := newDifferential(t)
-	rng := rand.New(rand.NewPCG(17, 1))
-	b := make([]byte, 200)
-	for n := range *nets {
-		if n%1000 == 999 {
-			t.Logf("%d nets", n+1)
-		}
-		for k := range b {
-			b[k] = byte(rng.Uint32())
-		}
-		d.run(t, b)
+	var next atomic.Int64
+	workers := newDifferentials(t, runtime.GOMAXPROCS(0))
+	for i := range workers {
+		t.Run(fmt.Sprint("processor ", i+1), func(t *testing.T) {
+			t.Parallel()
+			d := &workers[i]
+			b := make([]byte, 200)
+			for n := next.Add(1); n <= int64(*nets); n = next.Add(1) {
+				rng := rand.New(rand.NewPCG(17, uint64(n)))
+				for k := range b {
+					b[k] = byte(rng.Uint32())
+				}
+				d.run(t, b)
+				if n%1000 == 0 {
+					t.Logf("%d nets", n)
+				}
+			}
+		})
 	}
 }
 
 func FuzzNativeAgainstWazero(f *testing.F) {
 	f.Add([]byte("0123456789abcdefghijklmnopqrstuvwxyz0123456789abcdefghijklmnopqrstuvwxyz"))
 	f.Add(bytes.Repeat([]byte{3, 1, 4, 1, 5, 9, 2, 6}, 20))
-	d := newDifferential(f)
+	d := &newDifferentials(f, 1)[0]
 	f.Fuzz(func(t *testing.T, b []byte) { d.run(t, b) })
 }

@@ -21,15 +21,22 @@ func (d *Dice) Of(n int) int {
 
 // Random returns a small model of any layers, heads and exits, chosen by dice. Its
 // manifest is valid, its weights are random and now and then so large that sums
-// overflow.
+// overflow. Most have but the few pixels and channels that a tile or a group of channels and
+// its neighbours take: one in eight is larger, of which some are wider than a part of a
+// direct convolution's row.
 func Random(d *Dice) *format.Model {
+	side, most := 11, 12
+	large := d.Of(8) == 0
+	if large {
+		side, most = 24, 20
+	}
 	channels := 1 + 2*d.Of(2)
-	height := 1 + d.Of(24)
+	height := 1 + d.Of(side)
 	width := height
 	if d.Of(3) == 0 {
-		width = 1 + d.Of(24)
+		width = 1 + d.Of(side)
 	}
-	if d.Of(16) == 0 { // more than a part of a direct convolution's row
+	if large && d.Of(3) == 0 {
 		width = 60 + d.Of(80)
 	}
 	identity := []int{0, 1, 2}[:channels]
@@ -66,7 +73,7 @@ func Random(d *Dice) *format.Model {
 				l.Kernel = 3
 			}
 		default:
-			l.Op, l.Out, l.Kernel, l.ReLU = format.OpConv, 1+d.Of(20), 1+2*d.Of(4), d.Of(2) == 1
+			l.Op, l.Out, l.Kernel, l.ReLU = format.OpConv, 1+d.Of(most), 1+2*d.Of(4), d.Of(2) == 1
 			if r := d.Of(i + 2); r > 0 && r <= i {
 				l.Residual, l.Out = r, shapes[r].Channels
 			}
