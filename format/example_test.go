@@ -4,13 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"log"
+	"os"
 
 	"github.com/quarterturn/quarterturn/format"
-	"github.com/quarterturn/quarterturn/www"
 )
 
 func ExampleDecode() {
-	m, err := format.Decode(www.Model) // any slab's bytes
+	slab, err := os.ReadFile("../www/models/cifar10.slab") // or any other
+	if err != nil {
+		log.Fatal(err)
+	}
+	m, err := format.Decode(slab)
 	if err != nil {
 		log.Fatal(err)
 	}
@@ -27,7 +31,11 @@ func ExampleDecode() {
 
 // Errors have a kind for errors.Is, and say where in the slab they are.
 func ExampleError() {
-	_, err := format.Decode(www.Model[:1000])
+	slab, err := os.ReadFile("../www/models/cifar10.slab")
+	if err != nil {
+		log.Fatal(err)
+	}
+	_, err = format.Decode(slab[:1000])
 	fmt.Println(errors.Is(err, format.ErrCorrupt))
 	var e *format.Error
 	if errors.As(err, &e) {
