@@ -36,9 +36,10 @@ func TestCalibrate(t *testing.T) {
 	if held.Hash() != f.run.held.Hash() {
 		t.Fatal("not the images that were held out")
 	}
+	validation := evaluate.Images{Data: d, Split: held, Name: "validation"}
 	passes := 5.0
 	for _, loss := range []float64{0, 0.01, 0.05, 0.5} {
-		m, scores, err := evaluate.Calibrate(t.Context(), model, d, held, "validation", loss)
+		m, scores, err := evaluate.Calibrate(t.Context(), model, validation, loss)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -76,17 +77,17 @@ func TestCalibrate(t *testing.T) {
 	for want, call := range map[string]func() error{
 		"too few": func() error {
 			few := d.Subset(held, []int{1, 2, 3})
-			_, _, err := evaluate.Calibrate(t.Context(), model, d, &few, "validation", 0)
+			_, _, err := evaluate.Calibrate(t.Context(), model, evaluate.Images{Data: d, Split: &few, Name: "validation"}, 0)
 			return err
 		},
 		"below 1": func() error {
-			_, _, err := evaluate.Calibrate(t.Context(), model, d, held, "validation", 1)
+			_, _, err := evaluate.Calibrate(t.Context(), model, validation, 1)
 			return err
 		},
 		"needs a joint and a distilled head": func() error {
 			m := *model
 			m.Heads = m.Heads[:1]
-			_, _, err := evaluate.Calibrate(t.Context(), &m, d, held, "validation", 0)
+			_, _, err := evaluate.Calibrate(t.Context(), &m, validation, 0)
 			return err
 		},
 		"holds no run": func() error { _, _, err := HeldOut(t.Context(), t.TempDir()); return err },

@@ -7,6 +7,7 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/batch"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
 	"github.com/quarterturn/quarterturn/trainer/graph"
+	"github.com/quarterturn/quarterturn/trainer/loss"
 	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
@@ -16,7 +17,7 @@ type Config struct {
 	Transform  string `json:"transform"`             // see sla.ParseTransforms
 	SumViews   bool   `json:"sum_views,omitempty"`   // the joint loss is the sum over the views, not the mean
 	StageHeads bool   `json:"stage_heads,omitempty"` // joint heads behind every stage, for training alone
-	Net        string `json:"net"`                   // see graph.ParseNet; that of From, if there is one
+	Net        string `json:"net"`                   // see nets.Parse; that of From, if there is one
 	From       string `json:"from,omitempty"`        // the file of a slab to start from, or FromBackbone; empty: nothing
 	FromSHA256 string `json:"from_sha256,omitempty"` // of that slab, filled in when a run starts
 	ServedMode string `json:"serve"`                 // the mode that the slab recommends, or auto
@@ -50,7 +51,7 @@ type Config struct {
 	MixAlpha       float64 `json:"mix_alpha"`                 // a mixture's share is drawn from Beta(alpha, alpha)
 	LabelSmoothing float64 `json:"label_smoothing,omitempty"` // the share of a label spread over all classes
 
-	Loss string `json:"loss,omitempty"` // ce, which empty means too, cb-rw, cb-focal or ldam; see graph.Balance
+	Loss string `json:"loss,omitempty"` // ce, which empty means too, cb-rw, cb-focal or ldam; see loss.Balance
 	DRW  bool   `json:"drw,omitempty"`  // deferred re-weighting: rare classes weigh more, but only late in the run
 
 	Episode  fewshot.Episode `json:"episode,omitzero"`   // if it is not zero, every batch is one: see InEpisodes
@@ -148,7 +149,7 @@ func (c *Config) check() error {
 	if err != nil {
 		return err
 	}
-	if _, err := graph.NewBalance(c.Loss, c.DRW, []int{1}); err != nil {
+	if _, err := loss.NewBalance(c.Loss, c.DRW, []int{1}); err != nil {
 		return err
 	}
 	if err := c.batch().Check(); err != nil {

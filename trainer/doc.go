@@ -3,11 +3,14 @@
 //
 //	data -> batch -> graph -> loss -> step -> checkpoint -> slab
 //
-// Each arrow leads to a package of its own, in this order:
+// The packages, in this order:
 //
 //   - dataset reads labelled images, from files of known data sets or folders of pictures;
 //   - batch augments them, mixes them, and renders their views;
-//   - graph is the net, its heads and the loss on joint labels, forward and backward;
+//   - nets describes nets: which layers there are, by a name or a slab;
+//   - start computes first weights in closed form, from images or from a slab's features;
+//   - graph makes a net and its heads a graph of Ops, forward and backward;
+//   - loss is what the graph ends in, on labels of classes, views or both;
 //   - optim turns gradients into steps;
 //   - evaluate scores slabs, and packs them;
 //   - fewshot tells new classes apart by a few images of each;

@@ -26,6 +26,9 @@ func TestImportLaw(t *testing.T) {
 		"trainer/evaluate": numerics + " quarterturn/trainer/batch quarterturn/trainer/optim" + loop,
 		"trainer/fewshot":  "gorgonia.org quarterturn/trainer/batch quarterturn/trainer/optim" + loop,
 		"trainer/report":   "gorgonia.org" + loop,
+		"trainer/nets":     numerics + " quarterturn/sla quarterturn/host quarterturn/trainer/",
+		"trainer/start":    "gorgonia.org quarterturn/trainer/optim quarterturn/trainer/loss" + loop,
+		"trainer/loss":     "quarterturn/trainer/nets quarterturn/trainer/start quarterturn/trainer/batch quarterturn/trainer/optim" + loop,
 		"trainer/graph":    "quarterturn/trainer/report quarterturn/trainer$ quarterturn/trainer/experiments",
 	} {
 		out, err := exec.Command("go", "list", "-deps", module+pkg).Output()

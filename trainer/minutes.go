@@ -10,6 +10,7 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/graph"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 )
 
 // How a plan measures and what it leaves for what it did not foresee.
@@ -98,7 +99,7 @@ func (m *measured) scale(d *dataset.Dataset, net string) error {
 
 func macs(net string, d *dataset.Dataset) (int, error) {
 	input := newInput(d.Channels, d.Height, d.Width)
-	n, err := graph.ParseNet(net, input)
+	n, err := nets.Parse(net, input)
 	if err != nil {
 		return 0, err
 	}
@@ -138,7 +139,7 @@ func measure(d *dataset.Dataset, c Config, device *graph.Device) (*measured, err
 	model := r.graph.Export(&r.manifest)
 	const asked = 200
 	began = time.Now()
-	if _, err := evaluate.Evaluate(context.Background(), evaluate.Ensemble{model}, r.data, &r.held, "validation", asked, nil); err != nil {
+	if _, err := evaluate.Evaluate(context.Background(), evaluate.Ensemble{model}, evaluate.Images{Data: r.data, Split: &r.held, Name: "validation", Limit: asked}, nil); err != nil {
 		return nil, err
 	}
 	image := time.Since(began).Seconds() / float64(min(asked, r.held.Len()))

@@ -1,6 +1,6 @@
 package trainer
 
-import "github.com/quarterturn/quarterturn/trainer/graph"
+import "github.com/quarterturn/quarterturn/trainer/nets"
 
 // FastConfig returns the recipe of the fast nets, after airbench94_muon.py (Jordan 2024,
 // "94% on CIFAR-10 in 3.29 Seconds on a Single GPU") with its learning rates for batches of
@@ -21,7 +21,7 @@ func FastConfig() Config {
 // others DefaultConfig.
 func ConfigFor(net string) Config {
 	c := DefaultConfig()
-	if graph.IsFast(net) {
+	if nets.IsFast(net) {
 		c = FastConfig()
 	}
 	c.Net = net

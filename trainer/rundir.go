@@ -281,7 +281,7 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 		return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
 	}
 	before := time.Now()
-	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, f.Data, &f.Data.Test, "test", 0, tested)
+	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, evaluate.TestImages(f.Data), tested)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -15,7 +15,10 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
 	"github.com/quarterturn/quarterturn/trainer/graph"
+	"github.com/quarterturn/quarterturn/trainer/loss"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 	"github.com/quarterturn/quarterturn/trainer/optim"
+	"github.com/quarterturn/quarterturn/trainer/start"
 )
 
 // newRun makes a run of a data set, which stays as it is, on a device, nil being the
@@ -74,7 +77,7 @@ func settle(data *dataset.Dataset, c Config, device *graph.Device) (Config, erro
 func (r *run) specify(device *graph.Device) (err error) {
 	c, d, spec := &r.config, r.data, &r.spec
 	*spec = graph.Spec{StageHeads: c.StageHeads, SumViews: c.SumViews, Temperature: c.Temperature, Beta: c.Beta,
-		Cosine: c.Loss == graph.LDAM, NormMomentum: c.NormMomentum, Episode: c.Episode, Rng: r.rng, Device: device}
+		Cosine: c.Loss == loss.LDAM, NormMomentum: c.NormMomentum, Episode: c.Episode, Rng: r.rng, Device: device}
 	if spec.Method, err = graph.ParseMethod(c.Method); err != nil {
 		return err
 	}
@@ -86,9 +89,9 @@ func (r *run) specify(device *graph.Device) (err error) {
 	spec.Input = newInput(d.Channels, d.Height, d.Width)
 	if r.from != nil {
 		spec.Input.Mean, spec.Input.Std = r.from.Input.Mean, r.from.Input.Std
-		spec.Net, err = graph.NetOf(r.from, spec.Input)
+		spec.Net, err = nets.Of(r.from, spec.Input)
 	} else {
-		spec.Net, err = graph.ParseNet(c.Net, spec.Input)
+		spec.Net, err = nets.Parse(c.Net, spec.Input)
 	}
 	if err != nil {
 		return err
@@ -119,7 +122,7 @@ func (r *run) equip() (err error) {
 	if r.batcher, err = batch.New(c.batch(), spec.Input, spec.Joint.Classes, &r.train); err != nil {
 		return err
 	}
-	if r.balance, err = graph.NewBalance(c.Loss, c.DRW, r.train.Counts(spec.Joint.Classes)); err != nil {
+	if r.balance, err = loss.NewBalance(c.Loss, c.DRW, r.train.Counts(spec.Joint.Classes)); err != nil {
 		return err
 	}
 	spec.Balance = r.balance
@@ -130,8 +133,8 @@ func (r *run) equip() (err error) {
 		spec.Taught = true
 		r.manifest.Provenance.Method += ", taught by " + c.TeacherSHA256[:12]
 	}
-	if spec.Net.Whitens() && r.from == nil {
-		spec.Whitening, err = graph.NewWhitening(r.views, r.train.Pixels)
+	if spec.Net.IsFast() && r.from == nil {
+		spec.Whitening, err = start.NewWhitening(r.views, r.train.Pixels)
 	}
 	return err
 }

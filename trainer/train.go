@@ -16,6 +16,7 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
 	"github.com/quarterturn/quarterturn/trainer/graph"
+	"github.com/quarterturn/quarterturn/trainer/loss"
 	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
@@ -76,7 +77,7 @@ type run struct {
 	graph         *graph.Graph
 	solver        *optim.SGD
 	schedule      optim.Schedule
-	balance       *graph.Balance    // of the loss
+	balance       *loss.Balance     // of the loss
 	teacher       *evaluate.Teacher // nil: none
 	from          *format.Model     // that the net starts from; nil: nothing
 	spec          graph.Spec        // of the graph
@@ -175,7 +176,7 @@ func (r *run) elapsed() float64 { return r.seconds + time.Since(r.began).Seconds
 func (r *run) step(indices []int) (float64, error) {
 	at := (float64(r.done) + 0.5) / float64(r.steps())
 	if r.config.DRW {
-		r.balance.On = at >= graph.DRWStart
+		r.balance.On = at >= loss.DRWStart
 	}
 	b := r.batcher.Next(indices, r.rng)
 	if r.teacher != nil {
@@ -255,7 +256,7 @@ const validationEpisodes = 200
 // the model's head is made of the classes that it was trained on.
 func (r *run) validate(ctx context.Context, m *format.Model) ([]evaluate.Score, error) {
 	if !r.config.episodic() {
-		return evaluate.Evaluate(ctx, evaluate.Ensemble{m}, r.data, &r.held, "validation", 0, nil)
+		return evaluate.Evaluate(ctx, evaluate.Ensemble{m}, evaluate.Images{Data: r.data, Split: &r.held, Name: "validation"}, nil)
 	}
 	if err := fewshot.SetPrototypes(ctx, m, r.data, &r.train); err != nil {
 		return nil, err

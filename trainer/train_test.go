@@ -130,7 +130,7 @@ func TestEvaluateScores(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	metrics, err := evaluate.Evaluate(t.Context(), evaluate.Ensemble{model}, d, &d.Test, "test", 0, nil)
+	metrics, err := evaluate.Evaluate(t.Context(), evaluate.Ensemble{model}, evaluate.TestImages(d), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -162,7 +162,7 @@ func TestEvaluateScores(t *testing.T) {
 		}
 	}
 	d.ClassNames = d.ClassNames[:9]
-	if _, err := evaluate.Evaluate(t.Context(), evaluate.Ensemble{model}, d, &d.Test, "test", 0, nil); err == nil || !strings.Contains(err.Error(), "only the slab has Ankle boot") {
+	if _, err := evaluate.Evaluate(t.Context(), evaluate.Ensemble{model}, evaluate.TestImages(d), nil); err == nil || !strings.Contains(err.Error(), "only the slab has Ankle boot") {
 		t.Errorf("a data set of other classes: %v", err)
 	}
 }
@@ -190,7 +190,7 @@ func TestEnsemble(t *testing.T) {
 		}
 		e, classifiers = append(e, model), append(classifiers, c)
 	}
-	metrics, err := evaluate.Evaluate(t.Context(), e, d, &d.Test, "test", 0, nil)
+	metrics, err := evaluate.Evaluate(t.Context(), e, evaluate.TestImages(d), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -225,7 +225,7 @@ func TestEnsemble(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := evaluate.Evaluate(t.Context(), append(e, other), d, &d.Test, "test", 0, nil); err == nil || !strings.Contains(err.Error(), "no mode in common") {
+	if _, err := evaluate.Evaluate(t.Context(), append(e, other), evaluate.TestImages(d), nil); err == nil || !strings.Contains(err.Error(), "no mode in common") {
 		t.Errorf("nets without a common mode: %v", err)
 	}
 }

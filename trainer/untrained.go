@@ -8,12 +8,13 @@ import (
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/graph"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 )
 
 // Untrained returns the slab of a net with its initial weights: what it takes in
 // time and memory does not depend on what they are. The error is that of a name no net has.
 func Untrained(netName string, channels, side, classes, seed int) ([]byte, error) {
-	net, err := graph.ParseNet(netName, newInput(channels, side, side))
+	net, err := nets.Parse(netName, newInput(channels, side, side))
 	if err != nil {
 		return nil, err
 	}

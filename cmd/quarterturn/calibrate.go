@@ -54,7 +54,7 @@ func calibrateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			m, results, err := evaluate.Calibrate(cmd.Context(), m, d, images, name, maxDrop/100)
+			m, results, err := evaluate.Calibrate(cmd.Context(), m, evaluate.Images{Data: d, Split: images, Name: name}, maxDrop/100)
 			if err != nil {
 				return fmt.Errorf("%s: %w", model, err)
 			}

@@ -54,7 +54,7 @@ func evalCommand() *cobra.Command {
 				return usagef("--limit cannot be negative")
 			}
 			r := &reporter{}
-			results, err := evaluate.Evaluate(cmd.Context(), e, d, images, split, limit, r.tested)
+			results, err := evaluate.Evaluate(cmd.Context(), e, evaluate.Images{Data: d, Split: images, Name: split, Limit: limit}, r.tested)
 			r.bar.clear()
 			if err != nil {
 				return fmt.Errorf("%s on %s: %w", strings.Join(models, ", "), source.Data, err)

@@ -334,7 +334,7 @@ func trainAndTest(ctx context.Context, d *dataset.Dataset, c trainer.Config) (*f
 	if err != nil {
 		return nil, nil, nil, err
 	}
-	results, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, d, &d.Test, "test", 0, r.tested)
+	results, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, evaluate.TestImages(d), r.tested)
 	return model, slab, results, err
 }
 

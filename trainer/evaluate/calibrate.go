@@ -14,7 +14,7 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/internal/rows"
 )
 
-// Calibrate returns a model with exits for the mode adaptive, fitted to the images of a
+// Calibrate returns a model with exits for the mode adaptive, fitted to all images of a
 // split, which the model should not have been trained on, and what is otherwise m's. loss is the share
 // of the images, such as 0.001, by which the mode's accuracy on them may fall short of
 // full aggregation's; in a balanced split every class counts alike. The scores are those of
@@ -24,7 +24,8 @@ import (
 // that have it get another answer than by full aggregation: one number ε, the largest
 // with which the loss is kept. The temperature of an exit is that of the smallest
 // negative log-likelihood on the images that take it (Guo et al. 2017).
-func Calibrate(ctx context.Context, m *format.Model, d *dataset.Dataset, s *dataset.Split, split string, loss float64) (*format.Model, []Score, error) {
+func Calibrate(ctx context.Context, m *format.Model, images Images, loss float64) (*format.Model, []Score, error) {
+	d, s := images.Data, images.Split
 	if loss < 0 || loss >= 1 {
 		return nil, nil, errors.New("the wanted loss must be at least 0 and below 1")
 	}
@@ -48,7 +49,7 @@ func Calibrate(ctx context.Context, m *format.Model, d *dataset.Dataset, s *data
 	}
 	out := *m
 	out.Exits = fitExits(exits, labels, imageWeights(s.Labels, s.Balanced), loss)
-	scores, err := Evaluate(ctx, Ensemble{&out}, d, s, split, 0, nil)
+	scores, err := Evaluate(ctx, Ensemble{&out}, images, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -79,21 +79,32 @@ func scorePrediction(results []*sla.Result, classes [][]int, truth int) Outcome 
 	return Outcome{mean[truth], mean[best], best, passes}
 }
 
-// Evaluate runs every mode of an ensemble on the first limit images of a split
-// (all of them if limit is 0), with the inference code that runs everywhere.
-// Scores come in the order of Modes. progress, if not nil, is called after each
+// Images are those that models are scored on.
+type Images struct {
+	Data  *dataset.Dataset
+	Split *dataset.Split // of Data, or a part of one
+	Name  string         // of the split, as scores have it
+	Limit int            // the first so many images of the split alone; 0: all
+}
+
+// TestImages are all test images of a data set.
+func TestImages(d *dataset.Dataset) Images { return Images{Data: d, Split: &d.Test, Name: "test"} }
+
+// Evaluate runs every mode of an ensemble on images, with the inference code that runs
+// everywhere. Scores come in the order of Modes. progress, if not nil, is called after each
 // image, from several goroutines.
-func Evaluate(ctx context.Context, e Ensemble, d *dataset.Dataset, s *dataset.Split, split string, limit int, progress func(done, of int)) ([]Score, error) {
+func Evaluate(ctx context.Context, e Ensemble, images Images, progress func(done, of int)) ([]Score, error) {
+	d, s := images.Data, images.Split
 	classes, err := e.classes(d)
 	if err != nil {
 		return nil, err
 	}
 	n := s.Len()
-	if limit > 0 {
-		n = min(n, limit)
+	if images.Limit > 0 {
+		n = min(n, images.Limit)
 	}
 	if n == 0 {
-		return nil, fmt.Errorf("the %s split of %s is empty", split, d.Name)
+		return nil, fmt.Errorf("the %s split of %s is empty", images.Name, d.Name)
 	}
 	modes := e.Modes()
 	classifiers := make([][]*sla.Classifier, parallel.Workers())
@@ -142,7 +153,7 @@ func Evaluate(ctx context.Context, e Ensemble, d *dataset.Dataset, s *dataset.Sp
 		for i := range of {
 			of[i] = outcomes[i][k]
 		}
-		scores = append(scores, NewScore(name, split, s, len(d.ClassNames), of))
+		scores = append(scores, NewScore(name, images.Name, s, len(d.ClassNames), of))
 	}
 	return scores, nil
 }

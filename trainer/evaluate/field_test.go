@@ -32,11 +32,11 @@ func TestFieldA11ScoresByName(t *testing.T) {
 		turned.Test.Labels = append(turned.Test.Labels, n-1-y)
 	}
 	for _, e := range []Ensemble{{m}, {m, m}} {
-		want, err := Evaluate(t.Context(), e, d, &d.Test, "test", 0, nil)
+		want, err := Evaluate(t.Context(), e, TestImages(d), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := Evaluate(t.Context(), e, &turned, &turned.Test, "test", 0, nil)
+		got, err := Evaluate(t.Context(), e, TestImages(&turned), nil)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -46,21 +46,21 @@ func TestFieldA11ScoresByName(t *testing.T) {
 			}
 		}
 	}
-	straight, _, err := Calibrate(t.Context(), m, d, &d.Test, "test", 0.01)
+	straight, _, err := Calibrate(t.Context(), m, TestImages(d), 0.01)
 	if err != nil {
 		t.Fatal(err)
 	}
-	reversed, _, err := Calibrate(t.Context(), m, &turned, &turned.Test, "test", 0.01)
+	reversed, _, err := Calibrate(t.Context(), m, TestImages(&turned), 0.01)
 	if err != nil || !slices.Equal(straight.Exits, reversed.Exits) {
 		t.Errorf("exits %v, in the other order %v, %v", straight.Exits, reversed.Exits, err)
 	}
 	other := *d
 	other.ClassNames = slices.Clone(m.Labels)
 	other.ClassNames[0] = strings.ToUpper(other.ClassNames[0]) + "!"
-	if _, err := Evaluate(t.Context(), Ensemble{m}, &other, &other.Test, "test", 0, nil); err == nil || !strings.Contains(err.Error(), other.ClassNames[0]) {
+	if _, err := Evaluate(t.Context(), Ensemble{m}, TestImages(&other), nil); err == nil || !strings.Contains(err.Error(), other.ClassNames[0]) {
 		t.Errorf("evaluated with another class: %v", err)
 	}
-	if _, _, err := Calibrate(t.Context(), m, &other, &other.Test, "test", 0.01); err == nil || !strings.Contains(err.Error(), m.Labels[0]) {
+	if _, _, err := Calibrate(t.Context(), m, TestImages(&other), 0.01); err == nil || !strings.Contains(err.Error(), m.Labels[0]) {
 		t.Errorf("calibrated with another class: %v", err)
 	}
 }

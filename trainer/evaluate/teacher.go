@@ -22,7 +22,7 @@ type Teacher struct {
 }
 
 // NewTeacher makes a Teacher of a slab for the images of a data set. Classes are matched
-// by name.
+// by name: the error is that of Dataset.Order.
 func NewTeacher(m *format.Model, d *dataset.Dataset) (*Teacher, error) {
 	t := &Teacher{data: d}
 	name := m.Recommended
@@ -33,16 +33,11 @@ func NewTeacher(m *format.Model, d *dataset.Dataset) (*Teacher, error) {
 	if t.mode, err = sla.ParseMode(name); err != nil {
 		return nil, err
 	}
-	if m.Classes() != len(d.ClassNames) {
-		return nil, fmt.Errorf("the teacher knows %d classes, the data set %s has %d", m.Classes(), d.Name, len(d.ClassNames))
+	classes, err := Ensemble{m}.classes(d)
+	if err != nil {
+		return nil, fmt.Errorf("the teacher: %w", err)
 	}
-	for _, class := range d.ClassNames {
-		k := slices.Index(m.Labels, class)
-		if k < 0 {
-			return nil, fmt.Errorf("the teacher does not know the class %q of the data set %s", class, d.Name)
-		}
-		t.order = append(t.order, k)
-	}
+	t.order = classes[0]
 	for range parallel.Workers() {
 		c, err := sla.New(m)
 		if err != nil {

@@ -138,10 +138,10 @@ func calibrated(ctx context.Context, run string, m *format.Model) (*format.Model
 	if err != nil {
 		return nil, nil, err
 	}
-	if m, _, err = evaluate.Calibrate(ctx, m, d, held, "validation", 0.001); err != nil {
+	if m, _, err = evaluate.Calibrate(ctx, m, evaluate.Images{Data: d, Split: held, Name: "validation"}, 0.001); err != nil {
 		return nil, nil, err
 	}
-	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{m}, d, &d.Test, "test", 0, nil)
+	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{m}, evaluate.TestImages(d), nil)
 	return m, scores, err
 }
 

@@ -146,7 +146,7 @@ func (r *running) ensemble(ctx context.Context, w way, models evaluate.Ensemble)
 	if err != nil {
 		return err
 	}
-	metrics, err := evaluate.Evaluate(ctx, models, d, &d.Test, "test", 0, nil)
+	metrics, err := evaluate.Evaluate(ctx, models, evaluate.TestImages(d), nil)
 	if err != nil {
 		return err
 	}

@@ -29,10 +29,10 @@ func (b *builder) backbone(x *G.Node) G.Nodes {
 			bb.learn = append(bb.learn, &bb.layers[i])
 		}
 	}
-	if b.spec.Net.fast != nil {
+	if b.spec.Net.IsFast() {
 		return bb.fast(x)
 	}
-	if b.spec.Net.chain != nil || b.dev != nil {
+	if b.spec.Net.Chain != nil || b.dev != nil {
 		return bb.chain(x)
 	}
 	return bb.stages(x)
@@ -103,21 +103,21 @@ func (b *backboneBuilder) endsStage(i int) bool {
 func (b *backboneBuilder) stages(x *G.Node) (features G.Nodes) {
 	net := &b.spec.Net
 	c := nhwc.Conv{Images: b.rows, Height: b.spec.Input.Height, Width: b.spec.Input.Width,
-		In: b.spec.Input.Channels, Out: net.width, Kernel: net.kernel, Stride: net.stride}
+		In: b.spec.Input.Channels, Out: net.Stem.Width, Kernel: net.Stem.Kernel, Stride: net.Stem.Stride}
 	x = b.single(c, true, x, nil)
 	height, width := c.OutHeight(), c.OutWidth()
-	if net.pool {
+	if net.Pool {
 		pool := newPoolOp("pool", b.rows, height, width, c.Out)
 		x, height, width = b.apply(pool, x), pool.OutHeight(), pool.OutWidth()
 	}
-	for i, specs := range net.stages {
+	for i, specs := range net.Stages {
 		var blocks []*nhwc.Block
 		inputs := G.Nodes{x}
 		var units []*convLayer
 		for _, spec := range specs {
-			c = nhwc.Conv{Images: b.rows, Height: height, Width: width, In: c.Out, Out: spec.out, Kernel: 3, Stride: spec.stride}
+			c = nhwc.Conv{Images: b.rows, Height: height, Width: width, In: c.Out, Out: spec.Out, Kernel: 3, Stride: spec.Stride}
 			height, width = c.OutHeight(), c.OutWidth()
-			block := nhwc.NewBlock(c, net.project)
+			block := nhwc.NewBlock(c, net.Project)
 			for _, u := range block.Units() {
 				l := b.next(u)
 				units, inputs = append(units, l), append(inputs, l.nodes()...)
@@ -125,7 +125,7 @@ func (b *backboneBuilder) stages(x *G.Node) (features G.Nodes) {
 			blocks = append(blocks, block)
 		}
 		x = b.apply(newStageOp(fmt.Sprint("stage", i+1), nhwc.NewStage(blocks, &b.buffers), units), inputs...)
-		if b.spec.StageHeads || i == len(net.stages)-1 {
+		if b.spec.StageHeads || i == len(net.Stages)-1 {
 			features = append(features, b.apply(newMeanOp(fmt.Sprint("mean", i+1), b.rows, height, width, c.Out), x))
 		}
 	}

@@ -14,6 +14,8 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/internal/op"
+	"github.com/quarterturn/quarterturn/trainer/loss"
 )
 
 // Losses for a long tail on joint labels, and their gradients through a head of
@@ -38,14 +40,14 @@ func TestBalancedLossesAgainstPyTorch(t *testing.T) {
 	images := len(want.Classes)
 	rows := images * views
 	for name, w := range want.Cases {
-		loss, drw, _ := strings.Cut(name, " ")
-		balance, err := NewBalance(loss, drw != "", want.Counts)
+		kind, drw, _ := strings.Cut(name, " ")
+		balance, err := loss.NewBalance(kind, drw != "", want.Counts)
 		if err != nil {
 			t.Fatal(err)
 		}
 		balance.On = true
 		b := &builder{Graph: &Graph{g: G.NewGraph()}, rows: rows}
-		b.spec = Spec{Joint: joint, Images: images, Balance: balance, Cosine: loss == LDAM}
+		b.spec = Spec{Joint: joint, Images: images, Balance: balance, Cosine: kind == loss.LDAM}
 		matrix := func(name string, seed uint32, shape ...int) *param {
 			v := formattest.LCG(seed, shape[0]*shape[1])
 			i := 0
@@ -59,7 +61,7 @@ func TestBalancedLossesAgainstPyTorch(t *testing.T) {
 		y := G.NewTensor(b.g, tensor.Float32, 2, G.WithShape(images, joint.Classes), G.WithName("y"),
 			G.WithValue(tensor.New(tensor.WithShape(images, joint.Classes), tensor.WithBacking(targets))))
 		b.spec.Rng = rand.New(rand.NewPCG(1, 2))
-		_, out := b.classify("head", z.node, trainHead{jointLabels, format.HeadJoint}, y)
+		_, out := b.classify("head", z.node, trainHead{loss.JointLabels, format.HeadJoint}, y)
 		if b.err != nil {
 			t.Fatal(b.err)
 		}
@@ -86,7 +88,7 @@ func TestBalancedLossesAgainstPyTorch(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			for i, v := range floats(d) {
+			for i, v := range op.Floats(d) {
 				if math.Abs(float64(v)-x.want[i]) > 1e-6+1e-5*math.Abs(x.want[i]) {
 					t.Fatalf("%s: d%s[%d] is %v, PyTorch says %v", name, what, i, v, x.want[i])
 				}
@@ -101,7 +103,7 @@ func TestBalancedLossesAgainstPyTorch(t *testing.T) {
 func TestCosineHeadsAreExported(t *testing.T) {
 	g := fixtureGraph(t, "resnet8w8", "sla+sd", func(s *Spec) {
 		var err error
-		if s.Balance, err = NewBalance(LDAM, false, []int{500, 60, 7}); err != nil {
+		if s.Balance, err = loss.NewBalance(loss.LDAM, false, []int{500, 60, 7}); err != nil {
 			t.Fatal(err)
 		}
 		s.Cosine = true
@@ -111,7 +113,7 @@ func TestCosineHeadsAreExported(t *testing.T) {
 	}
 	model := g.Export(&format.Manifest{})
 	for i, h := range g.heads {
-		if model.Heads[i].Scale != ldamScale {
+		if model.Heads[i].Scale != loss.CosineScale {
 			t.Errorf("head %d has scale %v", i, model.Heads[i].Scale)
 		}
 		weight := model.Weights[len(model.Weights)-2*len(g.heads)+2*i]

@@ -14,6 +14,7 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
@@ -37,7 +38,7 @@ func BenchmarkStep(b *testing.B) {
 				runtime.GOMAXPROCS(threads)
 				g := benchGraph(b, net, images, views)
 				solver := &optim.SGD{LR: 0.01, Momentum: 0.9, WeightDecay: 1e-4, DecayAll: true}
-				if IsFast(net) {
+				if nets.IsFast(net) {
 					solver.Muon = &optim.Muon{Momentum: 0.6}
 				}
 				var times, peaks []float64
@@ -80,14 +81,14 @@ func BenchmarkStep(b *testing.B) {
 // its weights unless it is frozen, and that of its input unless nobody wants it.
 func stepFLOP(b *testing.B, name string) (flop float64) {
 	input := format.Input{Channels: 3, Height: 32, Width: 32}
-	net, err := ParseNet(name, input)
+	net, err := nets.Parse(name, input)
 	if err != nil {
 		b.Fatal(err)
 	}
 	m := format.Manifest{Input: input, Layers: net.Layers()}
 	shapes := m.Shapes()
 	passes := []float64{2, 3}
-	if net.Whitens() {
+	if net.IsFast() {
 		passes = []float64{1, 2, 3}
 	}
 	for i, l := range m.Layers {
@@ -156,7 +157,7 @@ func askPyTorch(b *testing.B, ours float64, python, net string, rows int, where 
 }
 
 func benchGraph(b *testing.B, net string, images, views int, changes ...func(*Spec)) *Graph {
-	n, err := ParseNet(net, format.Input{Channels: 3, Height: 32, Width: 32})
+	n, err := nets.Parse(net, format.Input{Channels: 3, Height: 32, Width: 32})
 	if err != nil {
 		b.Fatal(err)
 	}

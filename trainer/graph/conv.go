@@ -9,6 +9,7 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+	"github.com/quarterturn/quarterturn/trainer/internal/op"
 	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
@@ -84,7 +85,7 @@ func unitParams(x [][]float32) nhwc.Params {
 
 // unitGrads makes the nodes of a unit's gradients, which the Op behind from, a
 // gradient itself, leaves in the unit, or in this memory of the device.
-func (o *op) unitGrads(c *convLayer, from *G.Node, device gpu.Grads) (G.Nodes, error) {
+func unitGrads(o *op.Base, c *convLayer, from *G.Node, device gpu.Grads) (G.Nodes, error) {
 	var grads G.Nodes
 	for _, g := range []struct {
 		suffix string
@@ -92,7 +93,7 @@ func (o *op) unitGrads(c *convLayer, from *G.Node, device gpu.Grads) (G.Nodes, e
 		host   []float32
 		device gpu.Ptr
 	}{{" dw", c.weight, c.unit.DWeight, device.Weight}, {" dgamma", c.gamma, c.unit.DGamma, device.Gamma}, {" dbeta", c.beta, c.unit.DBeta, device.Beta}} {
-		d, err := o.auxGrad(" "+c.layer.Name+g.suffix, from, g.host, g.device, g.of.node.Shape()...)
+		d, err := o.AuxGrad(" "+c.layer.Name+g.suffix, from, g.host, g.device, g.of.node.Shape()...)
 		if err != nil {
 			return nil, err
 		}
@@ -104,7 +105,7 @@ func (o *op) unitGrads(c *convLayer, from *G.Node, device gpu.Grads) (G.Nodes, e
 // convOp is a layer that runs by itself; its inputs are x, the unit's params and perhaps
 // a residual.
 type convOp struct {
-	op
+	op.Base
 	*nhwc.Layer
 	layer        *convLayer
 	isInputLayer bool // x are the images, whose gradient nobody wants
@@ -119,20 +120,20 @@ type convOp struct {
 }
 
 func newConvOp(l *convLayer, n *nhwc.Layer, isInputLayer, residual bool) *convOp {
-	o := &convOp{op: newOp(l.layer.Name, append([]int{4}, unitInputs...), n.Images, n.OutHeight()+2, n.OutWidth()+2, n.Out),
+	o := &convOp{Base: op.New(l.layer.Name, append([]int{4}, unitInputs...), n.Images, n.OutHeight()+2, n.OutWidth()+2, n.Out),
 		Layer: n, layer: l, isInputLayer: isInputLayer, residual: residual}
 	if residual {
-		o.inputs = append(o.inputs, 4)
+		o.Inputs = append(o.Inputs, 4)
 	}
 	return o
 }
 
-func (o *convOp) place() {
-	o.gpu.layer = gpu.NewLayer(o.dev.Device, o.Conv, false, o.ReLU)
+func (o *convOp) Place() {
+	o.gpu.layer = gpu.NewLayer(o.Dev.Device, o.Conv, false, o.ReLU)
 	o.gpu.layer.Momentum = o.layer.momentum
 }
 
-func (o *convOp) host(y []float32, x [][]float32) error {
+func (o *convOp) Host(y []float32, x [][]float32) error {
 	var residual []float32
 	if o.residual {
 		residual = x[4]
@@ -142,7 +143,7 @@ func (o *convOp) host(y []float32, x [][]float32) error {
 	return nil
 }
 
-func (o *convOp) launch(y gpu.Ptr, x []gpu.Ptr) error {
+func (o *convOp) Launch(y gpu.Ptr, x []gpu.Ptr) error {
 	var residual gpu.Ptr
 	if o.residual {
 		residual = x[4]
@@ -154,7 +155,7 @@ func (o *convOp) launch(y gpu.Ptr, x []gpu.Ptr) error {
 }
 
 func (o *convOp) DiffWRT(n int) []bool {
-	wanted := allDifferentiable(n)
+	wanted := op.AllDifferentiable(n)
 	wanted[0] = !o.isInputLayer
 	return wanted
 }
@@ -164,17 +165,17 @@ func (o *convOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	if o.isInputLayer {
 		shape = tensor.Shape{1, 1, 1, 1} // of an output without a meaning
 	}
-	dx, err := o.apply(&convGradOp{newOp(o.name+" dx", []int{4, 4, 4}, shape...), o}, in[0], out, grad)
+	dx, err := o.Apply(&convGradOp{op.New(o.Name+" dx", []int{4, 4, 4}, shape...), o}, in[0], out, grad)
 	if err != nil {
 		return nil, err
 	}
 	o.allocateGrads()
-	grads, err := o.unitGrads(o.layer, dx, o.gpu.grads)
+	grads, err := unitGrads(&o.Base, o.layer, dx, o.gpu.grads)
 	if err != nil {
 		return nil, err
 	}
 	if o.residual {
-		d, err := o.auxGrad(" dresidual", dx, o.dresidual, o.gpu.dresidual, o.shape...)
+		d, err := o.AuxGrad(" dresidual", dx, o.dresidual, o.gpu.dresidual, o.Shape...)
 		if err != nil {
 			return nil, err
 		}
@@ -188,26 +189,26 @@ func (o *convOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 
 // allocateGrads makes the memory of gradients that the unit does not have.
 func (o *convOp) allocateGrads() {
-	if o.dev == nil {
+	if o.Dev == nil {
 		if o.residual {
-			o.dresidual = make([]float32, o.shape.TotalSize())
+			o.dresidual = make([]float32, o.Shape.TotalSize())
 		}
 		return
 	}
 	l := o.layer
-	o.gpu.grads = gpu.Grads{Weight: o.dev.Floats(len(l.weight.value)), Gamma: o.dev.Floats(len(l.gamma.value)), Beta: o.dev.Floats(len(l.beta.value))}
+	o.gpu.grads = gpu.Grads{Weight: o.Dev.Floats(len(l.weight.value)), Gamma: o.Dev.Floats(len(l.gamma.value)), Beta: o.Dev.Floats(len(l.beta.value))}
 	if o.residual {
-		o.gpu.dresidual = o.dev.Floats(o.shape.TotalSize())
+		o.gpu.dresidual = o.Dev.Floats(o.Shape.TotalSize())
 	}
 }
 
 // convGradOp leaves the gradients but for x's in the unit and in the forward Op.
 type convGradOp struct {
-	op
+	op.Base
 	forward *convOp
 }
 
-func (o *convGradOp) host(dx []float32, x [][]float32) error {
+func (o *convGradOp) Host(dx []float32, x [][]float32) error {
 	if o.forward.isInputLayer {
 		dx = nil
 	}
@@ -215,7 +216,7 @@ func (o *convGradOp) host(dx []float32, x [][]float32) error {
 	return nil
 }
 
-func (o *convGradOp) launch(dx gpu.Ptr, x []gpu.Ptr) error {
+func (o *convGradOp) Launch(dx gpu.Ptr, x []gpu.Ptr) error {
 	f := &o.forward.gpu
 	if o.forward.isInputLayer {
 		dx = 0

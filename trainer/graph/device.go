@@ -1,7 +1,6 @@
 package graph
 
 import (
-	"errors"
 	"fmt"
 	"math"
 
@@ -10,6 +9,7 @@ import (
 
 	"github.com/quarterturn/quarterturn/trainer/batch"
 	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
+	"github.com/quarterturn/quarterturn/trainer/internal/op"
 	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
@@ -38,105 +38,6 @@ func (d *Device) UseTensorCores() { d.gpu.TF32 = true }
 // Close ends the worker.
 func (d *Device) Close() error { return d.gpu.Close() }
 
-// A device holds the values of a graph on a GPU. To Gorgonia a value there is a tensor
-// without a content of its own.
-type device struct {
-	*gpu.Device
-	where     map[*tensor.Dense]gpu.Ptr
-	zeros     []float32 // what stands for the content of all tensors
-	sums      map[[2]*tensor.Dense]*sum
-	losses    gpu.Ptr // (maxLosses), of the last run
-	numLosses int
-}
-
-// maxLosses is more than a graph has: one a head, of which there are two and one behind
-// each stage but the last.
-const maxLosses = 64
-
-func newDevice(d *gpu.Device) *device {
-	return &device{Device: d, where: map[*tensor.Dense]gpu.Ptr{}, sums: map[[2]*tensor.Dense]*sum{}, losses: d.Floats(maxLosses)}
-}
-
-// placeholder returns the tensor for what is at p.
-func (d *device) placeholder(shape tensor.Shape, p gpu.Ptr) *tensor.Dense {
-	n := shape.TotalSize()
-	if len(d.zeros) < n {
-		d.zeros = make([]float32, n)
-	}
-	t := tensor.New(tensor.WithShape(shape...), tensor.WithBacking(d.zeros[:n]))
-	d.where[t] = p
-	return t
-}
-
-// copyOf puts a tensor of the processor on the device, too.
-func (d *device) copyOf(t *tensor.Dense) { d.where[t] = gpu.Put(d.Device, floats(t)) }
-
-// at returns where values are; scalars are nowhere.
-func (d *device) at(values []G.Value) ([]gpu.Ptr, error) {
-	places := make([]gpu.Ptr, len(values))
-	for i, v := range values {
-		if v.Shape().IsScalar() {
-			continue
-		}
-		t, ok := v.(*tensor.Dense)
-		if ok {
-			places[i], ok = d.where[t]
-		}
-		if !ok {
-			return nil, fmt.Errorf("a value of shape %v is not on the device", v.Shape())
-		}
-	}
-	return places, nil
-}
-
-// A sum is that of two values.
-type sum struct {
-	to   *tensor.Dense
-	call gpu.Call
-}
-
-// An engine is what a TapeMachine equips its values with, and so what Gorgonia's own Adds use:
-// they sum the gradients of a value that several Ops read.
-type engine struct {
-	tensor.StdEng
-	d *device
-}
-
-// Add returns a value of its own, whatever tensor it is told to reuse, so that no Op's
-// memory is written by others.
-func (e engine) Add(a, b tensor.Tensor, _ ...tensor.FuncOpt) (tensor.Tensor, error) {
-	d := e.d
-	x, okX := a.(*tensor.Dense)
-	y, okY := b.(*tensor.Dense)
-	if !okX || !okY {
-		return nil, errors.New("a sum on the device of what is not there")
-	}
-	places, err := d.at([]G.Value{x, y})
-	if err != nil {
-		return nil, err
-	}
-	key := [2]*tensor.Dense{x, y}
-	s := d.sums[key]
-	if s == nil {
-		s = &sum{to: d.placeholder(x.Shape(), d.Floats(x.Shape().TotalSize()))}
-		d.sums[key] = s
-	}
-	n := x.Shape().TotalSize()
-	gpu.Launch(d.Device, &s.call, "add", gpu.Each(n), gpu.Add{A: places[0], B: places[1], To: d.where[s.to], Count: int32(n)})
-	return s.to, nil
-}
-
-// loss reads the sum of the losses of the run that was launched.
-func (d *device) loss() (float64, error) {
-	losses := make([]float32, d.numLosses)
-	d.Download(losses, d.losses)
-	var total float64
-	for _, l := range losses {
-		total += float64(l)
-	}
-	return total, d.Err()
-}
-
 // A deviceParam is a param's memory on a device: its value, gradient and velocity.
 type deviceParam struct {
 	value, grad, velocity gpu.Ptr
@@ -145,7 +46,7 @@ type deviceParam struct {
 
 // deviceGraph is what a Graph has on a device.
 type deviceGraph struct {
-	*device
+	*op.Memory
 	params   []deviceParam
 	running  []gpu.Ptr // mean and variance of each convolution
 	settings gpu.Ptr   // gpu.Step
@@ -154,15 +55,15 @@ type deviceGraph struct {
 }
 
 // newDeviceGraph finds the gradients of a graph's params, which are those nodes.
-func newDeviceGraph(g *Graph, d *device, grads G.Nodes) (*deviceGraph, error) {
-	dg := &deviceGraph{device: d, settings: d.Alloc(16), squares: d.Floats(len(g.params))}
+func newDeviceGraph(g *Graph, d *op.Memory, grads G.Nodes) (*deviceGraph, error) {
+	dg := &deviceGraph{Memory: d, settings: d.Alloc(16), squares: d.Floats(len(g.params))}
 	for i, p := range g.params {
-		o, ok := grads[i].Op().(interface{ memory() gpu.Ptr })
+		o, ok := grads[i].Op().(interface{ At() gpu.Ptr })
 		if !ok {
 			return nil, fmt.Errorf("the gradient of %s is made by %v, which is not on the device", p.node.Name(), grads[i].Op())
 		}
 		value := p.node.Value().(*tensor.Dense)
-		dg.params = append(dg.params, deviceParam{value: d.where[value], grad: o.memory(), velocity: d.Floats(len(p.value))})
+		dg.params = append(dg.params, deviceParam{value: d.Where(value), grad: o.At(), velocity: d.Floats(len(p.value))})
 	}
 	for _, c := range g.convs {
 		dg.running = append(dg.running, c.device.runningMean, c.device.runningVariance)

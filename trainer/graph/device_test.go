@@ -13,6 +13,9 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
 	"github.com/quarterturn/quarterturn/trainer/internal/gpu/gputest"
+	"github.com/quarterturn/quarterturn/trainer/internal/op"
+	"github.com/quarterturn/quarterturn/trainer/loss"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
@@ -44,8 +47,8 @@ func onDevice(t *testing.T, d *Device, of *Graph, net, method string, changes ..
 // uploadBatch puts the inputs of a graph on the device of another, which has the targets.
 func uploadBatch(g, of *Graph) {
 	d := g.device
-	gpu.Upload(d.Device, d.where[g.input], of.inputs)
-	gpu.Upload(d.Device, d.where[g.target], g.targets)
+	gpu.Upload(d.Device, d.Where(g.input), of.inputs)
+	gpu.Upload(d.Device, d.Where(g.target), g.targets)
 }
 
 // Every objective on every kind of net: the loss and the gradient of each param, after two
@@ -56,10 +59,10 @@ func TestGraphsOnADevice(t *testing.T) {
 	}
 	d := deviceForTest(t)
 	balanced := func(s *Spec) {
-		s.Balance = &Balance{weights: []float64{.5, 1, 1.5}, On: true, margins: []float64{.1, .2, .3}}
+		s.Balance = &loss.Balance{Weights: []float64{.5, 1, 1.5}, On: true, Margins: []float64{.1, .2, .3}}
 		s.Cosine = true
 	}
-	focal := func(s *Spec) { s.Balance = &Balance{weights: []float64{.5, 1, 1.5}, On: true, gamma: 1.5} }
+	focal := func(s *Spec) { s.Balance = &loss.Balance{Weights: []float64{.5, 1, 1.5}, On: true, Gamma: 1.5} }
 	heads := func(s *Spec) { s.StageHeads, s.SumViews = true, true }
 	for _, c := range []struct {
 		net, method string
@@ -83,7 +86,7 @@ func TestGraphsOnADevice(t *testing.T) {
 			}
 			solver := func() *optim.SGD {
 				s := &optim.SGD{LR: 0.05, Momentum: 0.9, WeightDecay: 1e-2, Nesterov: true, ClipNorm: 1}
-				if IsFast(c.net) {
+				if nets.IsFast(c.net) {
 					s.Muon, s.BiasLR, s.Decoupled = &optim.Muon{Momentum: 0.6}, 4, true
 				}
 				return s
@@ -112,7 +115,7 @@ func TestGraphsOnADevice(t *testing.T) {
 					}
 					g := make([]float32, len(p.value))
 					there.device.Download(g, there.device.params[i].grad)
-					if off := distance(g, floats(grad)); off > 20*tolerance {
+					if off := distance(g, op.Floats(grad)); off > 20*tolerance {
 						t.Errorf("step %d, %s: the gradient is off by %v of its length", step, p.node.Name(), off)
 					}
 				}
@@ -160,7 +163,7 @@ func TestBatchesOnADevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	net, _ := ParseNet("resnet8w8", format.Input{})
+	net, _ := nets.Parse("resnet8w8", format.Input{})
 	method, _ := ParseMethod("sla+sd")
 	for _, mix := range []string{"", batch.Mixup, batch.CutMix} {
 		build := func(d *Device) *Graph {
@@ -182,12 +185,12 @@ func TestBatchesOnADevice(t *testing.T) {
 			here.Load(views, next)
 			there.Load(views, next)
 			got := make([]float32, len(here.inputs))
-			there.device.Download(got, there.device.where[there.input])
+			there.device.Download(got, there.device.Where(there.input))
 			if off := distance(got, here.inputs); off > 1e-7 {
 				t.Errorf("mix %q: inputs are off by %v of their length", mix, off)
 			}
 			got = make([]float32, len(here.targets))
-			there.device.Download(got, there.device.where[there.target])
+			there.device.Download(got, there.device.Where(there.target))
 			if off := distance(got, here.targets); off > 0 {
 				t.Errorf("mix %q: targets are off by %v of their length", mix, off)
 			}

@@ -11,6 +11,8 @@ import (
 
 	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
+	"github.com/quarterturn/quarterturn/trainer/internal/op"
+	"github.com/quarterturn/quarterturn/trainer/loss"
 )
 
 // The loss of an episode on joint classes and its gradient, through the normalisation of
@@ -36,13 +38,13 @@ func TestEpisodesAgainstPyTorch(t *testing.T) {
 		values := tensor.New(tensor.WithShape(rows, want.Features), tensor.WithBacking(formattest.LCG(21, rows*want.Features)))
 		g := G.NewGraph()
 		z := G.NewTensor(g, tensor.Float32, 2, G.WithShape(rows, want.Features), G.WithName("z"), G.WithValue(values))
-		unit, err := apply(nil, newNormalizeOp("unit", rows, want.Features, 1), z)
+		unit, err := op.Apply(nil, newNormalizeOp("unit", rows, want.Features, 1), z)
 		if err != nil {
 			t.Fatal(err)
 		}
-		loss, err := apply(nil, newEpisodeOp("episode", e, want.Views, want.Features), unit)
+		term, err := op.Apply(nil, loss.NewEpisode("episode", e, want.Views, want.Features), unit)
 		if err == nil {
-			_, err = G.Grad(loss, z)
+			_, err = G.Grad(term, z)
 		}
 		if err != nil {
 			t.Fatal(err)
@@ -52,14 +54,14 @@ func TestEpisodesAgainstPyTorch(t *testing.T) {
 			t.Fatal(err)
 		}
 		expected := want.Cases[head]
-		if got := float64(loss.Value().Data().(float32)); math.Abs(got-expected.Loss) > 1e-6*expected.Loss {
+		if got := float64(term.Value().Data().(float32)); math.Abs(got-expected.Loss) > 1e-6*expected.Loss {
 			t.Errorf("%s: the loss is %v, PyTorch says %v", head, got, expected.Loss)
 		}
 		grad, err := z.Grad()
 		if err != nil {
 			t.Fatal(err)
 		}
-		for i, v := range floats(grad) {
+		for i, v := range op.Floats(grad) {
 			if math.Abs(float64(v)-expected.Dz[i]) > 1e-6 {
 				t.Errorf("%s: gradient %d is %v, PyTorch says %v", head, i, v, expected.Dz[i])
 			}

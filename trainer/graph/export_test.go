@@ -11,6 +11,7 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/batch"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 )
 
 // The slab computes what the graph computes: with the batch's own statistics in
@@ -45,7 +46,7 @@ func exportedNetAgrees(t *testing.T, name string, tolerance float64) {
 		t.Fatal(err)
 	}
 	useBatchStats(g)
-	net, err := ParseNet(name, format.Input{Channels: 1, Height: 8, Width: 8})
+	net, err := nets.Parse(name, format.Input{Channels: 1, Height: 8, Width: 8})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -78,7 +79,7 @@ func exportedNetAgrees(t *testing.T, name string, tolerance float64) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	joint, student := g.heads[0].buffer(), g.heads[1].buffer()
+	joint, student := g.heads[0].Buffer(), g.heads[1].Buffer()
 	d := &dataset.Dataset{Height: side, Width: side, Channels: 1}
 	near := func(what string, got float32, want float64) {
 		t.Helper()
@@ -126,7 +127,7 @@ func TestParameterCount(t *testing.T) {
 		"conv4":    113482,   // the usual 113,088 without the biases that normalisation makes useless, and a head of 650
 		"resnet12": 12430730, // the 12.42 million of Tian et al. 2020, and a head of 6,410
 	} {
-		net, err := ParseNet(name, format.Input{Channels: 3, Height: 32, Width: 32})
+		net, err := nets.Parse(name, format.Input{Channels: 3, Height: 32, Width: 32})
 		if err != nil {
 			t.Fatal(err)
 		}

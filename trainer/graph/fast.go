@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
 
 	G "gorgonia.org/gorgonia"
 	"gorgonia.org/tensor"
@@ -12,64 +11,20 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+	"github.com/quarterturn/quarterturn/trainer/internal/op"
 	"github.com/quarterturn/quarterturn/trainer/optim"
+	"github.com/quarterturn/quarterturn/trainer/start"
 )
-
-// fastGroups is how many groups of layers a fast net has; each halves the image.
-const fastGroups = 3
-
-// IsFast says whether a name is that of a fast net.
-func IsFast(name string) bool { return fastName.MatchString(name) }
-
-// parseFast returns the net of fastA or fastA-B: see ParseNet.
-func parseFast(name, first, rest string, input format.Input) (Net, error) {
-	a, err := strconv.Atoi(first)
-	b := 2 * a
-	if err == nil && rest != "" {
-		b, err = strconv.Atoi(rest)
-	}
-	if err != nil || a < 8 || a > 512 || a%8 != 0 || b < 8 || b > 1024 || b%8 != 0 {
-		return Net{}, fmt.Errorf("net %q: the widths must be multiples of 8, the first up to 512, the second up to 1024", name)
-	}
-	if least := 1 << fastGroups; input.Height < least || input.Width < least {
-		return Net{}, fmt.Errorf("net %q halves images three times: %dx%d pixels are too few, it needs %dx%d", name, input.Width, input.Height, least, least)
-	}
-	return Net{width: stemWidth(input.Channels), kernel: 3, stride: 1, fast: []int{a, b, b}}, nil
-}
-
-// stemWidth is twice the components that a whitening stem keeps: 16 of the 27 of a coloured
-// patch, 8 of the 9 of a grey one.
-func stemWidth(channels int) int {
-	if channels == 1 {
-		return 16
-	}
-	return 32
-}
-
-// fastLayers returns a fast net as a slab has it. There pooling is behind the ReLU, in
-// training before the normalisation, which is the same since neither changes the order.
-func (n Net) fastLayers() []format.Layer {
-	layers := []format.Layer{conv("stem", 0, 0, n.width, n.kernel, n.stride, true)}
-	for i, width := range n.fast {
-		stage := fmt.Sprintf("stage%d.", i+1)
-		in := len(layers)
-		layers = append(layers,
-			conv(stage+"conv1", in, 0, width, 3, 1, true),
-			format.Layer{Name: stage + "pool", Op: format.OpMax, Input: in + 1, Out: width, Kernel: 2, Stride: 2},
-			conv(stage+"conv2", in+2, 0, width, 3, 1, true))
-	}
-	return append(layers, format.Layer{Name: "mean", Op: format.OpMean, Input: len(layers)})
-}
 
 // fast makes a fast net: the frozen stem and an Op a group.
 func (b *backboneBuilder) fast(x *G.Node) (features G.Nodes) {
 	net := &b.spec.Net
-	c := nhwc.Conv{Images: b.rows, Height: b.spec.Input.Height, Width: b.spec.Input.Width, In: b.spec.Input.Channels, Out: net.width, Kernel: net.kernel, Stride: net.stride}
+	c := nhwc.Conv{Images: b.rows, Height: b.spec.Input.Height, Width: b.spec.Input.Width, In: b.spec.Input.Channels, Out: net.Stem.Width, Kernel: net.Stem.Kernel, Stride: net.Stem.Stride}
 	stem := b.frozen(b.learn[0], &c)
 	b.learn = b.learn[1:]
 	x = b.apply(newFrozenOp(stem, c), x, stem.weight.node, stem.beta.node)
 	height, width := c.Height, c.Width
-	for i, out := range net.fast {
+	for i, out := range net.Fast {
 		inputs := G.Nodes{x}
 		o := &chainOp{dx: i > 0}
 		for k := range 2 {
@@ -82,7 +37,7 @@ func (b *backboneBuilder) fast(x *G.Node) (features G.Nodes) {
 		}
 		o.init(fmt.Sprint("stage", i+1), &b.buffers)
 		x = b.apply(o, inputs...)
-		if b.spec.StageHeads || i == len(net.fast)-1 {
+		if b.spec.StageHeads || i == len(net.Fast)-1 {
 			features = append(features, b.apply(newMeanOp(fmt.Sprint("mean", i+1), b.rows, height, width, out), x))
 		}
 	}
@@ -93,13 +48,13 @@ func (b *backboneBuilder) fast(x *G.Node) (features G.Nodes) {
 func (b *backboneBuilder) frozen(l *format.Layer, c *nhwc.Conv) *convLayer {
 	w := b.spec.Whitening
 	if w == nil {
-		w = randomWhitening(b.spec.Input.Channels, b.spec.Rng)
+		w = start.RandomWhitening(b.spec.Input.Channels, b.spec.Rng)
 	}
 	f := &convLayer{layer: l, frozen: true,
 		weight: b.constant(l.Name+" weight", w.Weight, c.Kernel, c.Kernel, c.In, c.Out),
 		beta:   b.constant(l.Name+" bias", w.Bias, c.Out)}
 	if b.dev != nil {
-		f.device.runningMean, f.device.runningVariance = b.dev.where[f.weight.tensor()], b.dev.where[f.beta.tensor()]
+		f.device.runningMean, f.device.runningVariance = b.dev.Where(f.weight.tensor()), b.dev.Where(f.beta.tensor())
 	}
 	b.convs = append(b.convs, f)
 	return f
@@ -135,23 +90,23 @@ func (b *backboneBuilder) link(link *nhwc.Link) *convLayer {
 // frozenOp is the stem of a fast net: relu(conv(x) + bias). Its inputs are the images, the
 // weight and the bias; nobody wants a gradient.
 type frozenOp struct {
-	op
+	op.Base
 	*nhwc.Frozen
 	gpu *gpu.Frozen
 }
 
 func newFrozenOp(l *convLayer, c nhwc.Conv) *frozenOp {
-	return &frozenOp{op: newOp(l.layer.Name, []int{4, 4, 1}, c.Images, c.Height+2, c.Width+2, c.Out), Frozen: nhwc.NewFrozen(c)}
+	return &frozenOp{Base: op.New(l.layer.Name, []int{4, 4, 1}, c.Images, c.Height+2, c.Width+2, c.Out), Frozen: nhwc.NewFrozen(c)}
 }
 
-func (o *frozenOp) place() { o.gpu = gpu.NewFrozen(o.dev.Device, o.Conv) }
+func (o *frozenOp) Place() { o.gpu = gpu.NewFrozen(o.Dev.Device, o.Conv) }
 
-func (o *frozenOp) host(y []float32, x [][]float32) error {
+func (o *frozenOp) Host(y []float32, x [][]float32) error {
 	o.Forward(y, x[0], x[1], x[2])
 	return nil
 }
 
-func (o *frozenOp) launch(y gpu.Ptr, x []gpu.Ptr) error {
+func (o *frozenOp) Launch(y gpu.Ptr, x []gpu.Ptr) error {
 	o.gpu.Forward(y, x[0], x[1], x[2])
 	return nil
 }
@@ -164,7 +119,7 @@ func (o *frozenOp) SymDiff(in G.Nodes, _, _ *G.Node) (G.Nodes, error) {
 
 // chainOp is a group of a fast net: its inputs are x and each link's weight and beta.
 type chainOp struct {
-	op
+	op.Base
 	*nhwc.Chain
 	links  []*nhwc.Link
 	layers []*convLayer
@@ -185,7 +140,7 @@ func (o *chainOp) init(name string, buffers *nhwc.Buffers) {
 	for range o.links {
 		inputs = append(inputs, 4, 1)
 	}
-	o.op = newOp(name, inputs, last.Images, last.OutputHeight()+2, last.OutputWidth()+2, last.Out)
+	o.Base = op.New(name, inputs, last.Images, last.OutputHeight()+2, last.OutputWidth()+2, last.Out)
 	o.Chain = nhwc.NewChain(o.links, buffers)
 	for _, l := range o.links {
 		for len(o.ones) < l.Out {
@@ -194,8 +149,8 @@ func (o *chainOp) init(name string, buffers *nhwc.Buffers) {
 	}
 }
 
-func (o *chainOp) place() {
-	d := o.dev.Device
+func (o *chainOp) Place() {
+	d := o.Dev.Device
 	o.gpu.ones = gpu.Put(d, o.ones)
 	for i, l := range o.links {
 		layer := gpu.NewLayer(d, l.Conv, l.Pool, true)
@@ -209,7 +164,7 @@ func (o *chainOp) place() {
 	o.gpu.params = make([]gpu.Params, len(o.links))
 }
 
-func (o *chainOp) host(y []float32, x [][]float32) error {
+func (o *chainOp) Host(y []float32, x [][]float32) error {
 	var params []nhwc.Params
 	for i := range o.links {
 		params = append(params, nhwc.Params{Weight: x[1+2*i], Gamma: o.ones, Beta: x[2+2*i]})
@@ -221,7 +176,7 @@ func (o *chainOp) host(y []float32, x [][]float32) error {
 	return nil
 }
 
-func (o *chainOp) launch(y gpu.Ptr, x []gpu.Ptr) error {
+func (o *chainOp) Launch(y gpu.Ptr, x []gpu.Ptr) error {
 	for i, l := range o.gpu.layers {
 		d := &o.layers[i].device
 		o.gpu.params[i] = gpu.Params{Weight: x[1+2*i], Gamma: o.gpu.ones, Beta: x[2+2*i], RunningMean: d.runningMean, RunningVariance: d.runningVariance}
@@ -240,7 +195,7 @@ func (o *chainOp) between(memory []gpu.Ptr, i int, outside gpu.Ptr) gpu.Ptr {
 }
 
 func (o *chainOp) DiffWRT(n int) []bool {
-	wanted := allDifferentiable(n)
+	wanted := op.AllDifferentiable(n)
 	wanted[0] = o.dx
 	return wanted
 }
@@ -250,7 +205,7 @@ func (o *chainOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	if !o.dx {
 		shape = tensor.Shape{1, 1, 1, 1} // of an output without a meaning
 	}
-	dx, err := o.apply(&chainGradOp{newOp(o.name+" dx", []int{4, 4, 4}, shape...), o}, in[0], out, grad)
+	dx, err := o.Apply(&chainGradOp{op.New(o.Name+" dx", []int{4, 4, 4}, shape...), o}, in[0], out, grad)
 	if err != nil {
 		return nil, err
 	}
@@ -260,14 +215,14 @@ func (o *chainOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	}
 	for i, l := range o.layers {
 		var device gpu.Grads
-		if o.dev != nil {
+		if o.Dev != nil {
 			device = o.gpu.grads[i]
 		}
-		dw, err := o.auxGrad(" "+l.layer.Name+" dw", dx, l.unit.DWeight, device.Weight, l.weight.node.Shape()...)
+		dw, err := o.AuxGrad(" "+l.layer.Name+" dw", dx, l.unit.DWeight, device.Weight, l.weight.node.Shape()...)
 		if err != nil {
 			return nil, err
 		}
-		dbeta, err := o.auxGrad(" "+l.layer.Name+" dbeta", dx, l.unit.DBeta, device.Beta, l.unit.Out)
+		dbeta, err := o.AuxGrad(" "+l.layer.Name+" dbeta", dx, l.unit.DBeta, device.Beta, l.unit.Out)
 		if err != nil {
 			return nil, err
 		}
@@ -278,11 +233,11 @@ func (o *chainOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 
 // chainGradOp leaves the gradients but for x's in the links, or on the device.
 type chainGradOp struct {
-	op
+	op.Base
 	forward *chainOp
 }
 
-func (o *chainGradOp) host(dx []float32, x [][]float32) error {
+func (o *chainGradOp) Host(dx []float32, x [][]float32) error {
 	if !o.forward.dx {
 		dx = nil
 	}
@@ -290,7 +245,7 @@ func (o *chainGradOp) host(dx []float32, x [][]float32) error {
 	return nil
 }
 
-func (o *chainGradOp) launch(dx gpu.Ptr, x []gpu.Ptr) error {
+func (o *chainGradOp) Launch(dx gpu.Ptr, x []gpu.Ptr) error {
 	f := o.forward
 	if !f.dx {
 		dx = 0

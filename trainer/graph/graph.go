@@ -11,12 +11,17 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/batch"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
 	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
+	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+	"github.com/quarterturn/quarterturn/trainer/internal/op"
+	"github.com/quarterturn/quarterturn/trainer/loss"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 	"github.com/quarterturn/quarterturn/trainer/optim"
+	"github.com/quarterturn/quarterturn/trainer/start"
 )
 
 // A Spec is what a Graph is made from.
 type Spec struct {
-	Net    Net
+	Net    nets.Net
 	Input  format.Input
 	Joint  sla.Joint // Views is 1 for a method without views
 	Images int       // a batch
@@ -26,14 +31,14 @@ type Spec struct {
 	SumViews    bool    // the joint loss is a sum over the views, not their mean
 	Temperature float64 // T of the distillation: T² KL(softmax(s/T) || softmax(u/T)) + Beta CE(u, y)
 	Beta        float64
-	Taught      bool     // the head of the classes learns from a teacher's logits s as well
-	Balance     *Balance // nil: plain cross-entropy
-	Cosine      bool     // classifiers of classes see angles
+	Taught      bool          // the head of the classes learns from a teacher's logits s as well
+	Balance     *loss.Balance // nil: plain cross-entropy
+	Cosine      bool          // classifiers of classes see angles
 
 	Episode fewshot.Episode // a batch is an episode; without one there are heads
 
-	Whitening    *Whitening // of a fast net; nil: a random one
-	NormMomentum float64    // of the running statistics: the share of the last batch; 0: PyTorch's 0.1
+	Whitening    *start.Whitening // of a fast net; nil: a random one
+	NormMomentum float64          // of the running statistics: the share of the last batch; 0: PyTorch's 0.1
 
 	Rng    *rand.Rand // for the initial weights
 	Device *Device    // nil: the processor
@@ -80,19 +85,19 @@ func (p *param) optim(grad []float32) optim.Param {
 // New builds the Graph of a Spec, with initial weights. Close frees it.
 func New(s Spec) (*Graph, error) {
 	if s.Balance == nil {
-		s.Balance = &Balance{}
+		s.Balance = &loss.Balance{}
 	}
-	b := &builder{Graph: &Graph{g: G.NewGraph(), border: s.Net.border()}, spec: s, rows: s.Images * s.Joint.Views}
+	b := &builder{Graph: &Graph{g: G.NewGraph(), border: (&nhwc.Conv{Kernel: s.Net.Stem.Kernel}).Border()}, spec: s, rows: s.Images * s.Joint.Views}
 	shape := tensor.Shape{b.rows, s.Input.Height + 2*b.border, s.Input.Width + 2*b.border, s.Input.Channels}
 	b.target = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(s.Images, s.Joint.Classes))
-	b.targets = floats(b.target)
+	b.targets = op.Floats(b.target)
 	if s.Device != nil {
-		b.dev = newDevice(s.Device.gpu)
-		b.dev.copyOf(b.target)
-		b.input = b.dev.placeholder(shape, b.dev.Floats(shape.TotalSize()))
+		b.dev = op.NewMemory(s.Device.gpu)
+		b.dev.Copy(b.target)
+		b.input = b.dev.Placeholder(shape, b.dev.Floats(shape.TotalSize()))
 	} else {
 		b.input = tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(shape...))
-		b.inputs = floats(b.input)
+		b.inputs = op.Floats(b.input)
 	}
 	x := G.NewTensor(b.g, tensor.Float32, 4, G.WithShape(shape...), G.WithName("inputs"), G.WithValue(b.input))
 	features := b.backbone(x)
@@ -118,7 +123,7 @@ func New(s Spec) (*Graph, error) {
 		if b.device, err = newDeviceGraph(b.Graph, b.dev, grads); err != nil {
 			return nil, err
 		}
-		b.vm = G.NewTapeMachine(b.g, G.WithEngine(engine{d: b.dev}))
+		b.vm = G.NewTapeMachine(b.g, G.WithEngine(op.Engine{Memory: b.dev}))
 		return b.Graph, nil
 	}
 	b.vm = G.NewTapeMachine(b.g, G.BindDualValues(nodes...))
@@ -130,10 +135,10 @@ func (g *Graph) Load(v *batch.Views, b *batch.Batch) {
 	copy(g.targets, b.Targets)
 	copy(g.teacher, b.Teacher)
 	if d := g.device; d != nil {
-		d.render(d.where[g.input], g.border, v, b)
-		gpu.Upload(d.Device, d.where[g.target], g.targets)
+		d.render(d.Where(g.input), g.border, v, b)
+		gpu.Upload(d.Device, d.Where(g.target), g.targets)
 		if g.taught != nil {
-			gpu.Upload(d.Device, d.where[g.taught], g.teacher)
+			gpu.Upload(d.Device, d.Where(g.taught), g.teacher)
 		}
 		return
 	}
@@ -147,12 +152,12 @@ func (g *Graph) Run() (loss float64, err error) {
 		if err := g.vm.RunAll(); err != nil {
 			return 0, err
 		}
-		return g.device.loss()
+		return g.device.Loss()
 	}
 	for _, p := range g.params {
 		// Gorgonia adds to the gradients of the run before; at first there are none.
 		if grad, err := p.node.Grad(); err == nil && grad != nil {
-			clear(floats(grad))
+			clear(op.Floats(grad))
 		}
 	}
 	if err := g.vm.RunAll(); err != nil {
@@ -172,7 +177,7 @@ func (g *Graph) Step(s *optim.SGD) error {
 		if err != nil {
 			return err
 		}
-		params = append(params, p.optim(floats(grad)))
+		params = append(params, p.optim(op.Floats(grad)))
 	}
 	s.Step(params)
 	return nil

@@ -9,21 +9,22 @@ import (
 	"strings"
 	"testing"
 
-	G "gorgonia.org/gorgonia"
-	"gorgonia.org/tensor"
-
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/internal/op"
 	"github.com/quarterturn/quarterturn/trainer/internal/rows"
+	"github.com/quarterturn/quarterturn/trainer/loss"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 	"github.com/quarterturn/quarterturn/trainer/optim"
+	"github.com/quarterturn/quarterturn/trainer/start"
 )
 
 // fixtureGraph is the net, batch and objective of testdata/fixtures.py.
 func fixtureGraph(t testing.TB, netName, methodName string, changes ...func(*Spec)) *Graph {
 	t.Helper()
 	const images, side, classes = 5, 8, 3
-	net, err := ParseNet(netName, format.Input{Channels: 1, Height: side, Width: side})
+	net, err := nets.Parse(netName, format.Input{Channels: 1, Height: side, Width: side})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -62,7 +63,7 @@ func fixtureGraph(t testing.TB, netName, methodName string, changes ...func(*Spe
 	pixels := formattest.LCG(1, images*side*side)
 	for b := range images {
 		for j := range joint.Views {
-			border := net.border()
+			border := g.border
 			row := g.inputs[(b*joint.Views+j)*(side+2*border)*(side+2*border):]
 			for y := range side {
 				for x := range side {
@@ -123,7 +124,7 @@ func TestFastStepsAgainstPyTorch(t *testing.T) {
 	const stem, features = 16, 16
 	whitened := func(s *Spec) {
 		s.NormMomentum = 0.4
-		s.Whitening = &Whitening{formattest.LCG(190, 9*stem), formattest.LCG(191, stem)}
+		s.Whitening = &start.Whitening{Weight: formattest.LCG(190, 9*stem), Bias: formattest.LCG(191, stem)}
 	}
 	// The script has logits over the number of features; here the head's weights are.
 	solver := optim.SGD{LR: 0.05, BiasLR: 8, HeadLR: 1. / (features * features), Momentum: 0.85, Nesterov: true, WeightDecay: 0.1, Decoupled: true}
@@ -218,44 +219,44 @@ func logSoftmax(logits []float32, t float64) []float64 {
 // plainLoss is an objective written down once more, in float64, from the logits
 // of the last run. teacher holds the aggregated logits; if it is nil they are
 // taken from the run.
-func plainLoss(g *Graph, m Method, sumViews bool, teacher [][]float32) (loss float64, aggregated [][]float32) {
+func plainLoss(g *Graph, m Method, sumViews bool, teacher [][]float32) (sum float64, aggregated [][]float32) {
 	const images, classes, temperature, beta = 5, 3, 2, 0.5
 	views := g.heads[0].rows / images
 	target := func(b, y int) float64 { return float64(g.targets[b*classes+y]) }
 	heads := m.heads
 	for len(heads) < len(g.heads) { // the distilled one, left out below, and those of the stages
-		heads = append(slices.Clip(heads), trainHead{labels: jointLabels})
+		heads = append(slices.Clip(heads), trainHead{labels: loss.JointLabels})
 	}
 	for i, h := range heads {
 		if m.distils && i == 1 {
 			continue
 		}
 		weight := 1.0 / float64(images*views)
-		if sumViews && h.labels == jointLabels {
+		if sumViews && h.labels == loss.JointLabels {
 			weight = 1.0 / images
 		}
-		logits := g.heads[i].buffer()
+		logits := g.heads[i].Buffer()
 		k := len(logits) / (images * views)
 		for r := range images * views {
 			b, j := r/views, r%views
 			for o, lp := range logSoftmax(logits[r*k:(r+1)*k], 1) {
 				var label float64
 				switch {
-				case h.labels == classLabels:
+				case h.labels == loss.ClassLabels:
 					label = target(b, o)
-				case h.labels == viewLabels && o == j, h.labels == jointLabels && o%views == j:
-					if label = 1; h.labels == jointLabels {
+				case h.labels == loss.ViewLabels && o == j, h.labels == loss.JointLabels && o%views == j:
+					if label = 1; h.labels == loss.JointLabels {
 						label = target(b, o/views)
 					}
 				}
-				loss -= label * lp * weight
+				sum -= label * lp * weight
 			}
 		}
 	}
 	if !m.distils {
-		return loss, nil
+		return sum, nil
 	}
-	joint, student := g.heads[0].buffer(), g.heads[1].buffer()
+	joint, student := g.heads[0].Buffer(), g.heads[1].Buffer()
 	for b := range images {
 		s := make([]float32, classes)
 		for y := range s {
@@ -270,10 +271,10 @@ func plainLoss(g *Graph, m Method, sumViews bool, teacher [][]float32) (loss flo
 		u := student[b*classes : (b+1)*classes]
 		p, q, hard := logSoftmax(s, temperature), logSoftmax(u, temperature), logSoftmax(u, 1)
 		for y := range p {
-			loss += (temperature*temperature*math.Exp(p[y])*(p[y]-q[y]) - beta*target(b, y)*hard[y]) / images
+			sum += (temperature*temperature*math.Exp(p[y])*(p[y]-q[y]) - beta*target(b, y)*hard[y]) / images
 		}
 	}
-	return loss, aggregated
+	return sum, aggregated
 }
 
 // Every objective's loss against the plain formula, and its gradient against
@@ -328,7 +329,7 @@ func checkSlopes(t *testing.T, name string, g *Graph, loss func() float64) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		grads = append(grads, append([]float32(nil), floats(grad)...))
+		grads = append(grads, append([]float32(nil), op.Floats(grad)...))
 	}
 	for i, p := range g.params {
 		var square float64
@@ -372,7 +373,7 @@ func TestTaught(t *testing.T) {
 		g.teacher[i] *= 4
 	}
 	plain := func() (loss float64) {
-		u := g.heads[0].buffer()
+		u := g.heads[0].Buffer()
 		for b := range images {
 			p, q := logSoftmax(g.teacher[b*classes:][:classes], temperature), logSoftmax(u[b*classes:][:classes], temperature)
 			hard := logSoftmax(u[b*classes:][:classes], 1)
@@ -393,42 +394,4 @@ func TestTaught(t *testing.T) {
 		t.Errorf("exported heads: %+v", m.Heads)
 	}
 	checkSlopes(t, "taught", g, plain)
-}
-
-// The gradient of the distillation: in the student by central differences; in
-// the teacher it is stopped.
-func TestDistillation(t *testing.T) {
-	joint := sla.Joint{Classes: 3, Views: 4}
-	const images = 2
-	o := newDistillOp("distil", joint, images, 1.5, 0.7, &Balance{On: true, weights: []float64{0.5, 1, 1.5}, margins: []float64{0.1, 0.2, 0.3}}, nil)
-	o.self = o
-	teacher, student := formattest.LCG(5, images*4*12), formattest.LCG(6, images*3)
-	targets := []float32{0, 1, 0, 0.5, 0.25, 0.25}
-	value := func() float64 {
-		in := func(v []float32, shape ...int) G.Value {
-			return tensor.New(tensor.WithShape(shape...), tensor.WithBacking(v))
-		}
-		v, err := o.Do(in(teacher, images*4, 12), in(student, images, 3), in(targets, images, 3))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return float64(v.Data().(float32))
-	}
-	value()
-	grad := append([]float32(nil), o.grad...)
-	for k := range student {
-		const h = 5e-3
-		start := student[k]
-		student[k] = start + h
-		up := value()
-		student[k] = start - h
-		down := value()
-		student[k] = start
-		if slope := (up - down) / (2 * h); math.Abs(slope-float64(grad[k])) > 1e-3 {
-			t.Errorf("student %d: the slope is %v, the gradient %v", k, slope, grad[k])
-		}
-	}
-	if d := o.DiffWRT(3); d[0] || !d[1] {
-		t.Errorf("differentiable in %v; the teacher must be stopped", d)
-	}
 }

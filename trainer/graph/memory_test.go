@@ -9,6 +9,7 @@ import (
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/batch"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
@@ -18,7 +19,7 @@ func TestMemoryStaysFlat(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long")
 	}
-	net, err := ParseNet("resnet8w8", format.Input{})
+	net, err := nets.Parse("resnet8w8", format.Input{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer/loss"
 )
 
 // A Method is an objective: which heads are trained, on which labels.
@@ -18,25 +19,25 @@ type Method struct {
 // A trainHead is a classifier with a cross-entropy loss; export names the head
 // of the slab that it becomes, or is empty for one that only helps training.
 type trainHead struct {
-	labels labelKind
+	labels loss.Labels
 	export string
 }
 
 // Joint says whether a head has joint labels.
-func (m *Method) Joint() bool { return m.heads[0].labels == jointLabels }
+func (m *Method) Joint() bool { return m.heads[0].labels == loss.JointLabels }
 
 // The methods, after the SLA paper (Lee et al. 2020, section 3).
 var methods = []Method{
 	// Cross-entropy on the classes.
-	{"baseline", false, []trainHead{{classLabels, format.HeadClass}}, false},
+	{"baseline", false, []trainHead{{loss.ClassLabels, format.HeadClass}}, false},
 	// Data augmentation: every view has the label of its image.
-	{"da", true, []trainHead{{classLabels, format.HeadClass}}, false},
+	{"da", true, []trainHead{{loss.ClassLabels, format.HeadClass}}, false},
 	// Multi-task: one head learns the classes and another the transformations.
-	{"mt", true, []trainHead{{classLabels, format.HeadClass}, {viewLabels, ""}}, false},
+	{"mt", true, []trainHead{{loss.ClassLabels, format.HeadClass}, {loss.ViewLabels, ""}}, false},
 	// Self-supervised label augmentation: one head learns (class, transformation).
-	{"sla", true, []trainHead{{jointLabels, format.HeadJoint}}, false},
+	{"sla", true, []trainHead{{loss.JointLabels, format.HeadJoint}}, false},
 	// SLA, and self-distillation of its aggregated answers into a head for one pass.
-	{"sla+sd", true, []trainHead{{jointLabels, format.HeadJoint}}, true},
+	{"sla+sd", true, []trainHead{{loss.JointLabels, format.HeadJoint}}, true},
 }
 
 // MethodHelp says what the methods are.

@@ -13,6 +13,8 @@ import (
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
+	"github.com/quarterturn/quarterturn/trainer/internal/op"
+	"github.com/quarterturn/quarterturn/trainer/loss"
 )
 
 // testLayer is a unit as an Op wants it; its params are the inputs of a test.
@@ -22,39 +24,52 @@ func testLayer(name string, u *nhwc.Unit) *convLayer {
 }
 
 // dotOp is a test's loss: the dot product of its input with fixed weights.
-type dotOp struct{ lossOp }
-
-func newDotOp(dims int, weights []float32) *dotOp {
-	return &dotOp{lossOp{op: newOp("dot", []int{dims}), grad: weights}}
+type dotOp struct {
+	op.Base
+	weights []float32
 }
 
-func (o *dotOp) host(y []float32, x [][]float32) error {
+func (o *dotOp) Host(y []float32, x [][]float32) error {
 	var sum float64
 	for i, v := range x[0] {
-		sum += float64(v) * float64(o.grad[i])
+		sum += float64(v) * float64(o.weights[i])
 	}
 	y[0] = float32(sum)
 	return nil
 }
 
-func (*dotOp) launch(gpu.Ptr, []gpu.Ptr) error { return nil }
+func (*dotOp) Launch(gpu.Ptr, []gpu.Ptr) error { return nil }
 
 func (o *dotOp) DiffWRT(int) []bool { return []bool{true} }
 
-func (o *dotOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
-	d, err := o.logitsGrad(1, in[0], out, grad)
+func (o *dotOp) SymDiff(in G.Nodes, _, grad *G.Node) (G.Nodes, error) {
+	d, err := o.Apply(&dotGradOp{op.New("dot dx", []int{0}, in[0].Shape()...), o.weights}, grad)
 	return G.Nodes{d}, err
 }
+
+type dotGradOp struct {
+	op.Base
+	weights []float32
+}
+
+func (o *dotGradOp) Host(dx []float32, x [][]float32) error {
+	for i, w := range o.weights {
+		dx[i] = w * x[0][0]
+	}
+	return nil
+}
+
+func (*dotGradOp) Launch(gpu.Ptr, []gpu.Ptr) error { return nil }
 
 // The gradient of every Op with respect to every input, by central differences.
 func TestGradientOfEveryOp(t *testing.T) {
 	joint := sla.Joint{Classes: 3, Views: 2}
-	conv := func(kernel int, relu, images, residual bool) operation {
+	conv := func(kernel int, relu, images, residual bool) op.Op {
 		n := nhwc.NewLayer(nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: 8, Kernel: kernel, Stride: 1}, relu, &nhwc.Buffers{})
 		return newConvOp(testLayer("conv", &n.Unit), n, images, residual)
 	}
 	// stage gives a chain of blocks, and the shapes of its inputs.
-	stage := func(blocks, out, stride int, project bool) (operation, [][]int) {
+	stage := func(blocks, out, stride int, project bool) (op.Op, [][]int) {
 		c := nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: out, Kernel: 3, Stride: stride}
 		chain := []*nhwc.Block{nhwc.NewBlock(c, project)}
 		for range blocks - 1 {
@@ -71,7 +86,7 @@ func TestGradientOfEveryOp(t *testing.T) {
 		return newStageOp("stage", s, layers), shapes
 	}
 	// group gives a group of a fast net.
-	group := func() (operation, [][]int) {
+	group := func() (op.Op, [][]int) {
 		o := &chainOp{dx: true}
 		shapes := [][]int{{2, 5, 6, 8}}
 		height, width, in := 3, 4, 8
@@ -86,7 +101,7 @@ func TestGradientOfEveryOp(t *testing.T) {
 	}
 	image := []int{2, 5, 6, 8}
 	type testCase struct {
-		op     operation
+		op     op.Op
 		shapes [][]int
 		fixed  int // so many of the last inputs get no gradient; -1: the first gets none
 	}
@@ -101,11 +116,11 @@ func TestGradientOfEveryOp(t *testing.T) {
 		"linear":         {newLinearOp("linear", 4, 5, 3, 1), [][]int{{4, 5}, {3, 5}, {3}}, 0},
 		"linear, step 2": {newLinearOp("linear", 4, 5, 3, 2), [][]int{{4, 5}, {3, 5}, {3}}, 0},
 		"normalise":      {newNormalizeOp("normalise", 4, 5, 3), [][]int{{4, 5}}, 0},
-		"focal loss":     {newCrossEntropyOp("ce", jointLabels, joint, 4, 1, &Balance{gamma: 2}, nil), [][]int{{4, 6}, {2, 3}}, 1},
-		"margins":        {newCrossEntropyOp("ce", jointLabels, joint, 4, 1, &Balance{margins: []float64{1, 2, 3}, weights: []float64{1, .5, 1.5}, On: true}, nil), [][]int{{4, 6}, {2, 3}}, 1},
-		"class labels":   {newCrossEntropyOp("ce", classLabels, joint, 4, 1, &Balance{}, nil), [][]int{{4, 3}, {2, 3}}, 1},
-		"view labels":    {newCrossEntropyOp("ce", viewLabels, joint, 4, 1, &Balance{}, nil), [][]int{{4, 2}, {2, 3}}, 1},
-		"joint labels":   {newCrossEntropyOp("ce", jointLabels, joint, 4, 1, &Balance{}, nil), [][]int{{4, 6}, {2, 3}}, 1},
+		"focal loss":     {loss.NewCrossEntropy("ce", loss.JointLabels, joint, 4, 1, &loss.Balance{Gamma: 2}, nil), [][]int{{4, 6}, {2, 3}}, 1},
+		"margins":        {loss.NewCrossEntropy("ce", loss.JointLabels, joint, 4, 1, &loss.Balance{Margins: []float64{1, 2, 3}, Weights: []float64{1, .5, 1.5}, On: true}, nil), [][]int{{4, 6}, {2, 3}}, 1},
+		"class labels":   {loss.NewCrossEntropy("ce", loss.ClassLabels, joint, 4, 1, &loss.Balance{}, nil), [][]int{{4, 3}, {2, 3}}, 1},
+		"view labels":    {loss.NewCrossEntropy("ce", loss.ViewLabels, joint, 4, 1, &loss.Balance{}, nil), [][]int{{4, 2}, {2, 3}}, 1},
+		"joint labels":   {loss.NewCrossEntropy("ce", loss.JointLabels, joint, 4, 1, &loss.Balance{}, nil), [][]int{{4, 6}, {2, 3}}, 1},
 	}
 	for _, s := range []struct {
 		blocks, out, stride int
@@ -124,7 +139,7 @@ func TestGradientOfEveryOp(t *testing.T) {
 			var values [][]float32
 			for i, shape := range c.shapes {
 				v := tensor.New(tensor.Of(tensor.Float32), tensor.WithShape(shape...))
-				f := floats(v)
+				f := op.Floats(v)
 				for k := range f {
 					if f[k] = float32(rng.NormFloat64()); name == "max pooling" {
 						f[k] = float32(k*7%len(f)) / 64 // not negative, and no two the same
@@ -144,11 +159,11 @@ func TestGradientOfEveryOp(t *testing.T) {
 			if wanted = nodes[:len(nodes)-max(0, c.fixed)]; c.fixed < 0 {
 				wanted = nodes[1:]
 			}
-			out, err := apply(nil, c.op, nodes...)
+			out, err := op.Apply(nil, c.op, nodes...)
 			if err != nil {
 				t.Fatal(err)
 			}
-			loss := out
+			sum := out
 			if out.Dims() > 0 {
 				weights := make([]float32, out.Shape().TotalSize())
 				for k := range weights {
@@ -157,11 +172,11 @@ func TestGradientOfEveryOp(t *testing.T) {
 				if out.Dims() == 4 {
 					clearBorder(weights, out.Shape())
 				}
-				if loss, err = apply(nil, newDotOp(out.Dims(), weights), out); err != nil {
+				if sum, err = op.Apply(nil, &dotOp{op.New("dot", []int{out.Dims()}), weights}, out); err != nil {
 					t.Fatal(err)
 				}
 			}
-			if _, err := G.Grad(loss, wanted...); err != nil {
+			if _, err := G.Grad(sum, wanted...); err != nil {
 				t.Fatal(err)
 			}
 			vm := G.NewTapeMachine(g, G.BindDualValues(wanted...))
@@ -171,7 +186,7 @@ func TestGradientOfEveryOp(t *testing.T) {
 				if err := vm.RunAll(); err != nil {
 					t.Fatal(err)
 				}
-				return float64(loss.Value().Data().(float32))
+				return float64(sum.Value().Data().(float32))
 			}
 			run()
 			var grads [][]float32
@@ -180,7 +195,7 @@ func TestGradientOfEveryOp(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				grads = append(grads, append([]float32(nil), floats(d)...))
+				grads = append(grads, append([]float32(nil), op.Floats(d)...))
 			}
 			for i, grad := range grads {
 				i += max(0, -c.fixed)

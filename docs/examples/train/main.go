@@ -47,7 +47,7 @@ func run(ctx context.Context, data string, epochs int, out string) error {
 		if err != nil {
 			return err
 		}
-		scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, d, &d.Test, "test", 0, nil)
+		scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, evaluate.TestImages(d), nil)
 		if err != nil {
 			return err
 		}

@@ -1,4 +1,8 @@
-package graph
+// Package start computes first weights in closed form.
+//
+// NewWhitening makes the frozen stem of a fast net from the training images. FitLinear makes
+// the heads of a net whose other layers come from a slab, by ridge regression on features.
+package start
 
 import (
 	"errors"
@@ -8,6 +12,7 @@ import (
 	"gonum.org/v1/gonum/mat"
 
 	"github.com/quarterturn/quarterturn/trainer/batch"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 )
 
 // A Whitening is the frozen stem of a fast net: the principal components of 3x3 patches of
@@ -15,7 +20,7 @@ import (
 // loses nothing (Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a Single GPU", section
 // 3.2, after Page 2018, "How to Train Your ResNet 8"; there patches are 2x2 and not centred).
 type Whitening struct {
-	Weight []float32 // (3, 3, channels, outputs): see stemWidth
+	Weight []float32 // (3, 3, channels, outputs): see nets.StemWidth
 	Bias   []float32 // (outputs): takes the mean patch away
 }
 
@@ -75,7 +80,7 @@ func NewWhitening(v *batch.Views, pixels []byte) (*Whitening, error) {
 	values := eigen.Values(nil) // ascending
 	var vectors mat.Dense
 	eigen.VectorsTo(&vectors)
-	outputs := stemWidth(in.Channels)
+	outputs := nets.StemWidth(in.Channels)
 	w := &Whitening{Weight: make([]float32, patch*outputs), Bias: make([]float32, outputs)}
 	for o := range outputs / 2 {
 		column := patch - 1 - o
@@ -91,9 +96,9 @@ func NewWhitening(v *batch.Views, pixels []byte) (*Whitening, error) {
 	return w, nil
 }
 
-// randomWhitening stands for one where there are no images.
-func randomWhitening(channels int, rng *rand.Rand) *Whitening {
-	outputs := stemWidth(channels)
+// RandomWhitening stands for one where there are no images.
+func RandomWhitening(channels int, rng *rand.Rand) *Whitening {
+	outputs := nets.StemWidth(channels)
 	w := &Whitening{Weight: make([]float32, 9*channels*outputs), Bias: make([]float32, outputs)}
 	for i := range w.Weight {
 		w.Weight[i] = float32(rng.NormFloat64() / math.Sqrt(float64(9*channels)))

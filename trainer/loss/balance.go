@@ -1,4 +1,4 @@
-package graph
+package loss
 
 import (
 	"fmt"
@@ -20,11 +20,13 @@ const (
 // for 160 of 200 epochs.
 const DRWStart = 0.8
 
+// CosineScale is what the cosines of classifiers that see angles are multiplied by to be logits.
+const CosineScale = 30
+
 const (
 	focalGamma = 1 // Cui et al.'s and Cao et al.'s choice for the long-tailed CIFAR-10
 	cbBeta     = 0.9999
 	ldamMargin = 0.5 // the largest, of the rarest class, as a cosine
-	ldamScale  = 30  // of the cosines
 )
 
 // A Balance changes a cross-entropy so that rare classes count for more. Joint labels
@@ -34,9 +36,9 @@ const (
 // and the teacher's logits are without margins.
 type Balance struct {
 	On      bool      // the weights count; until then every image counts alike
-	weights []float64 // per class, of mean 1
-	margins []float64 // per class, taken off the logit of the label; nil: none
-	gamma   float64   // of the focal loss; 0: cross-entropy
+	Weights []float64 // per class, of mean 1
+	Margins []float64 // per class, taken off the logit of the label; nil: none
+	Gamma   float64   // of the focal loss; 0: cross-entropy
 }
 
 // NewBalance makes the Balance of a loss for classes of so many images. With deferred
@@ -46,12 +48,12 @@ func NewBalance(loss string, drw bool, counts []int) (*Balance, error) {
 	switch loss {
 	case "", "ce", cbRW:
 	case cbFocal:
-		b.gamma = focalGamma
+		b.Gamma = focalGamma
 	case LDAM:
 		// Cao et al., eq. 13: proportional to n^(-1/4).
 		least := float64(slices.Min(counts))
 		for _, n := range counts {
-			b.margins = append(b.margins, ldamScale*ldamMargin*math.Pow(least/float64(n), 0.25))
+			b.Margins = append(b.Margins, CosineScale*ldamMargin*math.Pow(least/float64(n), 0.25))
 		}
 	default:
 		return nil, fmt.Errorf("loss %q: want ce, %s, %s or %s", loss, cbRW, cbFocal, LDAM)
@@ -61,11 +63,11 @@ func NewBalance(loss string, drw bool, counts []int) (*Balance, error) {
 		var sum float64
 		for _, n := range counts {
 			w := (1 - cbBeta) / (1 - math.Pow(cbBeta, float64(n)))
-			b.weights = append(b.weights, w)
+			b.Weights = append(b.Weights, w)
 			sum += w
 		}
-		for i := range b.weights {
-			b.weights[i] *= float64(len(counts)) / sum
+		for i := range b.Weights {
+			b.Weights[i] *= float64(len(counts)) / sum
 		}
 	}
 	b.On = !drw
@@ -74,12 +76,12 @@ func NewBalance(loss string, drw bool, counts []int) (*Balance, error) {
 
 // weight is how much an image with a target, a distribution over the classes, counts.
 func (b *Balance) weight(target []float32) float64 {
-	if !b.On || b.weights == nil {
+	if !b.On || b.Weights == nil {
 		return 1
 	}
 	var w float64
 	for y, t := range target {
-		w += float64(t) * b.weights[y]
+		w += float64(t) * b.Weights[y]
 	}
 	return w
 }
@@ -99,13 +101,13 @@ func (b *Balance) loss(grad []float64, logits []float32, label func(k int) float
 	shifted := make([]float64, len(logits))
 	for k, v := range logits {
 		shifted[k] = float64(v)
-		if b.margins != nil {
-			shifted[k] -= label(k) * b.margins[class(k)]
+		if b.Margins != nil {
+			shifted[k] -= label(k) * b.Margins[class(k)]
 		}
 	}
 	p := grad
 	logSum := rows.Softmax(p, shifted, 1)
-	if b.gamma == 0 {
+	if b.Gamma == 0 {
 		for k := range p {
 			t := label(k)
 			loss -= t * (shifted[k] - logSum)
@@ -118,10 +120,10 @@ func (b *Balance) loss(grad []float64, logits []float32, label func(k int) float
 	var sum float64
 	for k := range p {
 		t, log := label(k), shifted[k]-logSum
-		far := math.Pow(1-p[k], b.gamma)
+		far := math.Pow(1-p[k], b.Gamma)
 		loss -= t * far * log
 		if p[k] < 1 {
-			slope[k] = t * (b.gamma*far/(1-p[k])*p[k]*log - far)
+			slope[k] = t * (b.Gamma*far/(1-p[k])*p[k]*log - far)
 		}
 		sum += slope[k]
 	}

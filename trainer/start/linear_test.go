@@ -1,61 +1,11 @@
-package graph
+package start
 
 import (
-	"math"
 	"math/rand/v2"
 	"testing"
 
-	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer/internal/rows"
 )
-
-// A net that imports the slab of another computes of the batch what that other computes.
-func TestImport(t *testing.T) {
-	for _, name := range []string{"resnet8w8", "resnet8w8p", "conv4w8", "fast8"} {
-		t.Run(name, func(t *testing.T) {
-			a := fixtureGraph(t, name, "sla+sd")
-			want, err := a.Run()
-			if err != nil {
-				t.Fatal(err)
-			}
-			for _, c := range a.convs {
-				if !c.frozen {
-					copy(c.running.mean, c.unit.Mean)
-					copy(c.running.variance, c.unit.Var)
-				}
-			}
-			model := a.Export(&format.Manifest{})
-			b := fixtureGraph(t, name, "sla+sd")
-			rng := rand.New(rand.NewPCG(5, 6))
-			for _, p := range b.params { // whatever they were
-				for k := range p.value {
-					p.value[k] = float32(rng.NormFloat64())
-				}
-			}
-			if err := b.Import(model); err != nil {
-				t.Fatal(err)
-			}
-			for i, h := range b.heads {
-				for k, v := range a.heads[i].weight.value {
-					if h.weight.value[k] = v; b.unscaled != nil {
-						h.weight.value[k] *= b.unscaled[k%h.features]
-					}
-				}
-				if h.bias != nil {
-					copy(h.bias.value, a.heads[i].bias.value)
-				}
-			}
-			got, err := b.Run()
-			if err != nil || math.Abs(got-want) > 1e-3*want {
-				t.Errorf("the loss is %v, that of the net the slab is of %v (%v)", got, want, err)
-			}
-		})
-	}
-	g := fixtureGraph(t, "resnet8w8", "baseline")
-	if err := g.Import(&format.Model{}); err == nil {
-		t.Error("a slab without weights was imported")
-	}
-}
 
 // Linear classes are found by the closed form, with probabilities to match: rows whose class
 // is drawn from the softmax of known logits get about the likelihood that those have.
@@ -87,7 +37,7 @@ func TestFitLinear(t *testing.T) {
 		x, y = append(x, row), append(y, label)
 	}
 	weight, bias := make([]float32, classes*features), make([]float32, classes)
-	if err := fitLinear(weight, bias, x, y, y, classes); err != nil {
+	if err := FitLinear(weight, bias, x, y, y, classes); err != nil {
 		t.Fatal(err)
 	}
 	var nll, right float64

@@ -1,14 +1,15 @@
-package graph
+package loss
 
 import (
 	G "gorgonia.org/gorgonia"
 
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
+	"github.com/quarterturn/quarterturn/trainer/internal/op"
 	"github.com/quarterturn/quarterturn/trainer/internal/rows"
 )
 
-// distillOp teaches the distilled head what aggregation says (SLA paper, eq. 5):
+// A Distillation teaches the distilled head what aggregation says (SLA paper, eq. 5):
 //
 //	T² KL(softmax(s/T) || softmax(u/T)) + β CE(u, target)
 //
@@ -16,7 +17,7 @@ import (
 // conditional logits. Its inputs are the joint logits (images*M, N*M), u (images,
 // N) and the targets (images, N). It is differentiable in u alone: the teacher
 // is behind a stop-gradient.
-type distillOp struct {
+type Distillation struct {
 	lossOp
 	sla.Joint
 	images            int
@@ -25,12 +26,13 @@ type distillOp struct {
 	teacher           gpu.Ptr
 }
 
-func newDistillOp(name string, joint sla.Joint, images int, temperature, beta float64, b *Balance, targets []float32) *distillOp {
-	return &distillOp{lossOp: lossOp{op: newOp(name, []int{2, 2, 2}), targets: targets, grad: make([]float32, images*joint.Classes)},
+// NewDistillation makes the Op of a Distillation of batches of so many images with these targets.
+func NewDistillation(name string, joint sla.Joint, images int, temperature, beta float64, b *Balance, targets []float32) *Distillation {
+	return &Distillation{lossOp: lossOp{Base: op.New(name, []int{2, 2, 2}), targets: targets, grad: make([]float32, images*joint.Classes)},
 		Joint: joint, images: images, temperature: temperature, beta: beta, balance: b}
 }
 
-func (o *distillOp) host(y []float32, x [][]float32) error {
+func (o *Distillation) Host(y []float32, x [][]float32) error {
 	logits, student, targets := x[0], x[1], x[2]
 	n, t := o.Classes, o.temperature
 	s, teacher, soft, hard := make([]float64, n), make([]float64, n), make([]float64, n), make([]float64, n)
@@ -58,12 +60,12 @@ func (o *distillOp) host(y []float32, x [][]float32) error {
 	return nil
 }
 
-func (o *distillOp) launch(_ gpu.Ptr, x []gpu.Ptr) error {
+func (o *Distillation) Launch(_ gpu.Ptr, x []gpu.Ptr) error {
 	if o.teacher == 0 {
-		o.teacher = o.dev.Floats(o.images * o.Classes)
+		o.teacher = o.Dev.Floats(o.images * o.Classes)
 	}
 	scale := o.beta / o.balance.total(o.targets, o.Classes)
-	gpu.Launch(o.dev.Device, &o.gpu.call, "distil", gpu.Each(o.images), gpu.Distil{
+	gpu.Launch(o.Dev.Device, &o.gpu.call, "distil", gpu.Each(o.images), gpu.Distil{
 		Logits: x[0], Student: x[1], Targets: x[2], Grad: o.gpu.grad, Loss: o.gpu.rowLoss, Teacher: o.teacher,
 		Balance: o.gpuBalance(o.balance, scale),
 		Images:  int32(o.images), Classes: int32(o.Classes), Views: int32(o.Views), Temperature: float32(o.temperature)})
@@ -71,9 +73,9 @@ func (o *distillOp) launch(_ gpu.Ptr, x []gpu.Ptr) error {
 	return nil
 }
 
-func (o *distillOp) DiffWRT(int) []bool { return []bool{false, true, false} }
+func (o *Distillation) DiffWRT(int) []bool { return []bool{false, true, false} }
 
-func (o *distillOp) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
+func (o *Distillation) SymDiff(in G.Nodes, out, grad *G.Node) (G.Nodes, error) {
 	d, err := o.logitsGrad(o.images, in[1], out, grad)
 	return G.Nodes{nil, d, nil}, err
 }

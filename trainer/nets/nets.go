@@ -1,4 +1,8 @@
-package graph
+// Package nets describes the nets that are trained.
+//
+// Parse returns the Net of a name, Of that of a slab. A Net says which layers there are, with
+// Layers as a slab has them; package graph makes them Ops.
+package nets
 
 import (
 	"fmt"
@@ -7,24 +11,26 @@ import (
 	"strconv"
 
 	"github.com/quarterturn/quarterturn/format"
-	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
 
 // A Net is a post-activation residual network, a stem, perhaps max pooling, basic
 // blocks and global average pooling, or any chain of layers, or a fast net.
 type Net struct {
-	fast           []int          // widths of the groups of a fast net; if it is not nil, the rest is but the stem
-	chain          []format.Layer // if it is not nil, the rest is but kernel
-	width          int            // of the stem
-	kernel, stride int            // of the stem
-	pool           bool
-	project        bool
-	stages         [][]netBlock
+	Stem    Stem
+	Fast    []int          // the widths of the groups of a fast net, which is these behind the stem
+	Chain   []format.Layer // of a chain, all layers
+	Pool    bool           // max pooling behind the stem
+	Project bool           // shortcuts are 1x1 convolutions where they are not the identity
+	Stages  [][]Block
 }
 
-type netBlock struct {
-	name        string
-	out, stride int // only the first of a stage may have another stride than 1
+// A Stem is a net's first convolution.
+type Stem struct{ Width, Kernel, Stride int }
+
+// A Block is two 3x3 convolutions and a shortcut.
+type Block struct {
+	Name        string // of its layers, in front
+	Out, Stride int    // only the first of a stage may have another stride than 1
 }
 
 var (
@@ -33,7 +39,7 @@ var (
 	chainName = regexp.MustCompile(`^(conv4|resnet12)(?:w([0-9]{1,4}))?$`)
 )
 
-// ParseNet returns a CIFAR ResNet (He et al. 2015, section 4.2): three stages of
+// Parse returns the net of a name: a CIFAR ResNet (He et al. 2015, section 4.2): three stages of
 // (depth-2)/6 basic blocks of widths w, 2w and 4w. name is resnetD, as in resnet8
 // or resnet32, resnetDwW for another width than 16, and ends in p for shortcuts
 // with 1x1 convolutions instead of parameter-free ones. resnet18 is that for
@@ -44,11 +50,11 @@ var (
 //
 // fastA-B is wide and shallow (after Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a
 // Single GPU", there with 2x2 whitening and GELU): a frozen stem that whitens 3x3 patches
-// (see Whitening), then three groups of widths A, B and B, each convolution - 2x2 max pooling
+// (see package start), then three groups of widths A, B and B, each convolution - 2x2 max pooling
 // - normalisation - ReLU - convolution - normalisation - ReLU. fastA is fastA-B with B twice A.
 //
 // The error is that of a name that no net has, or of images that a net cannot have.
-func ParseNet(name string, input format.Input) (Net, error) {
+func Parse(name string, input format.Input) (Net, error) {
 	if parts := fastName.FindStringSubmatch(name); parts != nil {
 		return parseFast(name, parts[1], parts[2], input)
 	}
@@ -61,7 +67,7 @@ func ParseNet(name string, input format.Input) (Net, error) {
 		depth, _ = strconv.Atoi(parts[1])
 	}
 	if depth == 18 && parts[2]+parts[3] == "" {
-		n := Net{width: 64, kernel: 7, stride: 2, pool: true, project: true}
+		n := Net{Stem: Stem{Width: 64, Kernel: 7, Stride: 2}, Pool: true, Project: true}
 		n.addStages(4, 2)
 		return n, nil
 	}
@@ -71,9 +77,9 @@ func ParseNet(name string, input format.Input) (Net, error) {
 	if depth < 8 || (depth-2)%6 != 0 {
 		return Net{}, fmt.Errorf("net %q%s: want resnet8, resnet14, resnet20, resnet26, resnet32 ..., perhaps with a width as in resnet8w32, and p for 1x1 shortcuts as in resnet8p; resnet18; fast32, fast64 ..., perhaps with the width of the later groups as in fast64-256; or conv4 and resnet12, perhaps with a width", name, didYouMean(name))
 	}
-	n := Net{width: 16, kernel: 3, stride: 1, project: parts[3] != ""}
+	n := Net{Stem: Stem{Width: 16, Kernel: 3, Stride: 1}, Project: parts[3] != ""}
 	if parts[2] != "" {
-		if n.width, _ = strconv.Atoi(parts[2][1:]); n.width < 8 || n.width > 512 || n.width%8 != 0 {
+		if n.Stem.Width, _ = strconv.Atoi(parts[2][1:]); n.Stem.Width < 8 || n.Stem.Width > 512 || n.Stem.Width%8 != 0 {
 			return Net{}, fmt.Errorf("net %q: the width must be a multiple of 8 up to 512", name)
 		}
 	}
@@ -81,57 +87,74 @@ func ParseNet(name string, input format.Input) (Net, error) {
 	return n, nil
 }
 
+// Of returns the net of a slab for such an input: that of its name, or if it has none, or
+// layers of its own, a chain of those. The error is that of layers that cannot be trained.
+func Of(m *format.Model, input format.Input) (Net, error) {
+	if n, err := Parse(m.Provenance.Net, input); err == nil && slices.Equal(n.Layers(), m.Layers) {
+		return n, nil
+	}
+	stem := m.Layers[0]
+	if stem.Op != format.OpConv {
+		return Net{}, fmt.Errorf("the slab begins with the layer %s, not with a convolution: its net cannot be trained", stem.Op)
+	}
+	for _, l := range m.Layers {
+		if l.Op == format.OpMax && l.Kernel == 2 {
+			return Net{}, fmt.Errorf("layer %s pools windows of 2x2, which is trained in the nets fast32, fast64 ... alone", l.Name)
+		}
+	}
+	return Net{Stem: Stem{Kernel: stem.Kernel}, Chain: m.Layers}, nil
+}
+
 // addStages makes so many stages of so many blocks, each stage but the first
 // half the size and twice the width of the one before.
 func (n *Net) addStages(stages, size int) {
 	for stage := range stages {
-		var blocks []netBlock
+		var blocks []Block
 		for i := range size {
-			b := netBlock{fmt.Sprintf("stage%d.%d.", stage+1, i+1), n.width << stage, 1}
+			b := Block{fmt.Sprintf("stage%d.%d.", stage+1, i+1), n.Stem.Width << stage, 1}
 			if stage > 0 && i == 0 {
-				b.stride = 2
+				b.Stride = 2
 			}
 			blocks = append(blocks, b)
 		}
-		n.stages = append(n.stages, blocks)
+		n.Stages = append(n.Stages, blocks)
 	}
 }
 
-// border is the width of the border of zeros around the images.
-func (n Net) border() int { return (&nhwc.Conv{Kernel: n.kernel}).Border() }
-
-// Whitens says whether the net wants a Whitening.
-func (n Net) Whitens() bool { return n.fast != nil }
+// IsFast says whether this is a fast net, whose stem is a whitening.
+func (n Net) IsFast() bool { return n.Fast != nil }
 
 // Layers returns the net as a slab has it.
 func (n Net) Layers() []format.Layer {
-	if n.chain != nil {
-		return n.chain
+	if n.Chain != nil {
+		return n.Chain
 	}
-	if n.fast != nil {
+	if n.IsFast() {
 		return n.fastLayers()
 	}
-	layers := []format.Layer{conv("stem", 0, 0, n.width, n.kernel, n.stride, true)}
-	if n.pool {
-		layers = append(layers, pool("pool", 1, n.width))
+	layers := []format.Layer{n.Stem.layer()}
+	if n.Pool {
+		layers = append(layers, pool("pool", 1, n.Stem.Width))
 	}
-	in, width := len(layers), n.width // the value that the last layer computed, its channels
-	for _, b := range slices.Concat(n.stages...) {
-		layers = append(layers, conv(b.name+"conv1", in, 0, b.out, 3, b.stride, true))
+	in, width := len(layers), n.Stem.Width // the value that the last layer computed, its channels
+	for _, b := range slices.Concat(n.Stages...) {
+		layers = append(layers, conv(b.Name+"conv1", in, 0, b.Out, 3, b.Stride, true))
 		middle, skip := len(layers), in
-		if b.stride == 2 || b.out != width {
-			if n.project {
-				layers = append(layers, conv(b.name+"shortcut", in, 0, b.out, 1, b.stride, false))
+		if b.Stride == 2 || b.Out != width {
+			if n.Project {
+				layers = append(layers, conv(b.Name+"shortcut", in, 0, b.Out, 1, b.Stride, false))
 			} else {
-				layers = append(layers, format.Layer{Name: b.name + "shortcut", Op: format.OpShortcut, Input: in, Out: b.out, Stride: b.stride})
+				layers = append(layers, format.Layer{Name: b.Name + "shortcut", Op: format.OpShortcut, Input: in, Out: b.Out, Stride: b.Stride})
 			}
 			skip = len(layers)
 		}
-		layers = append(layers, conv(b.name+"conv2", middle, skip, b.out, 3, 1, true))
-		in, width = len(layers), b.out
+		layers = append(layers, conv(b.Name+"conv2", middle, skip, b.Out, 3, 1, true))
+		in, width = len(layers), b.Out
 	}
 	return append(layers, format.Layer{Name: "mean", Op: format.OpMean, Input: in})
 }
+
+func (s Stem) layer() format.Layer { return conv("stem", 0, 0, s.Width, s.Kernel, s.Stride, true) }
 
 // parseChain returns the net of a kind with a width, which is 64 if it is empty.
 func parseChain(name, kind, width string) (Net, error) {
@@ -147,7 +170,7 @@ func parseChain(name, kind, width string) (Net, error) {
 		return Net{}, fmt.Errorf("net %q: the width must be a multiple of %d up to 512", name, step)
 	}
 	layers := build(w)
-	return Net{kernel: 3, chain: append(layers, format.Layer{Name: "mean", Op: format.OpMean, Input: len(layers)})}, nil
+	return Net{Stem: Stem{Kernel: 3}, Chain: append(layers, format.Layer{Name: "mean", Op: format.OpMean, Input: len(layers)})}, nil
 }
 
 // conv4 is the net of prototypical networks (Snell et al. 2017): four times a 3x3
@@ -185,36 +208,4 @@ func conv(name string, input, residual, out, kernel, stride int, relu bool) form
 
 func pool(name string, input, channels int) format.Layer {
 	return format.Layer{Name: name, Op: format.OpMax, Input: input, Out: channels, Kernel: 3, Stride: 2}
-}
-
-// didYouMean returns a question about the net whose name differs in one or two letters, or
-// nothing.
-func didYouMean(name string) string {
-	known := []string{"resnet8", "resnet14", "resnet20", "resnet26", "resnet32", "resnet44", "resnet56", "resnet18", "fast32", "fast64", "conv4", "resnet12"}
-	best := slices.MinFunc(known, func(a, b string) int { return edits(name, a) - edits(name, b) })
-	if edits(name, best) > 2 {
-		return ""
-	}
-	return ", did you mean " + best + "?"
-}
-
-// edits counts the letters to insert, delete or replace (Levenshtein 1966).
-func edits(a, b string) int {
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		corner := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := corner
-			if a[i] != b[j] {
-				change++
-			}
-			corner = row[j+1]
-			row[j+1] = min(change, corner+1, row[j]+1)
-		}
-	}
-	return row[len(b)]
 }

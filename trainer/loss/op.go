@@ -1,19 +1,20 @@
-package graph
+package loss
 
 import (
 	G "gorgonia.org/gorgonia"
 
 	"github.com/quarterturn/quarterturn/trainer/internal/gpu"
+	"github.com/quarterturn/quarterturn/trainer/internal/op"
 )
 
 // A lossOp is what losses share: they compute the gradient of their logits on the way.
 type lossOp struct {
-	op
+	op.Base
 	targets []float32 // (images, N), of the batch; on a device, too, these are the processor's
 	grad    []float32 // of the logits, for a loss gradient of 1
 	gpu     struct {
 		rowLoss, grad    gpu.Ptr
-		slot             int // of device.losses
+		loss             gpu.Ptr // see op.Memory.AddLoss
 		weights, margins gpu.Ptr
 		call, total      gpu.Call
 	}
@@ -21,14 +22,13 @@ type lossOp struct {
 
 // logitsGrad makes the node of the gradient that the loss, of so many rows, computed.
 func (o *lossOp) logitsGrad(rows int, logits, out, grad *G.Node) (*G.Node, error) {
-	d := &lossGradOp{newOp(o.name+" dx", []int{0, 0}, logits.Shape()...), o.grad}
-	if o.dev != nil {
-		o.gpu.grad, o.gpu.rowLoss = o.dev.Floats(len(o.grad)), o.dev.Floats(rows)
-		o.gpu.slot = o.dev.numLosses
-		o.dev.numLosses++
-		d.out = o.dev.placeholder(d.shape, o.gpu.grad)
+	d := &lossGradOp{op.New(o.Name+" dx", []int{0, 0}, logits.Shape()...), o.grad}
+	if o.Dev != nil {
+		o.gpu.grad, o.gpu.rowLoss = o.Dev.Floats(len(o.grad)), o.Dev.Floats(rows)
+		o.gpu.loss = o.Dev.AddLoss()
+		d.PutAt(o.Dev, o.gpu.grad)
 	}
-	return o.apply(d, out, grad)
+	return o.Apply(d, out, grad)
 }
 
 // gpuBalance is the balance of a loss on the device; scale is that of an image of weight 1.
@@ -39,13 +39,13 @@ func (o *lossOp) gpuBalance(b *Balance, scale float64) gpu.Balance {
 			for _, x := range values {
 				v = append(v, float32(x))
 			}
-			*p = gpu.Put(o.dev.Device, v)
+			*p = gpu.Put(o.Dev.Device, v)
 		}
 	}
-	put(&o.gpu.margins, b.margins)
-	a := gpu.Balance{Margins: o.gpu.margins, Gamma: float32(b.gamma), Scale: float32(scale)}
+	put(&o.gpu.margins, b.Margins)
+	a := gpu.Balance{Margins: o.gpu.margins, Gamma: float32(b.Gamma), Scale: float32(scale)}
 	if b.On {
-		put(&o.gpu.weights, b.weights)
+		put(&o.gpu.weights, b.Weights)
 		a.Weights = o.gpu.weights
 	}
 	return a
@@ -53,16 +53,16 @@ func (o *lossOp) gpuBalance(b *Balance, scale float64) gpu.Balance {
 
 // launchTotal adds up the losses of the rows.
 func (o *lossOp) launchTotal(rows int) {
-	gpu.Launch(o.dev.Device, &o.gpu.total, "total", gpu.Grid{X: 1, Y: 1, Z: 1, Threads: 256},
-		gpu.Total{Src: o.gpu.rowLoss, Dst: o.dev.losses.At(o.gpu.slot), Count: int32(rows)})
+	gpu.Launch(o.Dev.Device, &o.gpu.total, "total", gpu.Grid{X: 1, Y: 1, Z: 1, Threads: 256},
+		gpu.Total{Src: o.gpu.rowLoss, Dst: o.gpu.loss, Count: int32(rows)})
 }
 
 type lossGradOp struct {
-	op
+	op.Base
 	unit []float32
 }
 
-func (o *lossGradOp) host(d []float32, x [][]float32) error {
+func (o *lossGradOp) Host(d []float32, x [][]float32) error {
 	g := x[1][0]
 	for i, u := range o.unit {
 		d[i] = u * g
@@ -70,5 +70,5 @@ func (o *lossGradOp) host(d []float32, x [][]float32) error {
 	return nil
 }
 
-// launch has nothing to do: losses are added up as they are, the gradient of each is 1.
-func (*lossGradOp) launch(gpu.Ptr, []gpu.Ptr) error { return nil }
+// Launch has nothing to do: losses are added up as they are, the gradient of each is 1.
+func (*lossGradOp) Launch(gpu.Ptr, []gpu.Ptr) error { return nil }

@@ -1,0 +1,52 @@
+package nets
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/quarterturn/quarterturn/format"
+)
+
+// The names of nets for large images are not taken for others, and slips are asked about.
+func TestFieldNetNames(t *testing.T) {
+	input := format.Input{Channels: 3, Height: 32, Width: 32}
+	for name, want := range map[string]string{
+		"resnet50":  "did you mean resnet18, or resnet44",
+		"resnet34":  "did you mean resnet18",
+		"resnet101": "did you mean resnet18",
+		"resnet9":   "did you mean resnet8?",
+		"restnet20": "did you mean resnet20?",
+		"ResNet8":   "did you mean resnet8?",
+		"vgg16":     `net "vgg16": want resnet8`,
+	} {
+		if _, err := Parse(name, input); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v, want %q", name, err, want)
+		}
+	}
+}
+
+func TestFastNetErrors(t *testing.T) {
+	for _, c := range []struct {
+		name         string
+		side, expect string
+	}{{"fast60", "32", "multiples of 8"}, {"fast64-20", "32", "multiples of 8"}, {"fast0", "32", "multiples of 8"}, {"fast64", "7", "7x7 pixels are too few, it needs 8x8"}, {"fast64x", "32", "want resnet8"}} {
+		side := map[string]int{"32": 32, "7": 7}[c.side]
+		if _, err := Parse(c.name, format.Input{Channels: 3, Height: side, Width: side}); err == nil || !strings.Contains(err.Error(), c.expect) {
+			t.Errorf("%s for %sx%s: %v", c.name, c.side, c.side, err)
+		}
+	}
+	for _, side := range []int{8, 28, 32, 64, 96} {
+		for _, channels := range []int{1, 3} {
+			input := format.Input{Channels: channels, Height: side, Width: side}
+			n, err := Parse("fast16", input)
+			if err != nil {
+				t.Fatal(err)
+			}
+			m := format.Manifest{Input: input, Layers: n.Layers()}
+			shapes := m.Shapes()
+			if got, want := shapes[len(shapes)-2], (format.Shape{Channels: 32, Height: side / 8, Width: side / 8}); got != want {
+				t.Errorf("%d pixels end as %v, want %v", side, got, want)
+			}
+		}
+	}
+}
