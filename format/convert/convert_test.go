@@ -51,13 +51,9 @@ func answer(t *testing.T, m *format.Model, size int) (logits, probabilities []fl
 	if err != nil {
 		t.Fatal(err)
 	}
-	rgba, s := make([]byte, size*size*4), uint32(5)
-	for i := range rgba {
-		s = s*1664525 + 1013904223
-		rgba[i] = byte(s >> 24)
-		if i%4 == 3 {
-			rgba[i] = 255
-		}
+	rgba := formattest.Noise(5, size*size*4)
+	for i := 3; i < len(rgba); i += 4 {
+		rgba[i] = 255
 	}
 	if err := c.Begin(size, size); err != nil {
 		t.Fatal(err)

@@ -88,13 +88,26 @@ func Odd() *format.Model {
 	return m
 }
 
-// LCG returns n numbers in [-1, 1): the generator with which the Python scripts
-// behind the fixtures make weights and images too.
+// LCG returns n numbers in [-1, 1). The Python scripts behind the fixtures make weights and
+// images with the same generator: see lcg.py.
 func LCG(seed uint32, n int) []float32 {
 	out := make([]float32, n)
 	for i := range out {
-		seed = seed*1664525 + 1013904223
+		seed = next(seed)
 		out[i] = float32(int32(seed>>16)-32768) / 32768
 	}
 	return out
 }
+
+// Noise returns n bytes of that generator.
+func Noise(seed uint32, n int) []byte {
+	out := make([]byte, n)
+	for i := range out {
+		seed = next(seed)
+		out[i] = byte(seed >> 24)
+	}
+	return out
+}
+
+// next is the linear congruential generator of Press et al., "Numerical Recipes", 7.1.
+func next(seed uint32) uint32 { return seed*1664525 + 1013904223 }

@@ -7,21 +7,19 @@ Weights and images are not stored: both sides make them with the generator lcg.
 import itertools
 import json
 import os
+import sys
 
 import torch
 import torch.nn.functional as F
 
 torch.set_num_threads(1)
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../../format/formattest"))
+import lcg as generator  # noqa: E402
 
 
 def lcg(seed, n):
-    """n numbers in [-1, 1), exact in float32."""
-    out, s = [], seed
-    for _ in range(n):
-        s = (s * 1664525 + 1013904223) & 0xFFFFFFFF
-        out.append(((s >> 16) - 32768) / 32768)
-    return torch.tensor(out, dtype=torch.float64)
+    return torch.tensor(generator.lcg(seed, n), dtype=torch.float64)
 
 
 def save(name, value):

@@ -4,12 +4,17 @@ and ONNX, and PyTorch's logits for an image. Needs torch (1.13 was used) and num
     python3 make.py
 """
 import json
+import os
 import struct
+import sys
 
 import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../formattest"))
+from lcg import noise  # noqa: E402
 
 
 class Basic(nn.Module):
@@ -119,11 +124,7 @@ def safetensors(path, tensors, half=()):
 
 def lcg(n):
     """The bytes that Go's test makes too."""
-    s, out = 5, bytearray()
-    for _ in range(n):
-        s = (s * 1664525 + 1013904223) % 2**32
-        out.append(s >> 24)
-    return np.frombuffer(bytes(out), np.uint8)
+    return np.frombuffer(noise(5, n), np.uint8)
 
 
 def randomise(net):

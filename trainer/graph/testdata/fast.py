@@ -8,6 +8,7 @@ Weights, images and targets are made as in fixtures.py.
 """
 import json
 import os
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -15,17 +16,15 @@ import torch.nn.functional as F
 torch.set_num_threads(1)
 torch.set_default_dtype(torch.float64)
 HERE = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.path.join(HERE, "../../../format/formattest"))
+import lcg as generator  # noqa: E402
 B, M, N, SIDE, STEM, WIDTHS = 5, 4, 3, 8, 16, (8, 16, 16)
 LR, BIAS, MOMENTUM, DECAY, MUON = 0.05, 8.0, 0.85, 0.1, 0.6
 SCALE = 1 / WIDTHS[-1]     # of the logits
 
 
 def lcg(seed, n):
-    out, s = [], seed
-    for _ in range(n):
-        s = (s * 1664525 + 1013904223) & 0xFFFFFFFF
-        out.append(((s >> 16) - 32768) / 32768)
-    return torch.tensor(out)
+    return torch.tensor(generator.lcg(seed, n))
 
 
 images = lcg(1, B * SIDE * SIDE).reshape(B, 1, SIDE, SIDE)

@@ -9,6 +9,7 @@ product with an lcg vector, which every element enters.
 """
 import json
 import os
+import sys
 
 import torch
 import torch.nn.functional as F
@@ -16,14 +17,12 @@ import torch.nn.functional as F
 torch.set_num_threads(1)
 HERE = os.path.dirname(os.path.abspath(__file__))
 torch.set_default_dtype(torch.float64)
+sys.path.insert(0, os.path.join(HERE, "../../../format/formattest"))
+import lcg as generator  # noqa: E402
 
 
 def lcg(seed, n):
-    out, s = [], seed
-    for _ in range(n):
-        s = (s * 1664525 + 1013904223) & 0xFFFFFFFF
-        out.append(((s >> 16) - 32768) / 32768)
-    return torch.tensor(out)
+    return torch.tensor(generator.lcg(seed, n))
 
 
 B, M, N, SIDE, C, WIDTH = 5, 4, 3, 8, 1, 8

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"image"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -139,13 +140,9 @@ func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Mi
 // what it sees.
 func noise(width, height int) *image.NRGBA {
 	img := image.NewNRGBA(image.Rect(0, 0, width, height))
-	state := uint32(1)
-	for i := range img.Pix {
-		state = state*1664525 + 1013904223
-		img.Pix[i] = byte(state >> 24)
-		if i%4 == 3 {
-			img.Pix[i] = 255
-		}
+	rand.NewChaCha8([32]byte{}).Read(img.Pix)
+	for i := 3; i < len(img.Pix); i += 4 {
+		img.Pix[i] = 255
 	}
 	return img
 }
