@@ -331,7 +331,7 @@ func TestSHA256(t *testing.T) {
 	}
 }
 
-// Whatever manifest and data are sealed into a slab, the reader gives an error
+// Whatever manifest and data are sealed into a slab, the reader returns an error
 // or a model that encodes to the very same bytes. Seeds are as small as slabs are: a longer
 // manifest takes longer to read and has its bytes changed one by one all the same.
 func FuzzDecode(f *testing.F) {

@@ -66,7 +66,7 @@ func BenchmarkService(b *testing.B) {
 	}
 }
 
-// load has clients do something so many times in all; it gives how often a second,
+// load has clients do something so many times in all; it returns how often a second,
 // and each time in milliseconds.
 func load(clients, times int, do func()) (rate float64, took []float64) {
 	var left atomic.Int64

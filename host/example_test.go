@@ -84,7 +84,7 @@ func ExampleNewServer() {
 	// Output:
 }
 
-// The native engine gives the same bits as the sandboxed one.
+// The native engine computes the same bits as the sandboxed one.
 func ExampleWithEngine() {
 	ctx := context.Background()
 	img := image.NewGray(image.Rect(0, 0, 32, 32))
@@ -200,7 +200,7 @@ func ExampleClassifier_NewGallery() {
 	// Output: night matched
 }
 
-// crop gives an image without ends some.
+// crop returns an image without ends some.
 type crop struct{ image.Image }
 
 func (crop) Bounds() image.Rectangle { return image.Rect(0, 0, 32, 32) }

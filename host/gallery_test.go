@@ -14,7 +14,7 @@ import (
 	"github.com/quarterturn/quarterturn/sla/slatest"
 )
 
-// Every engine gives the bits of the others, and what they mean is worked out once more
+// Every engine computes the bits of the others, and what they mean is worked out once more
 // from the nets' features in float64.
 func TestGallery(t *testing.T) {
 	ctx := t.Context()

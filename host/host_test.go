@@ -22,7 +22,7 @@ import (
 
 var engines = []Engine{Wazero, WazeroInterpreter, Native}
 
-// tinySlab gives a small slab whose self-test passes.
+// tinySlab returns a small slab whose self-test passes.
 func tinySlab(t testing.TB, channels int) []byte {
 	t.Helper()
 	return slatest.Slab(t, formattest.Tiny(channels))
@@ -211,7 +211,7 @@ func TestErrors(t *testing.T) {
 }
 
 // Inside the module as outside: cutting a slab anywhere or changing any byte
-// gives a code, and the instance lives on.
+// returns a code, and the instance lives on.
 func TestModuleRefusesDamagedSlabs(t *testing.T) {
 	ctx := t.Context()
 	slab := tinySlab(t, 1)

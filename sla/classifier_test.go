@@ -93,7 +93,7 @@ func TestAdaptive(t *testing.T) {
 	}
 }
 
-// A run in pieces gives what a whole one gives, also if another mode or image
+// A run in pieces returns what a whole one returns, also if another mode or image
 // comes in between.
 func TestRunBudget(t *testing.T) {
 	m := formattest.Odd()
@@ -203,7 +203,7 @@ func TestMemoryIsWhatIsAllocated(t *testing.T) {
 	}
 }
 
-// A head with a scale gives cosines, also where the feature is zero.
+// A head with a scale computes cosines, also where the feature is zero.
 func TestCosineHead(t *testing.T) {
 	m := formattest.Tiny(3)
 	m.Heads[1].Scale = 30

@@ -68,7 +68,7 @@ func dense(v *value) []float32 {
 
 func TestConvolutionKernels(t *testing.T) { testConvolutions(t) }
 
-// testConvolutions gives the outputs of many kinds of convolutions.
+// testConvolutions returns the outputs of many kinds of convolutions.
 func testConvolutions(t *testing.T) (outputs [][]float32) {
 	for _, k := range []int{1, 3, 5, 7} {
 		for _, stride := range []int{1, 2} {

@@ -13,7 +13,7 @@ import (
 )
 
 // preprocess runs an image, given as planes of samples, through a preprocessor
-// without normalisation and gives 8-bit levels.
+// without normalisation and returns 8-bit levels.
 func preprocess(t *testing.T, p *preprocessor, planes []float32, w, h int) []float32 {
 	t.Helper()
 	rgba := make([]byte, 0, 4*w*h)

@@ -98,7 +98,7 @@ func FuzzParseTransforms(f *testing.F) {
 		}
 		m.Transforms = list
 		if err := m.Validate(); err != nil {
-			t.Fatalf("%q gives a list that a slab refuses: %v", spec, err)
+			t.Fatalf("%q is read as a list that a slab refuses: %v", spec, err)
 		}
 	})
 }

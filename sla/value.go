@@ -56,7 +56,7 @@ func (v *value) pixel(y, x int) []float32 {
 	return v.data[i : i+v.shape.Channels]
 }
 
-// borders gives the border that each value needs: the widest padding of the
+// borders returns the border that each value needs: the widest padding of the
 // convolutions that read it.
 func borders(layers []format.Layer) []int {
 	b := make([]int, len(layers)+1)

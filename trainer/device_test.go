@@ -23,16 +23,6 @@ func deviceForTest(t *testing.T) *graph.Device {
 	return d
 }
 
-// distance is that of two vectors, as a share of the length of the second.
-func distance(got, want []float32) float64 {
-	var off, square float64
-	for i, v := range want {
-		off += (float64(got[i]) - float64(v)) * (float64(got[i]) - float64(v))
-		square += float64(v) * float64(v)
-	}
-	return math.Sqrt(off) / (math.Sqrt(square) + 1e-6)
-}
-
 // Eleven steps of SLA+SD on a device, and runs that go from one side to the other in the
 // middle: a checkpoint of either resumes on both.
 func TestRunsOnADevice(t *testing.T) {
@@ -73,14 +63,14 @@ func TestRunsOnADevice(t *testing.T) {
 	for name, sides := range map[string][2]*graph.Device{"on the device": {d, d}, "to the device": {nil, d}, "from the device": {d, nil}} {
 		got := run(name, sides[0], sides[1])
 		for i, w := range want.Weights {
-			if off := distance(got.Weights[i], w); off > 5e-3 {
+			if off := gputest.Distance(got.Weights[i], w); off > 5e-3 {
 				t.Errorf("%s: weights %d are off by %v of their length", name, i, off)
 			}
 		}
 	}
 }
 
-// A run in episodes on a device gives the net that one on the processor gives.
+// A run in episodes on a device trains the net that one on the processor trains.
 func TestEpisodesOnADevice(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes long")
@@ -105,7 +95,7 @@ func TestEpisodesOnADevice(t *testing.T) {
 		t.Errorf("the losses add up to %v, the processor's to %v", there.lossSum, here.lossSum)
 	}
 	for i, want := range here.best.model.Weights {
-		if off := distance(there.best.model.Weights[i], want); off > 5e-3 {
+		if off := gputest.Distance(there.best.model.Weights[i], want); off > 5e-3 {
 			t.Errorf("weights %d are off by %v of their length", i, off)
 		}
 	}

@@ -55,7 +55,7 @@ func TestFromStartsWithFittedHeads(t *testing.T) {
 	}
 }
 
-// Stopped and resumed, such a run gives the slab of one that was not.
+// Stopped and resumed, such a run makes the slab of one that was not.
 func TestFromResumes(t *testing.T) {
 	if testing.Short() {
 		t.Skip("runs the backbone")
@@ -85,7 +85,7 @@ func TestFromResumes(t *testing.T) {
 		}
 	}
 	if !bytes.Equal(slabs[0], slabs[1]) {
-		t.Error("a run that was stopped gives another slab")
+		t.Error("a run that was stopped made another slab")
 	}
 }
 

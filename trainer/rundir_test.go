@@ -26,7 +26,7 @@ func runConfigForTest() Config {
 	return c
 }
 
-// finish runs a folder to its end and gives the slab and the log without times.
+// finish runs a folder to its end and returns the slab and the log without times.
 func finish(t *testing.T, f *RunDir) (slab []byte, events int) {
 	t.Helper()
 	f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2, 3})
@@ -62,7 +62,7 @@ func finish(t *testing.T, f *RunDir) (slab []byte, events int) {
 	return slab, bytes.Count(log, []byte("\n"))
 }
 
-// Stopped after any step and resumed, a run gives the slab that it gives when
+// Stopped after any step and resumed, a run makes the slab that it makes when
 // nothing happens, and a log with each epoch once.
 func TestResume(t *testing.T) {
 	if testing.Short() {

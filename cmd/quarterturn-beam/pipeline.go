@@ -218,7 +218,7 @@ func list(ctx context.Context, pattern string) (images []score.Image, left image
 	return images, left, nil
 }
 
-// read gives a file, wherever it is.
+// read returns a file, wherever it is.
 func read(ctx context.Context, name string) ([]byte, error) {
 	if !remote(name) {
 		return os.ReadFile(name)
@@ -236,7 +236,7 @@ func read(ctx context.Context, name string) ([]byte, error) {
 	return io.ReadAll(r)
 }
 
-// open gives the bytes of an image, wherever it is.
+// open returns the bytes of an image, wherever it is.
 func open(ctx context.Context, i *score.Image) (io.ReadCloser, error) {
 	if !remote(i.File) {
 		return score.Open(ctx, i)

@@ -19,11 +19,7 @@ func benchCommand() *cobra.Command {
 		Example: "  quarterturn bench model.slab\n" +
 			"  quarterturn bench model.slab --engines native,wazero --rounds 200 --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := slabs.only(args)
-			if err != nil {
-				return err
-			}
-			slab, m, err := readSlab(name)
+			_, slab, m, err := slabs.read(args)
 			if err != nil {
 				return err
 			}

@@ -90,11 +90,7 @@ func fewshotEvalCommand() *cobra.Command {
 		Example: "  quarterturn fewshot eval model.slab --data omniglot-new:data --way 5 --shot 1\n" +
 			"  quarterturn fewshot eval model.slab --data folder:things --head ridge --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			model, err := slabs.only(args)
-			if err != nil {
-				return err
-			}
-			_, m, err := readSlab(model)
+			model, _, m, err := slabs.read(args)
 			if err != nil {
 				return err
 			}

@@ -25,11 +25,7 @@ func inspectCommand() *cobra.Command {
 		Example: "  quarterturn inspect model.slab\n" +
 			"  quarterturn inspect model.slab --json | jq .labels",
 		RunE: func(_ *cobra.Command, args []string) error {
-			name, err := slabs.only(args)
-			if err != nil {
-				return err
-			}
-			slab, m, err := readSlab(name)
+			_, slab, m, err := slabs.read(args)
 			if err != nil {
 				return err
 			}
@@ -119,11 +115,7 @@ func verifyCommand() *cobra.Command {
 			"  minisign -S -s quarterturn.key -m model.slab\n" +
 			"  quarterturn verify model.slab --key quarterturn.pub",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := slabs.only(args)
-			if err != nil {
-				return err
-			}
-			slab, m, err := readSlab(name)
+			name, slab, m, err := slabs.read(args)
 			if err != nil {
 				return err
 			}

@@ -43,7 +43,7 @@ func command(ctx context.Context, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// runCommand gives what the command writes and its exit code.
+// runCommand returns what the command writes and its exit code.
 func runCommand(t *testing.T, args ...string) (stdout, stderr string, code int) {
 	t.Helper()
 	cmd := command(t.Context(), args...)
@@ -57,7 +57,7 @@ func runCommand(t *testing.T, args ...string) (stdout, stderr string, code int) 
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
 }
 
-// folder gives a folder with a slab, a slab with one head, and images.
+// folder returns a folder with a slab, a slab with one head, and images.
 func folder(t *testing.T) func(name string) string {
 	t.Helper()
 	dir := t.TempDir()

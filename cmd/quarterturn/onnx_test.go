@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"encoding/json"
+	"errors"
 	"math"
 	"math/rand/v2"
 	"os"
@@ -124,10 +125,7 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 			for p := range width * height {
 				copy(rgba[4*p:], pixels[(i*width*height+p)*channels:][:channels])
 			}
-			if err := c.Begin(width, height); err != nil {
-				t.Fatal(err)
-			}
-			if err := c.Rows(rgba); err != nil {
+			if err := errors.Join(c.Begin(width, height), c.Rows(rgba)); err != nil {
 				t.Fatal(err)
 			}
 			x, err := c.Input()

@@ -32,11 +32,7 @@ func parityCommand() *cobra.Command {
 			"  quarterturn parity model.slab --targets native,wazero --images photos\n" +
 			"  quarterturn parity model.slab --files photos",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			name, err := slabs.only(args)
-			if err != nil {
-				return err
-			}
-			slab, _, err := readSlab(name)
+			_, slab, _, err := slabs.read(args)
 			if err != nil {
 				return err
 			}
@@ -163,7 +159,7 @@ func printParity(r *parity.Report) error {
 	return nil
 }
 
-// parityImages reads a folder of images, or gives built-in ones: pictures of
+// parityImages reads a folder of images, or returns built-in ones: pictures of
 // the embedded data set, and synthetic ones of many sizes.
 func parityImages(ctx context.Context, dir string) ([]*image.NRGBA, error) {
 	if dir == "" {

@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"os/exec"
@@ -79,10 +80,7 @@ func TestPythonReader(t *testing.T) {
 		for i, v := range formattest.LCG(uint32(len(name)), len(rgba)) {
 			rgba[i] = byte(128 + 127*v)
 		}
-		if err := c.Begin(width, height); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Rows(rgba); err != nil {
+		if err := errors.Join(c.Begin(width, height), c.Rows(rgba)); err != nil {
 			t.Fatal(err)
 		}
 		input, err := c.Input()

@@ -39,6 +39,14 @@ func (s *slabArgs) only(args []string) (string, error) {
 	return name, err
 }
 
+// read is only, and reads the slab: see readSlab.
+func (s *slabArgs) read(args []string) (name string, slab []byte, m *format.Model, err error) {
+	if name, err = s.only(args); err == nil {
+		slab, m, err = readSlab(name)
+	}
+	return name, slab, m, err
+}
+
 // all returns the names of the slabs of a command that takes several.
 func (s *slabArgs) all(args []string) ([]string, error) {
 	if len(s.names) > 0 && len(args) > 0 {

@@ -217,7 +217,7 @@ func freeName(source dataset.Source) string {
 	}
 }
 
-// settle gives the settings that no flag was given for those that go with the net.
+// settle sets what no flag sets to what goes with the net.
 func settle(flags *pflag.FlagSet, c *trainer.Config) (err error) {
 	given := map[*pflag.Flag]string{}
 	flags.Visit(func(f *pflag.Flag) { given[f] = f.Value.String() })

@@ -257,7 +257,7 @@ func (b *builder) model(last *node, weight []float32, shape []int, bias []float3
 	}
 	for i, t := range m.TensorShapes() {
 		for _, v := range m.Weights[i] {
-			if v-v != 0 {
+			if f := float64(v); math.IsNaN(f) || math.IsInf(f, 0) {
 				return nil, fmt.Errorf("%s holds a number that is not finite", t.Name)
 			}
 		}

@@ -2,6 +2,7 @@ package convert
 
 import (
 	"encoding/json"
+	"errors"
 	"math"
 	"os"
 	"strings"
@@ -55,10 +56,7 @@ func answer(t *testing.T, m *format.Model, size int) (logits, probabilities []fl
 	for i := 3; i < len(rgba); i += 4 {
 		rgba[i] = 255
 	}
-	if err := c.Begin(size, size); err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Rows(rgba); err != nil {
+	if err := errors.Join(c.Begin(size, size), c.Rows(rgba)); err != nil {
 		t.Fatal(err)
 	}
 	r, err := c.Run(sla.Baseline)

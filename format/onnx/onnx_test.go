@@ -2,6 +2,7 @@ package onnx
 
 import (
 	"encoding/binary"
+	"errors"
 	"math"
 	"testing"
 
@@ -146,8 +147,8 @@ func evaluate(t *testing.T, n node, values map[string]tensor, weights map[string
 	return tensor{}
 }
 
-// The graph, evaluated by the letter of the operators' specification, gives the
-// logits that the slab gives.
+// The graph, evaluated by the letter of the operators' specification, computes the
+// logits that the slab computes.
 func TestGraphGivesTheSlabsLogits(t *testing.T) {
 	for _, channels := range []int{1, 3} {
 		m := formattest.Tiny(channels)
@@ -198,10 +199,7 @@ func TestGraphGivesTheSlabsLogits(t *testing.T) {
 				rgba[i] = 255
 			}
 		}
-		if err := c.Begin(8, 8); err != nil {
-			t.Fatal(err)
-		}
-		if err := c.Rows(rgba); err != nil {
+		if err := errors.Join(c.Begin(8, 8), c.Rows(rgba)); err != nil {
 			t.Fatal(err)
 		}
 		x, err := c.Input()

@@ -98,7 +98,7 @@ func TestBalancedLossesAgainstPyTorch(t *testing.T) {
 	}
 }
 
-// With LDAM a slab's head gives what the trained one gives: angles, whatever the
+// With LDAM a slab's head computes what the trained one computes: angles, whatever the
 // weights' lengths.
 func TestCosineHeadsAreExported(t *testing.T) {
 	g := fixtureGraph(t, "resnet8w8", "sla+sd", func(s *Spec) {

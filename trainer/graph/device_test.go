@@ -22,16 +22,6 @@ import (
 // deviceForTest has the kernels on the processor.
 func deviceForTest(t *testing.T) *Device { return &Device{gputest.Open(t)} }
 
-// distance is that of two vectors, as a share of the length of the second.
-func distance(got, want []float32) float64 {
-	var off, square float64
-	for i, v := range want {
-		off += (float64(got[i]) - float64(v)) * (float64(got[i]) - float64(v))
-		square += float64(v) * float64(v)
-	}
-	return math.Sqrt(off) / (math.Sqrt(square) + 1e-6)
-}
-
 // onDevice is fixtureGraph on a device: the same weights, and the batch of another graph.
 func onDevice(t *testing.T, d *Device, of *Graph, net, method string, changes ...func(*Spec)) *Graph {
 	t.Helper()
@@ -115,7 +105,7 @@ func TestGraphsOnADevice(t *testing.T) {
 					}
 					g := make([]float32, len(p.value))
 					there.device.Download(g, there.device.params[i].grad)
-					if off := distance(g, op.Floats(grad)); off > 20*tolerance {
+					if off := gputest.Distance(g, op.Floats(grad)); off > 20*tolerance {
 						t.Errorf("step %d, %s: the gradient is off by %v of its length", step, p.node.Name(), off)
 					}
 				}
@@ -128,7 +118,7 @@ func TestGraphsOnADevice(t *testing.T) {
 			}
 			want := here.State()
 			for i, got := range there.State() {
-				if off := distance(got, want[i]); off > 10*tolerance {
+				if off := gputest.Distance(got, want[i]); off > 10*tolerance {
 					t.Errorf("state %d is off by %v of its length", i, off)
 				}
 			}
@@ -186,12 +176,12 @@ func TestBatchesOnADevice(t *testing.T) {
 			there.Load(views, next)
 			got := make([]float32, len(here.inputs))
 			there.device.Download(got, there.device.Where(there.input))
-			if off := distance(got, here.inputs); off > 1e-7 {
+			if off := gputest.Distance(got, here.inputs); off > 1e-7 {
 				t.Errorf("mix %q: inputs are off by %v of their length", mix, off)
 			}
 			got = make([]float32, len(here.targets))
 			there.device.Download(got, there.device.Where(there.target))
-			if off := distance(got, here.targets); off > 0 {
+			if off := gputest.Distance(got, here.targets); off > 0 {
 				t.Errorf("mix %q: targets are off by %v of their length", mix, off)
 			}
 		}

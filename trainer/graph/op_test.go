@@ -68,7 +68,7 @@ func TestGradientOfEveryOp(t *testing.T) {
 		n := nhwc.NewLayer(nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: 8, Kernel: kernel, Stride: 1}, relu, &nhwc.Buffers{})
 		return newConvOp(testLayer("conv", &n.Unit), n, images, residual)
 	}
-	// stage gives a chain of blocks, and the shapes of its inputs.
+	// stage returns a chain of blocks, and the shapes of its inputs.
 	stage := func(blocks, out, stride int, project bool) (op.Op, [][]int) {
 		c := nhwc.Conv{Images: 2, Height: 3, Width: 4, In: 8, Out: out, Kernel: 3, Stride: stride}
 		chain := []*nhwc.Block{nhwc.NewBlock(c, project)}
@@ -85,7 +85,7 @@ func TestGradientOfEveryOp(t *testing.T) {
 		}
 		return newStageOp("stage", s, layers), shapes
 	}
-	// group gives a group of a fast net.
+	// group returns a group of a fast net.
 	group := func() (op.Op, [][]int) {
 		o := &chainOp{dx: true}
 		shapes := [][]int{{2, 5, 6, 8}}

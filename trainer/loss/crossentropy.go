@@ -55,7 +55,7 @@ func (o *CrossEntropy) Outputs() int {
 	return o.Classes
 }
 
-// label is the probability that the label of a row gives output k.
+// label is the probability that the label of a row is output k.
 func (o *CrossEntropy) label(target []float32, row, k int) float64 {
 	y, j := k, row%o.Views
 	switch o.labels {

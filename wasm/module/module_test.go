@@ -16,7 +16,7 @@ import (
 
 var update = flag.Bool("update", false, "renew the committed modules")
 
-// toolchain builds the modules: another Go gives other bytes.
+// toolchain builds the modules: another Go makes other bytes.
 const toolchain = "go1.26.8"
 
 // build compiles package wasm. Without inlining and with the plainer collector the

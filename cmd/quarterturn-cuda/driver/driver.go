@@ -17,7 +17,7 @@ import (
 
 func init() {
 	if code := C.cuInit(0); code != 0 {
-		fmt.Fprintf(os.Stderr, "there is no CUDA driver that works (cuInit gives error %d)\n", int(code))
+		fmt.Fprintf(os.Stderr, "there is no CUDA driver that works (cuInit returns error %d)\n", int(code))
 		os.Exit(1)
 	}
 }

@@ -53,7 +53,7 @@ type Ptr uint64
 // At is the address of the float with that index behind p.
 func (p Ptr) At(i int) Ptr { return p + Ptr(4*i) }
 
-// A Device is a GPU. The first error sticks: Err gives it, and what is asked for after it
+// A Device is a GPU. The first error sticks: Err returns it, and what is asked for after it
 // is not done. It is not safe for concurrent use.
 type Device struct {
 	Name string // as its driver calls it
@@ -180,7 +180,7 @@ func (d *Device) reply(most int) []byte {
 	return b
 }
 
-// Alloc gives memory for so many bytes, zeroed, until the device is closed.
+// Alloc returns memory for so many bytes, zeroed, until the device is closed.
 func (d *Device) Alloc(bytes int) Ptr {
 	d.write(binary.LittleEndian.AppendUint64(words(nil, Allocate), uint64(bytes)))
 	if b := d.reply(8); len(b) == 8 {
@@ -189,10 +189,10 @@ func (d *Device) Alloc(bytes int) Ptr {
 	return 0
 }
 
-// Floats gives memory for so many floats.
+// Floats returns memory for so many floats.
 func (d *Device) Floats(n int) Ptr { return d.Alloc(4 * n) }
 
-// scratch gives memory for a while, until another layer with such images asks for it for
+// scratch returns memory for a while, until another layer with such images asks for it for
 // the same use. Borders stay zero, since all who write it have them in the same places.
 func (d *Device) scratch(use string, images Map, floats int) Ptr {
 	key := scratchKey{use, images}

@@ -15,7 +15,7 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/internal/nhwc"
 )
 
-// images gives padded images with a border of zeros.
+// images returns padded images with a border of zeros.
 func images(rng *rand.Rand, n, height, width, channels, border int) []float32 {
 	v := make([]float32, n*(height+2*border)*(width+2*border)*channels)
 	for i := range n {

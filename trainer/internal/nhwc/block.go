@@ -40,7 +40,7 @@ func (u *Unit) prepare() {
 // leaves of it.
 func (u *Unit) output(n int) []float32 { return one(u.raw, n, u.Norm.size()) }
 
-// one gives image n of a batch of images of so many floats.
+// one returns image n of a batch of images of so many floats.
 func one(batch []float32, n, size int) []float32 { return batch[n*size : (n+1)*size] }
 
 // run convolves image n.

@@ -38,7 +38,7 @@ func MultiplyAdds(turns int) (flop float64) {
 	return float64(turns) * float64(set.peakFLOP)
 }
 
-// choose gives the fastest set that can make so many output channels, and how
+// choose returns the fastest set that can make so many output channels, and how
 // many vectors at a time.
 func choose(channels int) (k *kernels, vectors int) {
 	for _, k = range available() {

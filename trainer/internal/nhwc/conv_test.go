@@ -36,7 +36,7 @@ func normal(rng *rand.Rand, n int) []float32 {
 	return v
 }
 
-// padded gives random images with a zero border.
+// padded returns random images with a zero border.
 func padded(rng *rand.Rand, images, h, w, c int) []float32 {
 	return bordered(rng, images, h, w, c, 1)
 }
@@ -171,7 +171,7 @@ func TestWorkersDoNotChangeBits(t *testing.T) {
 	}
 }
 
-// Wider vectors sum in the same order: AVX-512 gives the bits of AVX2.
+// Wider vectors sum in the same order: AVX-512 computes the bits of AVX2.
 func TestVectorSetsGiveTheSameBits(t *testing.T) {
 	if !useAVX512 {
 		t.Log("this processor has no AVX-512 to compare")

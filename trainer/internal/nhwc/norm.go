@@ -45,7 +45,7 @@ func (n *Norm) rows(f func(from, to int)) {
 	}
 }
 
-// partial gives the two rows in which an image's sums are kept, set to zero.
+// partial returns the two rows in which an image's sums are kept, set to zero.
 func (n *Norm) partial(image int) (first, second []float32) {
 	w := n.width * n.channels
 	p := n.partials[image*2*w : (image+1)*2*w]

@@ -231,7 +231,7 @@ func countImports(r *reader) (functions, globals int) {
 	return functions, globals
 }
 
-// signature gives the types that function i of a module's own takes and leaves, as
+// signature returns the types that function i of a module's own takes and leaves, as
 // letters; types and functions are the sections.
 func signature(types, functions []byte, i int) (takes, leaves string, err error) {
 	f := &reader{b: functions}

@@ -4,6 +4,7 @@ package gputest
 
 import (
 	_ "embed"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -43,6 +44,16 @@ func Worker(t testing.TB) string {
 		t.Fatalf("the kernels do not compile with g++: %v", err)
 	}
 	return program
+}
+
+// Distance is that of two vectors, as a share of the length of the second.
+func Distance(got, want []float32) float64 {
+	var off, square float64
+	for i, v := range want {
+		off += (float64(got[i]) - float64(v)) * (float64(got[i]) - float64(v))
+		square += float64(v) * float64(v)
+	}
+	return math.Sqrt(off) / (math.Sqrt(square) + 1e-6)
 }
 
 // Open returns a device that is closed when the test ends.
