@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"unsafe"
 
 	_ "embed"
@@ -125,7 +126,7 @@ func (d *Device) fail(err error) {
 	if d.err != nil || err == nil {
 		return
 	}
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || strings.Contains(err.Error(), "broken pipe") {
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) {
 		d.Close()
 		if strings.TrimSpace(d.stderr.String()) != "" {
 			err = errors.New(strings.Join(strings.Fields(d.stderr.String()), " "))
