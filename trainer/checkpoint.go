@@ -29,6 +29,7 @@ type checkpoint struct {
 	State, Velocities  [][]float32 // of the net, see graph.State, and the solver
 	Average            [][]float32 // if weights are averaged
 	Best               []byte      // the slab of the best epoch, if one is done
+	Highest            float64     // served accuracy of any epoch
 	Log                []byte      // metrics.jsonl, up to here
 }
 
@@ -37,7 +38,7 @@ func (r *run) checkpoint() (*checkpoint, error) {
 		return nil, err
 	}
 	c := &checkpoint{Format: checkpointFormat, Program: Tool, Config: r.config, DataHash: r.dataHash, Done: r.done, Epochs: r.epochs, LossSum: r.lossSum, Seconds: r.elapsed(),
-		State: r.graph.State(), Velocities: r.solver.Velocity, Best: r.best.slab}
+		State: r.graph.State(), Velocities: r.solver.Velocity, Best: r.best.slab, Highest: r.best.highest}
 	if r.average != nil {
 		c.Average = r.average.Values
 	}
@@ -86,7 +87,7 @@ func (r *run) restore(c *checkpoint) error {
 		if err != nil {
 			return fmt.Errorf("the checkpoint's slab: %w", err)
 		}
-		r.best = bestEpoch{model, c.Best}
+		r.best = bestEpoch{model, c.Best, max(c.Highest, servedAccuracy(model))}
 	}
 	r.solver.Velocity = c.Velocities
 	r.done, r.epochs, r.lossSum, r.seconds = c.Done, c.Epochs, c.LossSum, c.Seconds

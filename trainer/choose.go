@@ -15,6 +15,10 @@ const NoSlab = "none"
 // to count every class alike.
 const skewed = 3
 
+// MethodFlags name the settings by which somebody chooses a method, or one that not every
+// method knows: if none was given, a plan may choose.
+var MethodFlags = []string{"method", "sum-views", "stage-heads", "transform", "temperature", "beta", "serve", "teacher"}
+
 // Choose returns settings for a data set: a recipe, of a length and with what else goes with
 // the images. given tells of a setting, by the name of its flag, whether it was given, in c;
 // From, Net and Minutes are then as there, and all the others are for the caller to put
@@ -37,7 +41,9 @@ func Choose(d *dataset.Dataset, c Config, given func(flag string) bool) (chosen 
 	}
 	from, minutes, epochs := c.From, c.Minutes, given("epochs")
 	if from == NoSlab {
-		c = ConfigFor(c.Net)
+		if c = ConfigFor(c.Net); !epochs && !slices.ContainsFunc(MethodFlags, given) {
+			c.Method = AutoMethod
+		}
 	} else {
 		c = fineTuneConfig()
 	}
@@ -49,7 +55,7 @@ func Choose(d *dataset.Dataset, c Config, given func(flag string) bool) (chosen 
 		if !given("net") {
 			c.Net = ""
 		}
-		limit := min(200, max(20, 60_000/n)) // from nothing: about 1,500 steps
+		limit := Saturated
 		if c.From != NoSlab {
 			limit = min(60, max(10, int(30*math.Sqrt(300/float64(n)))))
 		}

@@ -171,6 +171,29 @@ func TestPlan(t *testing.T) {
 	}
 }
 
+// With few images a baseline is done with them soon, and the rest of the time is SLA's.
+func TestPlanChoosesTheMethod(t *testing.T) {
+	for _, c := range []struct {
+		net      string
+		perClass int
+		minutes  float64 // far more and far less than it takes on any machine
+		want     string
+	}{{"fast8", 4, 20, "sla+sd"}, {"fast64-256", 0, 0.3, "baseline"}} {
+		config := FastConfig()
+		config.Method, config.Net, config.TrainPerClass, config.Epochs, config.Minutes, config.MaxEpochs = AutoMethod, c.net, c.perClass, 0, c.minutes, Saturated
+		planned, err := plan(small(t), config, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if planned.Method != c.want || planned.SumViews != (c.want == "sla+sd") || planned.Epochs == 0 {
+			t.Errorf("%s, %d a class: %+v", c.net, c.perClass, planned)
+		}
+		if planned.Reopened(config) != config {
+			t.Errorf("reopened, the plan is %+v", planned.Reopened(config))
+		}
+	}
+}
+
 func TestFastConfigErrors(t *testing.T) {
 	d := small(t)
 	for _, c := range []struct {

@@ -146,12 +146,15 @@ func TestChoose(t *testing.T) {
 		"six of sixty": {data(3, 60, 60, 60, 60, 60, 60), nil, func(c Config) bool {
 			return c.From == FromBackbone && c.BatchSize == 32 && c.Minutes == 5 && c.Epochs == 0 && c.MaxEpochs >= 10
 		}, "--from backbone"},
-		"two of five":  {data(3, 4, 4), nil, func(c Config) bool { return c.BatchSize == 2 && c.MaxEpochs == 60 }, "--batch 2"},
-		"grey":         {data(1, 60, 60), nil, func(c Config) bool { return c.From == NoSlab && c.Optimizer == muon && c.BatchSize == 16 }, "--from none: the images are grey"},
+		"two of five": {data(3, 4, 4), nil, func(c Config) bool { return c.BatchSize == 2 && c.MaxEpochs == 60 }, "--batch 2"},
+		"grey": {data(1, 60, 60), nil, func(c Config) bool {
+			return c.From == NoSlab && c.Optimizer == muon && c.BatchSize == 16 && c.Method == AutoMethod && c.MaxEpochs == Saturated
+		}, "--from none: the images are grey"},
 		"many":         {data(3, 30_000, 30_000), nil, func(c Config) bool { return c.MaxEpochs == 10 && c.BatchSize == 32 }, "at most 10 epochs"},
 		"skewed":       {data(3, 500, 5), nil, func(c Config) bool { return c.DRW && c.Balanced }, "500 images of a and 5 of b"},
 		"epochs given": {data(3, 60, 60), []string{"epochs"}, func(c Config) bool { return c.Minutes == 0 && c.MaxEpochs == 0 }, ""},
 		"net given":    {data(3, 60, 60), []string{"net"}, func(c Config) bool { return c.From == NoSlab }, ""},
+		"views given":  {data(1, 60, 60), []string{"transform"}, func(c Config) bool { return c.Method == "sla+sd" }, ""},
 		"losses given": {data(3, 500, 5), []string{"loss"}, func(c Config) bool { return !c.DRW }, ""},
 	} {
 		given := none

@@ -22,13 +22,20 @@ const (
 	leastSteps    = 10
 )
 
+// AutoMethod is what Config.Method says for a plan to choose between baseline and sla+sd.
+const AutoMethod = "auto"
+
+// Saturated is how often a baseline sees each image before SLA+SD makes more of further
+// computation than it does: see "When does it help?" in docs/results.md.
+const Saturated = 400
+
 // planNets are the nets that a plan chooses from: the largest with which every image comes
 // by so many times, in so many steps, out of so many images. The last one needs nothing.
 var planNets = []struct {
 	name                  string
 	epochs, steps, images int
 }{
-	{"fast64-256", 10, 800, 10_000},
+	{"fast64-256", 16, 800, 10_000},
 	{"fast64", 6, 400, 0},
 	{"fast32", 0, 0, 0},
 }
@@ -43,13 +50,27 @@ type measured struct {
 	macs          int // multiply-adds of a pass
 }
 
-// plan settles what Config.Minutes leaves open, net, batch size, epochs and steps, by the
-// speed that this machine shows in a few seconds of training. What a run trains then is a
-// function of its Config alone, as always.
+// plan settles what Config.Minutes leaves open, method, net, batch size, epochs and steps, by
+// the speed that this machine shows in a few seconds of training. What a run trains then is
+// a function of its Config alone, as always.
 func plan(d *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
 	began := time.Now()
-	total := 60 * c.Minutes
-	left := func() float64 { return total*(1-planReserve) - time.Since(began).Seconds() }
+	left := func() float64 { return 60*c.Minutes*(1-planReserve) - time.Since(began).Seconds() }
+	if c.Method != AutoMethod {
+		return planNet(d, c, device, left)
+	}
+	baseline := c
+	baseline.Method = "baseline"
+	baseline, err := planNet(d, baseline, device, left)
+	if err != nil || baseline.Epochs < Saturated {
+		return baseline, err
+	}
+	c.Method, c.SumViews = "sla+sd", true
+	return planNet(d, c, device, left)
+}
+
+// planNet is plan for a method that is settled; left says how many seconds there are.
+func planNet(d *dataset.Dataset, c Config, device *graph.Device, left func() float64) (Config, error) {
 	if c.Net != "" {
 		m, err := measure(d, c, device)
 		if err != nil {

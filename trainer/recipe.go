@@ -36,6 +36,9 @@ func (c Config) Reopened(like Config) Config {
 	if like.Net == "" {
 		c.Net = ""
 	}
+	if like.Method == AutoMethod {
+		c.Method, c.SumViews = AutoMethod, like.SumViews
+	}
 	if like.BatchSize == 0 {
 		c.BatchSize = 0
 	}

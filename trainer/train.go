@@ -100,10 +100,11 @@ type run struct {
 	metrics []format.Metric // of the last whole epoch, on the held-out images
 }
 
-// bestEpoch is what a run keeps of the best epoch so far.
+// bestEpoch is what a run keeps of the best epoch so far: see snapshot.
 type bestEpoch struct {
-	model *format.Model
-	slab  []byte
+	model   *format.Model
+	slab    []byte
+	highest float64 // served accuracy of any epoch
 }
 
 func (r *run) steps() int {
@@ -215,8 +216,11 @@ func (r *run) checkServed() error {
 	return nil
 }
 
-// snapshot exports the net as it is, with averaged weights if there are any,
-// evaluates it on the held-out images and keeps it if it is the best.
+// snapshot exports the net as it is, with averaged weights if there are any, evaluates it on
+// the held-out images and keeps it if it is the best, or no worse than chance may make it:
+// the luckiest of many epochs would be one of any time, and the last, at the lowest learning
+// rate, is better. Chance is the standard error of an accuracy on so few images (the rule of
+// one standard error, Breiman et al. 1984, "Classification and Regression Trees", 3.4.3).
 func (r *run) snapshot(ctx context.Context) error {
 	if err := r.graph.Pull(r.solver); err != nil {
 		return err
@@ -237,7 +241,10 @@ func (r *run) snapshot(ctx context.Context) error {
 	if model.Recommended = r.config.ServedMode; model.Recommended == auto {
 		model.Recommended = recommend(&model.Manifest, model.Metrics)
 	}
-	if r.best.model != nil && servedAccuracy(model) < servedAccuracy(r.best.model)-r.slack() {
+	p := r.best.highest
+	if accuracy := servedAccuracy(model); accuracy > p {
+		r.best.highest = accuracy
+	} else if accuracy < p-math.Sqrt(p*(1-p)/float64(r.held.Len())) {
 		return nil
 	}
 	model.Provenance.Epochs, model.Provenance.Steps = r.epochs+1, r.done
@@ -245,7 +252,7 @@ func (r *run) snapshot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.best = bestEpoch{model, slab}
+	r.best.model, r.best.slab = model, slab
 	return nil
 }
 
@@ -267,15 +274,4 @@ func (r *run) validate(ctx context.Context, m *format.Model) ([]evaluate.Score, 
 	}
 	e := fewshot.Evaluation{Episode: r.config.Episode, Episodes: validationEpisodes, Seed: r.config.Seed}
 	return e.Scores(m.Modes(), features, m.Views(), r.held.Labels)
-}
-
-// slack is by how much a later epoch may score below the best to be kept in its place: by
-// chance, the standard error of an accuracy on so few images, in runs on people's pictures,
-// where the luckiest of many epochs would be an early one. Elsewhere it is none.
-func (r *run) slack() float64 {
-	if r.config.From == "" && r.config.MaxEpochs == 0 {
-		return 0
-	}
-	p := servedAccuracy(r.best.model)
-	return math.Sqrt(p * (1 - p) / float64(r.held.Len()))
 }

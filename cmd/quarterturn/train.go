@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -79,7 +80,11 @@ func trainCommand() *cobra.Command {
 					} else if err := settle(cmd.Flags(), &c); err != nil {
 						return nil, err
 					}
-					return trainer.Start(cmd.Context(), out, source, c, d)
+					run, err := trainer.Start(cmd.Context(), out, source, c, d)
+					if err == nil && c.Method == trainer.AutoMethod {
+						explainMethod(run.Config)
+					}
+					return run, err
 				}
 				if other := changed(cmd.Flags(), "resume", "epochs", "json", "device", "tf32", "quiet", "verbose"); other != "" {
 					return nil, usagef("--resume keeps the settings of the run, but for --epochs; leave out --%s", other)
@@ -109,7 +114,8 @@ func trainCommand() *cobra.Command {
 	})
 	group(f, "Method", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Method, "method", c.Method, "baseline: one view, class labels; da: data augmentation, every view with the class label; "+
-			"mt: multi-task, and a head that predicts the view; sla: joint labels of class and view; sla+sd: and a head that is taught what the views agree on")
+			"mt: multi-task, and a head that predicts the view; sla: joint labels of class and view; sla+sd: and a head that is taught what the views agree on; "+
+			"with --minutes, auto is the default: sla+sd if there is time for a baseline to have learned its images, else baseline")
 		f.BoolVar(&c.SumViews, "sum-views", false, "sum the joint loss over the views instead of averaging it")
 		f.BoolVar(&c.StageHeads, "stage-heads", false, "joint heads behind every stage, for training only")
 		f.StringVar(&c.Teacher, "teacher", "", "with --method baseline: a slab whose answers, aggregated if it can, the net learns beside the labels")
@@ -229,6 +235,9 @@ func settle(flags *pflag.FlagSet, c *trainer.Config) (err error) {
 		if c.Epochs = 0; !flags.Changed("net") {
 			c.Net = ""
 		}
+		if !slices.ContainsFunc(trainer.MethodFlags, flags.Changed) {
+			c.Method = trainer.AutoMethod
+		}
 	}
 	for f, value := range given {
 		err = errors.Join(err, f.Value.Set(value))
@@ -293,6 +302,15 @@ func train(ctx context.Context, f *trainer.RunDir, asJSON bool, command string) 
 		}
 	}
 	return printText(text)
+}
+
+// explainMethod says why a plan chose a method.
+func explainMethod(c trainer.Config) {
+	if c.Method == "baseline" {
+		note("--method baseline: there is time to see each image %d times, and more of them are worth more than SLA's views up to about %d", c.Epochs, trainer.Saturated)
+		return
+	}
+	note("--method %s --sum-views: there is time for a baseline to see each image %d times, and to see it turned is worth more than to see it more often", c.Method, trainer.Saturated)
 }
 
 func announce(d *dataset.Dataset, c trainer.Config) {

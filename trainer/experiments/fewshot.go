@@ -19,8 +19,9 @@ var settings = []fewshot.Episode{
 	{Head: "proto", Way: 20, Shot: 1, Queries: 15}, {Head: "proto", Way: 20, Shot: 5, Queries: 15},
 }
 
-// tabulateFewShot makes the table of accuracies in episodes. All nets look at the views of
-// rotation, those too that were trained without.
+// tabulateFewShot makes the table of accuracies in episodes, with the spread over seeds, or of
+// one seed with the 95 % interval over episodes. All nets look at the views of rotation, those
+// too that were trained without.
 func (r *running) tabulateFewShot(ctx context.Context) error {
 	d, err := r.novel.Load(ctx)
 	if err != nil {
@@ -43,7 +44,8 @@ func (r *running) tabulateFewShot(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		accuracy := map[int][][]float64{} // by views: a list for each setting, one a seed
+		accuracy := map[int][][]float64{}  // by views: a list for each setting, one a seed
+		intervals := map[int][][]float64{} // likewise
 		for _, done := range runs {
 			turned := *done.model
 			turned.Transforms, turned.Exits = rotation, nil
@@ -61,9 +63,10 @@ func (r *running) tabulateFewShot(ctx context.Context) error {
 				}
 				for _, x := range estimates {
 					if accuracy[x.Views] == nil {
-						accuracy[x.Views] = make([][]float64, len(settings))
+						accuracy[x.Views], intervals[x.Views] = make([][]float64, len(settings)), make([][]float64, len(settings))
 					}
 					accuracy[x.Views][k] = append(accuracy[x.Views][k], 100*x.Accuracy)
+					intervals[x.Views][k] = append(intervals[x.Views][k], 100*x.Interval)
 					r.records = append(r.records, record{Training: w.name, Seed: done.seed, Views: x.Views, Episode: columns[k], Accuracy: x.Accuracy})
 				}
 			}
@@ -74,6 +77,9 @@ func (r *running) tabulateFewShot(ctx context.Context) error {
 			for k, a := range accuracy[views] {
 				r.points = append(r.points, report.ChartPoint{Row: fmt.Sprintf("%s, views: %d", w.name, views), Series: columns[k], Values: a})
 				mean, spread := stat.MeanStdDev(a, nil)
+				if len(a) == 1 {
+					spread = intervals[views][k][0]
+				}
 				line += fmt.Sprintf(" %.2f ± %.2f |", mean, spread)
 			}
 			fmt.Fprintln(r.out, line)

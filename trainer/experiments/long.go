@@ -54,6 +54,13 @@ func long(p DataPaths) []Experiment {
 		})
 	}
 
+	// The same with a fast net, which needs a tenth of the computation.
+	fewLabelsFast := Experiment{Name: "few-labels-fast", About: "100 labels a class of CIFAR-10, fast32, trained to saturation", data: cifar10}
+	fewLabelsFast.arms("", 3, 100, func(c *trainer.Config) {
+		*c = trainer.ConfigFor("fast32")
+		c.TrainPerClass = 100
+	})
+
 	// The published protocol of long tails (Cao et al. 2019, "Learning Imbalanced Datasets with
 	// Label-Distribution-Aware Margin Loss"): 200 epochs, deferred weights in the last fifth.
 	tail := Experiment{Name: "long-tail-200", About: "CIFAR-10 with a tail of 1:100, 200 epochs, as published: losses with and without SLA+SD", data: cifar10, tail: true}
@@ -91,5 +98,17 @@ func long(p DataPaths) []Experiment {
 			}})
 		}
 	}
-	return []Experiment{fewLabelsTuning, fewLabels, tail, hundred, episodes}
+	// The same classes learned as labels, by the net of a page, for a gallery of others.
+	labels := Experiment{Name: "cifar-fs-labels", About: "CIFAR-FS, 5- and 20-way: fast64 trained on the labels of 80 classes, with and without SLA+SD",
+		data: episodes.data, novel: episodes.novel}
+	for _, arm := range []struct {
+		name, method string
+		epochs       int
+	}{{"baseline", "baseline", 10}, {"sla+sd", "sla+sd", 10}, {"baseline, 4x the steps", "baseline", 40}} {
+		labels.ways = append(labels.ways, way{arm.name, 1, func(c *trainer.Config) {
+			*c = trainer.FastConfig()
+			c.Method, c.SumViews, c.Epochs = arm.method, arm.method == "sla+sd", arm.epochs
+		}})
+	}
+	return []Experiment{fewLabelsTuning, fewLabels, fewLabelsFast, tail, hundred, episodes, labels}
 }
