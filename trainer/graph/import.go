@@ -83,18 +83,17 @@ func (g *Graph) SlowDown(first float64) {
 
 // StartHeads sets the heads on the last features to the ridge regressions of their labels on
 // features of images, (n, M*F), as the imported slab computes them, whose classes are labels: see
-// start.FitLinear. Every class counts
-// alike. It reports no error where there is nothing to fit: heads keep their initial weights.
+// start.FitLinear. Every class counts alike. Without images heads keep their initial weights.
 func (g *Graph) StartHeads(features [][]float32, labels []int) error {
+	if len(features) == 0 {
+		return nil
+	}
 	for i := range g.heads {
 		h := &g.heads[i]
 		if h.stage {
 			continue
 		}
-		views := 1
-		if len(features) > 0 {
-			views = len(features[0]) / h.features
-		}
+		views := len(features[0]) / h.features
 		var x [][]float32
 		var y, classes []int
 		for n, z := range features {

@@ -15,74 +15,22 @@ import (
 // alike. The weight of the penalty, among powers of ten, and the scale are chosen by what
 // is predicted of each row by the others (leave-one-out, in closed form: Allen 1974's PRESS).
 func FitLinear(weight, bias []float32, x [][]float32, y, classes []int, outputs int) error {
-	n, features := len(x), len(weight)/outputs
-	width := features
-	if bias != nil {
-		width++ // a column of ones
-	}
-	counts := map[int]float64{}
-	for _, c := range classes {
-		counts[c]++
-	}
-	design, target := mat.NewDense(n, width, nil), mat.NewDense(n, outputs, nil)
-	roots := make([]float64, n) // of the weights of the rows
-	for r, row := range x {
-		roots[r] = math.Sqrt(float64(n) / float64(len(counts)) / counts[classes[r]])
-		for k, v := range row {
-			design.Set(r, k, roots[r]*float64(v))
-		}
-		if bias != nil {
-			design.Set(r, features, roots[r])
-		}
-		target.Set(r, y[r], roots[r])
-	}
-	var gram mat.SymDense
-	gram.SymOuterK(1, design.T())
-	var eigen mat.EigenSym
-	if !eigen.Factorize(&gram, true) {
-		return errors.New("the features are not finite")
-	}
-	values := eigen.Values(nil)
-	var basis, rotated, projected mat.Dense
-	eigen.VectorsTo(&basis)
-	rotated.Mul(design, &basis)        // (n, width)
-	projected.Mul(rotated.T(), target) // (width, outputs)
-	var mean float64
-	for _, v := range values {
-		mean += v / float64(width)
+	features := len(weight) / outputs
+	r, err := newRidge(x, y, classes, outputs, bias != nil)
+	if err != nil {
+		return err
 	}
 	best := math.Inf(1)
 	for power := -4; power <= 2; power++ {
-		lambda := mean * math.Pow(10, float64(power))
-		shrunk := mat.DenseCopyOf(&projected)
-		for i, v := range values {
-			row := shrunk.RawRowView(i)
-			for k := range row {
-				row[k] /= max(0, v) + lambda
-			}
-		}
-		var fitted mat.Dense
-		fitted.Mul(&rotated, shrunk)
-		left := make([][]float64, n) // the logits of each row by the others
-		for r := range n {
-			var leverage float64
-			for i, v := range values {
-				z := rotated.At(r, i)
-				leverage += z * z / (max(0, v) + lambda)
-			}
-			left[r] = make([]float64, outputs)
-			for k := range outputs {
-				t := target.At(r, k)
-				left[r][k] = (t - (t-fitted.At(r, k))/max(1e-6, 1-leverage)) / roots[r]
-			}
-		}
-		scale, nll := fitScale(left, y, roots)
+		lambda := r.mean() * math.Pow(10, float64(power))
+		shrunk := r.solve(lambda)
+		scale, nll := fitScale(r.leaveOneOut(shrunk, lambda), y, r.roots)
 		if nll >= best {
 			continue
 		}
 		best = nll
 		var w mat.Dense
-		w.Mul(&basis, shrunk) // (width, outputs)
+		w.Mul(&r.basis, shrunk) // (width, K)
 		for k := range outputs {
 			for i := range features {
 				weight[k*features+i] = float32(scale * w.At(i, k))
@@ -93,6 +41,95 @@ func FitLinear(weight, bias []float32, x [][]float32, y, classes []int, outputs 
 		}
 	}
 	return nil
+}
+
+// A ridge is a regression of weighted rows on one-hot labels, in the basis in which its
+// Gram matrix is diagonal.
+type ridge struct {
+	roots     []float64  // (n), of the weights of the rows
+	target    *mat.Dense // (n, K)
+	values    []float64  // (width), of the Gram matrix
+	basis     mat.Dense  // (width, width)
+	rotated   mat.Dense  // (n, width), the rows
+	projected mat.Dense  // (width, K), of the targets
+}
+
+// newRidge makes the regression of rows x, with a column of ones behind them if there is a
+// bias, on labels y.
+func newRidge(x [][]float32, y, classes []int, outputs int, bias bool) (*ridge, error) {
+	n, features := len(x), len(x[0])
+	width := features
+	if bias {
+		width++
+	}
+	counts := map[int]float64{}
+	for _, c := range classes {
+		counts[c]++
+	}
+	r := &ridge{roots: make([]float64, n), target: mat.NewDense(n, outputs, nil)}
+	design := mat.NewDense(n, width, nil)
+	for i, row := range x {
+		r.roots[i] = math.Sqrt(float64(n) / float64(len(counts)) / counts[classes[i]])
+		for k, v := range row {
+			design.Set(i, k, r.roots[i]*float64(v))
+		}
+		if bias {
+			design.Set(i, features, r.roots[i])
+		}
+		r.target.Set(i, y[i], r.roots[i])
+	}
+	var gram mat.SymDense
+	gram.SymOuterK(1, design.T())
+	var eigen mat.EigenSym
+	if !eigen.Factorize(&gram, true) {
+		return nil, errors.New("the features are not finite")
+	}
+	r.values = eigen.Values(nil)
+	eigen.VectorsTo(&r.basis)
+	r.rotated.Mul(design, &r.basis)
+	r.projected.Mul(r.rotated.T(), r.target)
+	return r, nil
+}
+
+// mean is that of the values.
+func (r *ridge) mean() (mean float64) {
+	for _, v := range r.values {
+		mean += v / float64(len(r.values))
+	}
+	return mean
+}
+
+// solve returns the weights (width, K) in the basis, with the weight λ of the penalty.
+func (r *ridge) solve(lambda float64) *mat.Dense {
+	shrunk := mat.DenseCopyOf(&r.projected)
+	for i, v := range r.values {
+		row := shrunk.RawRowView(i)
+		for k := range row {
+			row[k] /= max(0, v) + lambda
+		}
+	}
+	return shrunk
+}
+
+// leaveOneOut returns the logits (n, K) that the others predict of each row.
+func (r *ridge) leaveOneOut(shrunk *mat.Dense, lambda float64) [][]float64 {
+	var fitted mat.Dense
+	fitted.Mul(&r.rotated, shrunk)
+	n, outputs := fitted.Dims()
+	logits := make([][]float64, n)
+	for i := range n {
+		var leverage float64
+		for k, v := range r.values {
+			z := r.rotated.At(i, k)
+			leverage += z * z / (max(0, v) + lambda)
+		}
+		logits[i] = make([]float64, outputs)
+		for k := range outputs {
+			t := r.target.At(i, k)
+			logits[i][k] = (t - (t-fitted.At(i, k))/max(1e-6, 1-leverage)) / r.roots[i]
+		}
+	}
+	return logits
 }
 
 // fitScale returns the factor of logits with the smallest negative log-likelihood, and that.
