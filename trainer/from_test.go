@@ -48,7 +48,7 @@ func TestFromStartsWithFittedHeads(t *testing.T) {
 				t.Errorf("%s, %s: %v of %d images are right, of ten classes", method, s.Mode, s.Accuracy, s.N)
 			}
 		}
-		if r.config.Net != "resnet20" || r.manifest.Input.Channels != 3 || r.config.FromSHA256 == "" {
+		if r.config.Net != "fast64" || r.manifest.Input.Channels != 3 || r.config.FromSHA256 == "" {
 			t.Errorf("net %s, %d channels, from %q", r.config.Net, r.manifest.Input.Channels, r.config.FromSHA256)
 		}
 		r.graph.Close()
@@ -144,7 +144,7 @@ func TestChoose(t *testing.T) {
 		said  string
 	}{
 		"six of sixty": {data(3, 60, 60, 60, 60, 60, 60), nil, func(c Config) bool {
-			return c.From == FromBackbone && c.BatchSize == 32 && c.Minutes == 5 && c.Epochs == 0 && c.MaxEpochs >= 10
+			return c.From == FromBackbone && c.BatchSize == 32 && c.Minutes == 5 && c.Epochs == 0 && c.MaxEpochs >= 10 && c.Method == "sla+sd"
 		}, "--from backbone"},
 		"two of five": {data(3, 4, 4), nil, func(c Config) bool { return c.BatchSize == 2 && c.MaxEpochs == 60 }, "--batch 2"},
 		"grey": {data(1, 60, 60), nil, func(c Config) bool {

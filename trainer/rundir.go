@@ -250,8 +250,9 @@ func (f *RunDir) Steps() int { return f.run.steps() }
 
 // Run trains to the end, saving a checkpoint after each epoch and when ctx ends,
 // evaluates on the test images, and writes the slab. Training in episodes is not for the
-// classes of the data set, so its scores are those of the classes held out. progress and
-// tested, if not nil, are called on the way.
+// classes of the data set, so its scores are those of the classes held out; data sets without
+// test images have those of the images held out. progress and tested, if not nil, are called
+// on the way.
 func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done, of int)) (*format.Model, []evaluate.Score, error) {
 	if progress == nil {
 		progress = func(Event) {}
@@ -273,7 +274,7 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 		}
 	}
 	model := f.run.best.model
-	if f.Config.episodic() {
+	if f.Config.episodic() || f.Data.Test.Len() == 0 {
 		var scores []evaluate.Score
 		for _, m := range model.Metrics {
 			scores = append(scores, evaluate.Score{Metric: m, Passes: float64(model.Passes(m.Mode))})

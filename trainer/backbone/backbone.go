@@ -1,8 +1,10 @@
-// Package backbone has the slab that training starts from if nothing else is said.
+// Package backbone has the slab that training starts from if nothing else is said. Its card,
+// README.md beside it, says what it was trained on and how.
 package backbone
 
-import "github.com/quarterturn/quarterturn/www"
+import _ "embed"
 
-// Slab is the one that the page shows, too: see www/models/README.md for what it was trained
-// on and how. To ship another, embed its file here.
-var Slab = www.Model
+// Slab is the file. To ship another, put it in its place.
+//
+//go:embed backbone.slab
+var Slab []byte

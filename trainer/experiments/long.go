@@ -58,7 +58,7 @@ func long(p DataPaths) []Experiment {
 	fewLabelsFast := Experiment{Name: "few-labels-fast", About: "100 labels a class of CIFAR-10, fast32, trained to saturation", data: cifar10}
 	fewLabelsFast.arms("", 3, 100, func(c *trainer.Config) {
 		*c = trainer.ConfigFor("fast32")
-		c.TrainPerClass = 100
+		c.TrainPerClass, c.LR = 100, 0.2
 	})
 
 	// The published protocol of long tails (Cao et al. 2019, "Learning Imbalanced Datasets with
@@ -107,7 +107,7 @@ func long(p DataPaths) []Experiment {
 	}{{"baseline", "baseline", 10}, {"sla+sd", "sla+sd", 10}, {"baseline, 4x the steps", "baseline", 40}} {
 		labels.ways = append(labels.ways, way{arm.name, 1, func(c *trainer.Config) {
 			*c = trainer.FastConfig()
-			c.Method, c.SumViews, c.Epochs = arm.method, arm.method == "sla+sd", arm.epochs
+			c.Method, c.SumViews, c.Epochs, c.BatchSize = arm.method, arm.method == "sla+sd", arm.epochs, 128
 		}})
 	}
 	return []Experiment{fewLabelsTuning, fewLabels, fewLabelsFast, tail, hundred, episodes, labels}
