@@ -21,8 +21,10 @@ type Classifier struct {
 	// What is known of the image.
 	inputRows int       // rows of the input that are made: the first ones
 	passes    int       // views whose feature is known: the first ones
-	turned    int       // rows of the view of the pass under way that are made
-	layer     int       // the layer at which that pass stands
+	group     int       // views behind them whose passes are under way, 0 if there are none
+	view      int       // of these, the one that goes through the first layers, which the ones before it have behind them
+	turned    int       // rows of that view that are made
+	layer     int       // the layer that comes next, for that view or for all of the group
 	part      int       // the part of that layer which comes next
 	features  []feature // (M)
 	viewRows  int       // views whose conditional logits are known: the first ones
@@ -73,7 +75,7 @@ func newClassifier(m *format.Manifest, net *network, heads []head) *Classifier {
 		views:    make([]float32, views*n),
 		result:   Result{Logits: make([]float32, n), Probabilities: make([]float32, n)},
 	}
-	width := net.values[len(m.Layers)].shape.Channels
+	width := m.Shapes()[len(m.Layers)].Channels
 	for j := range c.features {
 		c.features[j].z = make([]float32, width)
 	}
@@ -93,7 +95,9 @@ func (c *Classifier) Begin(width, height int) error {
 func (c *Classifier) Rows(rgba []byte) error { return c.pre.rows(rgba) }
 
 // restart forgets what the network made of the image.
-func (c *Classifier) restart() { c.passes, c.turned, c.layer, c.part, c.viewRows = 0, 0, 0, 0, 0 }
+func (c *Classifier) restart() {
+	c.passes, c.group, c.view, c.turned, c.layer, c.part, c.viewRows = 0, 0, 0, 0, 0, 0, 0
+}
 
 // Input returns the preprocessed image, dense (C, H, W), normalised as the net
 // wants it, once all its rows are there.
@@ -159,28 +163,49 @@ func (c *Classifier) runViews(views, work int) (left int, err error) {
 	}
 	in := &c.manifest.Input
 	for c.passes < views && work > 0 {
-		if c.turned < in.Height {
-			transformRow(c.net.values[0], c.input, c.manifest.Transforms[c.passes], c.turned)
+		if c.group == 0 {
+			c.group = min(c.net.group, views-c.passes)
+		}
+		alone := c.view < c.group
+		switch {
+		case alone && c.turned < in.Height:
+			transformRow(c.net.inputs[c.view], c.input, c.manifest.Transforms[c.passes+c.view], c.turned)
 			c.turned++
 			work -= viewWork * in.Channels * in.Width
-			continue
-		}
-		c.part, work = c.net.run(c.layer, c.part, work)
-		if c.part > 0 {
-			continue // the layer is not complete
-		}
-		out := c.net.values[c.layer+1]
-		if c.tracing {
-			c.observe(out)
-		}
-		if c.layer++; c.layer == len(c.net.layers) {
-			f := &c.features[c.passes]
-			copy(f.z, out.pixel(0, 0))
-			f.length = length(f.z)
-			c.passes, c.turned, c.layer = c.passes+1, 0, 0
+		case alone && c.layer == c.net.from:
+			if c.view++; c.view < c.group {
+				c.turned, c.layer = 0, 0
+			}
+		case alone:
+			work = c.runLayer(c.view, 1, work)
+		case c.layer < len(c.net.layers):
+			work = c.runLayer(0, c.group, work)
+		default:
+			for _, o := range c.net.operands[c.layer-1][:c.group] {
+				f := &c.features[c.passes]
+				copy(f.z, o.out.pixel(0, 0))
+				f.length = length(f.z)
+				c.passes++
+			}
+			c.group, c.view, c.turned, c.layer = 0, 0, 0, 0
 		}
 	}
 	return work, nil
+}
+
+// runLayer goes on with the layer that comes next for some views of the group, as network.run
+// does, and returns what is left of the work.
+func (c *Classifier) runLayer(first, count, work int) (left int) {
+	if c.part, work = c.net.run(c.layer, c.part, first, count, work); c.part > 0 {
+		return work
+	}
+	if c.tracing {
+		for k := range count {
+			c.observe(first + k)
+		}
+	}
+	c.layer++
+	return work
 }
 
 // predict makes the result, but for its probabilities, of the first so many views, and

@@ -139,6 +139,69 @@ func TestRunBudget(t *testing.T) {
 	}
 }
 
+// Views that go through the later layers together give the bits that each gives alone, in
+// logits, features and every layer, whatever the pieces.
+func TestGroupsOfViews(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 1))
+	six := formattest.Tiny(3)
+	six.Transforms = append(six.Transforms, format.Transform{Turns: 1, Channels: []int{1, 2, 0}}, format.Transform{Turns: 2, Channels: []int{2, 0, 1}})
+	formattest.Weigh(six)
+	models := []*format.Model{six, formattest.Odd()}
+	for range 200 {
+		dice := make(formattest.Dice, 200)
+		for i := range dice {
+			dice[i] = byte(rng.Uint32())
+		}
+		models = append(models, formattest.Random(&dice))
+	}
+	kinds := map[[2]bool]int{}
+	for i, m := range models {
+		c := open(t, m)
+		largest := c.net.group
+		kinds[[2]bool{largest > 1, c.net.from > 0}]++
+		type answer struct {
+			logits, directions []float32
+			trace              []uint64
+		}
+		ask := func(group, work int) (a answer) {
+			c.net.group = group
+			show(t, c, uint64(i))
+			for a.directions == nil {
+				z, err := c.Features(work)
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.directions = slices.Clone(z)
+			}
+			for a.trace == nil {
+				trace, err := c.TraceBudget(Aggregated, work)
+				if err != nil {
+					t.Fatal(err)
+				}
+				a.trace = slices.Clone(trace)
+			}
+			a.logits = slices.Clone(c.result.Logits)
+			return a
+		}
+		want := ask(1, math.MaxInt)
+		if n := m.Views()*len(m.Layers) + 1; len(want.trace) != n {
+			t.Fatalf("net %d: a trace of %d entries, want %d", i, len(want.trace), n)
+		}
+		for group := 1; group <= largest; group++ {
+			for _, work := range []int{math.MaxInt, 1 << rng.IntN(20)} {
+				got := ask(group, work)
+				if !slices.Equal(got.trace, want.trace) || fingerprint(0, got.directions) != fingerprint(0, want.directions) || fingerprint(0, got.logits) != fingerprint(0, want.logits) {
+					t.Errorf("net %d, %d views together, in pieces of %d: other bits than one by one\n%+v", i, group, work, m.Layers)
+				}
+			}
+		}
+	}
+	if len(kinds) < 3 {
+		t.Errorf("nets that group views, from the first layer on or a later one: %v; there are to be some of each, and some that do not", kinds)
+	}
+	t.Log(kinds)
+}
+
 // A twin answers as its original does, while that answers about another image.
 func TestTwin(t *testing.T) {
 	c := open(t, formattest.Odd())

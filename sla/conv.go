@@ -23,14 +23,14 @@ type scratch struct {
 }
 
 // usesWinograd tells how a convolution that makes out is computed.
-func usesWinograd(l *format.Layer, out *value) bool {
-	return l.Kernel == 3 && l.Stride == 1 && min(out.shape.Height, out.shape.Width) >= kernel.OutputTile
+func usesWinograd(l *format.Layer, out format.Shape) bool {
+	return l.Op == format.OpConv && l.Kernel == 3 && l.Stride == 1 && min(out.Height, out.Width) >= kernel.OutputTile
 }
 
 // newConvolution packs the weights (Out, channels, k, k) of a layer, which makes
 // out of in. It takes the room for them from packed, zeros, and returns what is left.
 func newConvolution(l *format.Layer, in, out *value, weights, bias, packed []float32, s *scratch) (*convolution, []float32) {
-	c := &convolution{layer: l, winograd: usesWinograd(l, out), scratch: s}
+	c := &convolution{layer: l, winograd: usesWinograd(l, out.shape), scratch: s}
 	c.bias, packed = packed[:out.pitch], packed[out.pitch:]
 	n := packedFloats(l, in, out)
 	c.weights, packed = packed[:n], packed[n:]
@@ -43,18 +43,15 @@ func newConvolution(l *format.Layer, in, out *value, weights, bias, packed []flo
 	return c, packed
 }
 
-// run computes a part of out = act(W*in + b + residual). Every output is summed in the
+// runDirect computes a part of out = act(W*in + b + residual). Every output is summed in the
 // same order, whatever kernel computes it: the bias, then the rows of the
 // window, its columns and the input channels, each ascending; or, by Winograd's
 // algorithm, what winograd.go says.
-func (c *convolution) run(part int, out, in, residual *value) {
-	if c.winograd {
-		c.runWinograd(part, out, in, residual)
-		return
-	}
+func (c *convolution) runDirect(part int, v *operands) {
+	in, out, residual := v.in, v.out, v.residual
 	l, width := c.layer, out.shape.Width
 	args := kernel.GEMMArgs{B: &c.weights[0], Bias: &c.bias[0], AStride: l.Stride * in.pitch, CStride: out.pitch,
-		KRows: l.Kernel, ARowStride: in.stride, K: l.Kernel * in.pitch, NGroups: out.pitch / kernel.NR}
+		KRows: l.Kernel, ARowStride: in.stride, K: l.Kernel * in.pitch, NGroups: out.pitch / kernel.NR()}
 	y, first, last := pixelsOf(out, part)
 	row := out.row(y)
 	for x := first; x < last; x += args.M {

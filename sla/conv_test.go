@@ -95,11 +95,13 @@ func convolutionOf(l *format.Layer, in, out *value, weights, bias []float32) *co
 	return c
 }
 
-// whole runs all parts of a convolution.
-func whole(c *convolution, out, in, residual *value) {
-	for part := range layerCost(c.layer, in, out).parts {
-		c.run(part, out, in, residual)
+// whole runs a convolution for some views together.
+func whole(c *convolution, views ...operands) {
+	n := &network{layers: []format.Layer{*c.layer}, operands: [][]operands{views}, convs: []*convolution{c}}
+	for k := range views {
+		n.costs = append(n.costs, []cost{layerCost(c.layer, views[0].in, views[0].out, k+1)})
 	}
+	n.run(0, 0, 0, len(views), math.MaxInt)
 }
 
 func testConvolution(t *testing.T, k, stride int, in format.Shape, outs, pitch int) (outputs [][]float32) {
@@ -120,10 +122,10 @@ func testConvolution(t *testing.T, k, stride int, in format.Shape, outs, pitch i
 		var scale float64
 		if with {
 			bits, exact, scale = naive(x, in, w, b, r, l)
-			whole(c, dst, src, residual)
+			whole(c, operands{dst, src, residual})
 		} else {
 			bits, exact, scale = naive(x, in, w, b, nil, l)
-			whole(c, dst, src, nil)
+			whole(c, operands{dst, src, nil})
 		}
 		got := dense(dst)
 		outputs = append(outputs, got)
@@ -136,6 +138,28 @@ func testConvolution(t *testing.T, k, stride int, in format.Shape, outs, pitch i
 		}
 		if e := maxError(got, exact) / scale; e > tolerance {
 			t.Errorf("%s, Winograd %v: error %.2g", name, c.winograd, e)
+		}
+		var alone [][]float32
+		var views []operands
+		for view := range uint32(5) {
+			o := operands{filled(dst.shape, 2, dst.pitch), filled(in, src.border, pitch), nil}
+			load(o.in, formattest.LCG(5+view, in.Elements()))
+			if with {
+				o.residual = filled(dst.shape, 1, dst.pitch)
+				load(o.residual, formattest.LCG(15+view, dst.shape.Elements()))
+			}
+			whole(c, o)
+			views, alone = append(views, o), append(alone, dense(o.out))
+			o.out.allocate()
+		}
+		for n := range views {
+			whole(c, views[:n+1]...)
+			for view := range n + 1 {
+				if !slices.Equal(dense(views[view].out), alone[view]) {
+					t.Errorf("%s: of %d views together, view %d has other bits than alone", name, n+1, view)
+				}
+				views[view].out.allocate()
+			}
 		}
 		for i, v := range dst.data {
 			if pixel, row := i/dst.pitch%(dst.stride/dst.pitch), i/dst.stride; v != 0 && (i%dst.pitch >= outs || pixel < 2 || pixel >= dst.shape.Width+2 || row < 2 || row >= dst.shape.Height+2) {
@@ -204,7 +228,7 @@ func BenchmarkLayers(b *testing.B) {
 		}
 		b.Run(fmt.Sprintf("%dx%d,%dto%d,stride%d", x.side, x.side, x.in, x.out, x.stride), func(b *testing.B) {
 			for b.Loop() {
-				whole(c, out, in, nil)
+				whole(c, operands{out, in, nil})
 			}
 			ns := float64(b.Elapsed().Nanoseconds()) / float64(b.N)
 			b.ReportMetric(ns*float64(x.count)/1e3, "us/net")

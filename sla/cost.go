@@ -35,7 +35,23 @@ const (
 // A cost is that of a layer, which is computed in so many parts, each of so much work.
 type cost struct{ parts, each int }
 
-func layerCost(l *format.Layer, in, out *value) cost {
+// layerCost is the cost of a layer for so many views of a group.
+func layerCost(l *format.Layer, in, out *value, views int) cost {
+	if usesWinograd(l, out.shape) {
+		_, tiles := tilesOf(out.shape)
+		tiles = mul(views, tiles)
+		n := min(tiles, tileBlock)
+		products := mul(mul(kernel.TileElems*in.shape.Channels, out.pitch), (n+kernel.MR-1)/kernel.MR*kernel.MR)
+		transforms := mul(n, tileWork*(in.shape.Channels+out.pitch))
+		return cost{(tiles + tileBlock - 1) / tileBlock, add(kernel.TileElems*callWork, add(products, transforms))}
+	}
+	c := viewCost(l, in, out)
+	c.parts = mul(views, c.parts)
+	return c
+}
+
+// viewCost is the cost of a layer that goes through the views of a group one by one.
+func viewCost(l *format.Layer, in, out *value) cost {
 	switch {
 	case l.Op == format.OpShortcut:
 		return pixelCost(out, pixelWork+copyWork*out.shape.Channels)
@@ -45,12 +61,6 @@ func layerCost(l *format.Layer, in, out *value) cost {
 		return pixelCost(out, 8*pixelWork+poolWork*out.shape.Channels)
 	case l.Op == format.OpMean:
 		return pixelCost(in, pixelWork+copyWork*in.shape.Channels)
-	case usesWinograd(l, out):
-		_, tiles := tilesOf(out)
-		n := min(tiles, tileBlock)
-		products := mul(mul(kernel.TileElems*in.shape.Channels, out.pitch), (n+kernel.MR-1)/kernel.MR*kernel.MR)
-		transforms := mul(n, tileWork*(in.shape.Channels+out.pitch))
-		return cost{(tiles + tileBlock - 1) / tileBlock, add(kernel.TileElems*callWork, add(products, transforms))}
 	}
 	c := pixelCost(out, add(mul(l.Kernel*l.Kernel*in.pitch, out.pitch), finishWork*out.pitch))
 	if out.shape.Width < kernel.MR {
@@ -71,11 +81,11 @@ func pixelCost(v *value, pixel int) cost {
 func Work(m *format.Manifest) int {
 	p := planOf(m)
 	view := mul(viewWork, m.Input.Channels*m.Input.Height*m.Input.Width)
-	for _, c := range p.costs {
+	for _, c := range p.costs[0] { // a view alone, as in the mode adaptive
 		view = add(view, mul(c.parts, c.each))
 	}
 	work := add(mul(view, m.Views()), (inputWork+3*sumWork)*m.Input.Channels*m.Input.Height*m.Input.Width)
-	features := p.values[len(m.Layers)].shape.Channels
+	features := m.Shapes()[len(m.Layers)].Channels
 	for _, h := range m.Heads {
 		work = add(work, mul(mul(m.Outputs(h.Kind), features), headWork))
 	}
@@ -92,11 +102,14 @@ func RowWork(in *format.Input, width, height int) int {
 
 // A plan is what a net will need when it runs.
 type plan struct {
-	values  []*value // of each value, its place; values may share one
-	places  []*value // each once
-	costs   []cost   // per layer
-	packed  int      // floats of packed weights and biases
-	scratch scratchSize
+	group    int          // views that go through the later layers together, at most
+	from     int          // the first of these layers
+	inputs   []*value     // of each view of a group
+	operands [][]operands // per layer, for each view of a group
+	values   []*value     // each once
+	costs    [][]cost     // per number of views, less one, and layer
+	packed   int          // floats of packed weights and biases
+	scratch  scratchSize
 }
 
 type scratchSize struct{ row, in, out, zeros int }
@@ -107,7 +120,7 @@ func (s scratchSize) allocate() *scratch {
 
 // scratchOf is what a convolution needs.
 func scratchOf(l *format.Layer, in, out *value) scratchSize {
-	if usesWinograd(l, out) {
+	if usesWinograd(l, out.shape) {
 		return scratchSize{in: kernel.TileElems * planeFloats(padded(in.shape.Channels)),
 			out: kernel.TileElems * planeFloats(out.pitch), zeros: out.pitch}
 	}
@@ -116,19 +129,25 @@ func scratchOf(l *format.Layer, in, out *value) scratchSize {
 
 // packedFloats is how many weights of a convolution there are once they are packed.
 func packedFloats(l *format.Layer, in, out *value) int {
-	if usesWinograd(l, out) {
+	if usesWinograd(l, out.shape) {
 		return mul(kernel.TileElems*in.shape.Channels, out.pitch)
 	}
 	return mul(l.Kernel*l.Kernel*in.pitch, out.pitch)
 }
 
 func planOf(m *format.Manifest) *plan {
-	p := &plan{costs: make([]cost, len(m.Layers))}
-	p.values, p.places = valuesOf(m)
+	p := &plan{group: min(groupSize, m.Views()), from: groupFrom(m)}
+	if p.group == 1 || p.from == len(m.Layers) {
+		p.group, p.from = 1, len(m.Layers)
+	}
+	p.inputs, p.operands, p.values = valuesOf(m, p.group, p.from)
+	p.costs = make([][]cost, p.group)
 	for i := range m.Layers {
 		l := &m.Layers[i]
-		in, out := p.values[l.Input], p.values[i+1]
-		p.costs[i] = layerCost(l, in, out)
+		in, out := p.operands[i][0].in, p.operands[i][0].out
+		for views := range p.costs {
+			p.costs[views] = append(p.costs[views], layerCost(l, in, out, views+1))
+		}
 		if l.Op != format.OpConv {
 			continue
 		}
@@ -147,10 +166,10 @@ func planOf(m *format.Manifest) *plan {
 func Memory(m *format.Manifest) int {
 	p := planOf(m)
 	floats := add(p.packed, p.scratch.row+p.scratch.in+p.scratch.out+p.scratch.zeros)
-	for _, v := range p.places {
+	for _, v := range p.values {
 		floats = add(floats, v.floats())
 	}
-	features := p.values[len(m.Layers)].shape.Channels
+	features := m.Shapes()[len(m.Layers)].Channels
 	for _, h := range m.Heads {
 		floats = add(floats, mul(m.Outputs(h.Kind), features+1))
 	}

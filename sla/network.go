@@ -5,12 +5,16 @@ import (
 	"github.com/quarterturn/quarterturn/sla/internal/kernel"
 )
 
-// A network runs the layers of a slab, one image at a time.
+// A network runs the layers of a slab: the first ones a view at a time, those behind them
+// for a group of views together.
 type network struct {
-	layers []format.Layer
-	values []*value       // value 0 is the input; values share buffers, see planOf
-	convs  []*convolution // per layer, nil for another
-	costs  []cost         // per layer
+	layers   []format.Layer
+	group    int            // views of a group, at most
+	from     int            // the first layer that a group goes through together
+	operands [][]operands   // per layer, for each view of a group; values share memory, see planOf
+	inputs   []*value       // of each view of a group
+	convs    []*convolution // per layer, nil for another
+	costs    [][]cost       // per number of views, less one, and layer
 }
 
 // newNetwork allocates the values and packs the weights of a model.
@@ -21,7 +25,7 @@ func newNetwork(m *format.Model) *network {
 	tensor := 0
 	for i := range m.Layers {
 		if l := &m.Layers[i]; l.Op == format.OpConv {
-			n.convs[i], packed = newConvolution(l, n.values[l.Input], n.values[i+1], m.Weights[tensor], m.Weights[tensor+1], packed, s)
+			n.convs[i], packed = newConvolution(l, n.operands[i][0].in, n.operands[i][0].out, m.Weights[tensor], m.Weights[tensor+1], packed, s)
 			tensor += 2
 		}
 	}
@@ -41,44 +45,49 @@ func (n *network) twin(m *format.Manifest) *network {
 
 // allocate makes a network without its convolutions, and the scratch that they will share.
 func (p *plan) allocate(layers []format.Layer) (*network, *scratch) {
-	for _, v := range p.places {
+	for _, v := range p.values {
 		v.allocate()
 	}
-	return &network{layers: layers, values: p.values, convs: make([]*convolution, len(layers)), costs: p.costs}, p.scratch.allocate()
+	n := &network{layers: layers, group: p.group, from: p.from, operands: p.operands, inputs: p.inputs, convs: make([]*convolution, len(layers)), costs: p.costs}
+	return n, p.scratch.allocate()
 }
 
-// run goes on with layer i at one of its parts, until the layer is complete or about so
-// much work is done. It returns the part that comes next, 0 once the layer is complete,
-// and what is left of the work.
-func (n *network) run(i, part, work int) (next, left int) {
-	l := &n.layers[i]
-	in, out := n.values[l.Input], n.values[i+1]
+// run goes on with layer i at one of its parts, for some views of a group, until the layer is
+// complete or about so much work is done. It returns the part that comes next, 0 once the
+// layer is complete, and what is left of the work.
+func (n *network) run(i, part, first, count, work int) (next, left int) {
+	views, single, cost := n.operands[i][first:first+count], n.costs[0][i].parts, n.costs[count-1][i]
 	for {
-		switch l.Op {
-		case format.OpConv:
-			var residual *value
-			if l.Residual != 0 {
-				residual = n.values[l.Residual]
-			}
-			n.convs[i].run(part, out, in, residual)
-		case format.OpShortcut:
-			shortcut(part, out, in, l.Stride)
-		case format.OpMax:
-			if l.Kernel == 2 {
-				maxPool2(part, out, in)
-			} else {
-				maxPool3(part, out, in, l.Stride)
-			}
-		case format.OpMean:
-			mean(part, out, in)
+		if c := n.convs[i]; c != nil && c.winograd {
+			c.runWinograd(part, views)
+		} else {
+			n.runPart(i, part%single, &views[part/single])
 		}
-		part, work = part+1, work-n.costs[i].each
-		if part == n.costs[i].parts {
+		part, work = part+1, work-cost.each
+		if part == cost.parts {
 			return 0, work
 		}
 		if work <= 0 {
 			return part, work
 		}
+	}
+}
+
+// runPart computes a part of layer i for a view.
+func (n *network) runPart(i, part int, v *operands) {
+	switch l := &n.layers[i]; l.Op {
+	case format.OpConv:
+		n.convs[i].runDirect(part, v)
+	case format.OpShortcut:
+		shortcut(part, v.out, v.in, l.Stride)
+	case format.OpMax:
+		if l.Kernel == 2 {
+			maxPool2(part, v.out, v.in)
+		} else {
+			maxPool3(part, v.out, v.in, l.Stride)
+		}
+	case format.OpMean:
+		mean(part, v.out, v.in)
 	}
 }
 

@@ -18,9 +18,9 @@ func (c *Classifier) TraceBudget(mode Mode, work int) ([]uint64, error) {
 	if !c.tracing {
 		c.restart() // every layer is to be seen
 		if c.trace == nil {
-			c.trace = make([]uint64, 0, c.joint.Views*len(c.net.layers)+1)
+			c.trace = make([]uint64, c.joint.Views*len(c.net.layers)+1)
 		}
-		c.trace, c.tracing = c.trace[:0], true
+		c.tracing = true
 	}
 	r, err := c.RunBudget(mode, work)
 	if r == nil && err == nil {
@@ -30,18 +30,21 @@ func (c *Classifier) TraceBudget(mode Mode, work int) ([]uint64, error) {
 	if err != nil {
 		return nil, err
 	}
-	return append(c.trace, fingerprint(fnvOffset, r.Logits)), nil
+	n := c.passes * len(c.net.layers)
+	c.trace[n] = fingerprint(fnvOffset, r.Logits)
+	return c.trace[:n+1], nil
 }
 
-// observe adds what a layer made to the trace.
-func (c *Classifier) observe(out *value) {
+// observe puts into the trace what the layer under way made of a view of the group.
+func (c *Classifier) observe(view int) {
+	out := c.net.operands[c.layer][view].out
 	h := fnvOffset
 	for y := range out.shape.Height {
 		for x := range out.shape.Width {
 			h = fingerprint(h, out.pixel(y, x))
 		}
 	}
-	c.trace = append(c.trace, h)
+	c.trace[(c.passes+view)*len(c.net.layers)+c.layer] = h
 }
 
 // TraceName says what entry i of a trace of so many entries is.

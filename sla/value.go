@@ -66,10 +66,35 @@ func borders(layers []format.Layer) []int {
 	return b
 }
 
-// valuesOf returns the values of a net, without their memory, and each place that they
-// take once: a value takes that of an earlier one, of the same shape and border, whose
-// last reader has run.
-func valuesOf(m *format.Manifest) (values, places []*value) {
+// groupSize is how many views of an image, at most, go through the later layers together.
+const groupSize = 4
+
+// groupFrom is the first layer that several views go through together: from there on a view
+// has fewer tiles than a block, and their weights take longer to read than to multiply. A
+// layer before it has enough tiles of its own, and values that are not to be there more than
+// once.
+func groupFrom(m *format.Manifest) int {
+	shapes, from := m.Shapes(), len(m.Layers)
+	for i := len(m.Layers) - 1; i >= 0; i-- {
+		if _, tiles := tilesOf(shapes[i+1]); tiles >= tileBlock {
+			break
+		}
+		if usesWinograd(&m.Layers[i], shapes[i+1]) {
+			from = i
+		}
+	}
+	return from
+}
+
+// operands are what a layer reads and writes of a view.
+type operands struct{ out, in, residual *value }
+
+// valuesOf returns, for each view of a group that goes together through the layers from one
+// on, the input and the operands of each layer, and all of these values once, without their
+// memory. What only the layers before that one read and write is the same for all views. A
+// value takes the place of an earlier one, of the same shape and border, whose last reader
+// has run.
+func valuesOf(m *format.Manifest, group, from int) (inputs []*value, layers [][]operands, all []*value) {
 	shapes, border := m.Shapes(), borders(m.Layers)
 	lastUse := make([]int, len(shapes)) // the last layer that reads a value
 	for i, l := range m.Layers {
@@ -78,20 +103,43 @@ func valuesOf(m *format.Manifest) (values, places []*value) {
 			lastUse[l.Residual] = i
 		}
 	}
-	values = append(values, newValue(shapes[0], border[0], shapes[0].Channels))
-	places = append(places, values[0])
-	until := []int{len(shapes)}        // the last layer that reads the value in a place; none takes that of the input
-	for i := 1; i < len(shapes); i++ { // value i is the output of layer i-1
+	var places [][]*value // each is that of one value, or of one for each view
+	var until []int       // the last layer that reads the value in a place
+	take := func(i, pitch, last int) []*value {
+		p := make([]*value, 1)
+		if i > from || lastUse[i] >= from {
+			p = make([]*value, group)
+		}
+		for k := range p {
+			p[k] = newValue(shapes[i], border[i], pitch)
+		}
+		all, places, until = append(all, p...), append(places, p), append(until, last)
+		return p
+	}
+	values := [][]*value{take(0, shapes[0].Channels, len(shapes))} // nobody takes the place of the input
+	for i := 1; i < len(shapes); i++ {                             // value i is the output of layer i-1
+		single := i <= from && lastUse[i] < from
 		k := 0
-		for k < len(places) && (places[k].shape != shapes[i] || places[k].border != border[i] || until[k] >= i-1) {
+		for k < len(places) && (places[k][0].shape != shapes[i] || places[k][0].border != border[i] || until[k] >= i-1 || single != (len(places[k]) == 1)) {
 			k++
 		}
 		if k == len(places) {
-			places = append(places, newValue(shapes[i], border[i], padded(shapes[i].Channels)))
-			until = append(until, 0)
+			take(i, padded(shapes[i].Channels), 0)
 		}
 		until[k] = lastUse[i]
 		values = append(values, places[k])
 	}
-	return values, places
+	of := func(i, view int) *value { return values[i][min(view, len(values[i])-1)] }
+	layers = make([][]operands, len(m.Layers))
+	for view := range group {
+		inputs = append(inputs, of(0, view))
+		for i, l := range m.Layers {
+			o := operands{out: of(i+1, view), in: of(l.Input, view)}
+			if l.Residual != 0 {
+				o.residual = of(l.Residual, view)
+			}
+			layers[i] = append(layers[i], o)
+		}
+	}
+	return inputs, layers, all
 }

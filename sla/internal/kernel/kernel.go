@@ -32,14 +32,14 @@ const (
 // with r and k ascending. An output is a pixel of a direct convolution, whose window
 // has KRows rows, or a tile of a Winograd one.
 type GEMMArgs struct {
-	A, B, Bias, C *float32 // B is packed as (NGroups, KRows, K, NR)
+	A, B, Bias, C *float32 // B is packed as (NGroups, KRows, K, NR())
 	M             int      // rows of A and C, a multiple of MR
 	AStride       int      // from one row of A to the next
 	CStride       int      // from one row of C to the next
 	KRows         int      // rows of the window
 	ARowStride    int      // from one row of the window to the next
 	K             int      // floats in a row of the window
-	NGroups       int      // groups of NR output channels
+	NGroups       int      // groups of NR() output channels
 }
 
 // WinogradInputArgs are the arguments of WinogradInput, which transforms the input of

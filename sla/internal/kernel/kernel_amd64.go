@@ -1,8 +1,10 @@
 package kernel
 
+const nr = 8
+
 // NR is the number of output channels whose weights are stored side by side: as
 // many as a vector of AVX2 holds.
-const NR = 8
+func NR() int { return nr }
 
 // Which kernels run: plain Go, or those of a set of vector instructions.
 const (
@@ -23,8 +25,8 @@ func GEMM(a *GEMMArgs) {
 		if a.NGroups%2 != 0 {
 			last := *a
 			done := a.NGroups - 1
-			last.B = at(a.B, done*a.KRows*a.K*NR)
-			last.Bias, last.C, last.NGroups = at(a.Bias, done*NR), at(a.C, done*NR), 1
+			last.B = at(a.B, done*a.KRows*a.K*nr)
+			last.Bias, last.C, last.NGroups = at(a.Bias, done*nr), at(a.C, done*nr), 1
 			gemmAVX2(&last)
 		}
 	case Level >= AVX2:

@@ -49,9 +49,19 @@
 	VMOVUPS Y4, (DX)(R11*2); \
 	VMOVUPS Y6, (DX)(R12*1)
 
+// NEXT2 sets R12 so that R12 + 2 DI walks over the weights of the next sixteen channels
+// while DI walks over eight of these; with NEXT1, R12 + DI walks over those of eight.
+#define NEXT2 \
+	LEAQ (R10)(R10*1), R12; \
+	SUBQ DI, R12
+
+#define NEXT1 MOVQ R10, R12
+
 // OUTPUTS makes some channels of all outputs, four at a time. SI walks over the
-// inputs and DI over the weights, which end where those of the next channels begin.
-#define OUTPUTS(output, row, column, bias, weights, add, store) \
+// inputs and DI over the weights, which end where those of the next channels begin. By
+// way of R12 these are asked for: where outputs are few, it takes longer to read weights
+// that come from a far cache than to multiply by them.
+#define OUTPUTS(output, row, column, next, groups, bias, weights, add, store) \
 	MOVQ GEMMArgs_A(AX), CX; \
 	MOVQ y-8(SP), DX; \
 	MOVQ GEMMArgs_M(AX), R15; \
@@ -59,11 +69,13 @@ output: \
 	bias; \
 	MOVQ CX, SI; \
 	MOVQ w-16(SP), DI; \
+	next; \
 	MOVQ GEMMArgs_KRows(AX), R14; \
 	MOVQ R14, rows-24(SP); \
 row: \
 	MOVQ GEMMArgs_K(AX), R14; \
 column: \
+	PREFETCHT0 (R12)(DI*groups); \
 	weights; \
 	add((SI), Y0, Y1); \
 	add((SI)(R8*1), Y2, Y3); \
@@ -76,6 +88,7 @@ column: \
 	ADDQ R13, SI; \
 	DECQ rows-24(SP); \
 	JNZ  row; \
+	LEAQ (R11)(R11*2), R12; \
 	store; \
 	LEAQ (CX)(R8*4), CX; \
 	LEAQ (DX)(R11*4), DX; \
@@ -84,7 +97,7 @@ column: \
 
 // func gemmAVX2(a *GEMMArgs)
 //
-// R8 and R9 are one and three steps of x, R11 and R12 of y, R10 is the distance to
+// R8 and R9 are one and three steps of x, R11 and then R12 of y, R10 is the distance to
 // the weights of the next eight channels, R13 from the end of a row of the window to
 // the next row.
 TEXT ·gemmAVX2(SB), NOSPLIT, $32-8
@@ -94,7 +107,6 @@ TEXT ·gemmAVX2(SB), NOSPLIT, $32-8
 	LEAQ (R8)(R8*2), R9
 	MOVQ GEMMArgs_CStride(AX), R11
 	SHLQ $2, R11
-	LEAQ (R11)(R11*2), R12
 	MOVQ GEMMArgs_K(AX), R14
 	MOVQ GEMMArgs_KRows(AX), R10
 	IMULQ R14, R10
@@ -114,7 +126,7 @@ TEXT ·gemmAVX2(SB), NOSPLIT, $32-8
 groups:
 	CMPQ groups-32(SP), $1
 	JEQ  last
-	OUTPUTS(output2, row2, column2, BIAS2, WEIGHTS2, TWO, STORE2)
+	OUTPUTS(output2, row2, column2, NEXT2, 2, BIAS2, WEIGHTS2, TWO, STORE2)
 	ADDQ R10, DI
 	MOVQ DI, w-16(SP)
 	ADDQ $64, BX
@@ -125,7 +137,7 @@ groups:
 	RET
 
 last:
-	OUTPUTS(output1, row1, column1, BIAS1, WEIGHTS1, ONE, STORE1)
+	OUTPUTS(output1, row1, column1, NEXT1, 1, BIAS1, WEIGHTS1, ONE, STORE1)
 	VZEROUPPER
 	RET
 
@@ -159,11 +171,13 @@ last:
 // PRODUCTS goes over the window of some outputs: CX is the first one's input.
 #define PRODUCTS(row, column, add) \
 	MOVQ w-16(SP), DI; \
+	NEXT2; \
 	MOVQ GEMMArgs_KRows(AX), R14; \
 	MOVQ R14, rows-24(SP); \
 row: \
 	MOVQ GEMMArgs_K(AX), R14; \
 column: \
+	PREFETCHT0 (R12)(DI*2); \
 	PAIR; \
 	add; \
 	ADDQ $4, SI; \
@@ -172,7 +186,8 @@ column: \
 	JNZ  column; \
 	ADDQ R13, SI; \
 	DECQ rows-24(SP); \
-	JNZ  row
+	JNZ  row; \
+	LEAQ (R11)(R11*2), R12
 
 // EIGHT16 is FOUR16 of twice as many outputs.
 #define EIGHT16 \
@@ -194,7 +209,6 @@ TEXT ·gemmAVX512(SB), NOSPLIT, $40-8
 	LEAQ (R8)(R8*2), R9
 	MOVQ GEMMArgs_CStride(AX), R11
 	SHLQ $2, R11
-	LEAQ (R11)(R11*2), R12
 	MOVQ GEMMArgs_K(AX), R14
 	MOVQ GEMMArgs_KRows(AX), R10
 	IMULQ R14, R10

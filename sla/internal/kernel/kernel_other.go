@@ -3,7 +3,7 @@
 package kernel
 
 // NR is the number of output channels whose weights are stored side by side.
-const NR = 4
+func NR() int { return 4 }
 
 func GEMM(a *GEMMArgs)                     { gemmScalar(a) }
 func WinogradInput(a *WinogradInputArgs)   { winogradInputScalar(a) }

@@ -6,11 +6,12 @@ import "unsafe"
 
 // gemmScalar computes four channels of two rows at a time.
 func gemmScalar(a *GEMMArgs) {
-	const nr = 4
-	b := unsafe.Slice(a.B, a.NGroups*a.KRows*a.K*NR)
-	for n := 0; n < a.NGroups*NR; n += nr {
-		group := b[n/NR*a.KRows*a.K*NR+n%NR:]
-		bias := unsafe.Slice(at(a.Bias, n), nr)
+	const channels = 4
+	nr := NR()
+	b := unsafe.Slice(a.B, a.NGroups*a.KRows*a.K*nr)
+	for n := 0; n < a.NGroups*nr; n += channels {
+		group := b[n/nr*a.KRows*a.K*nr+n%nr:]
+		bias := unsafe.Slice(at(a.Bias, n), channels)
 		for m := 0; m < a.M; m += 2 {
 			c00, c01, c02, c03 := bias[0], bias[1], bias[2], bias[3]
 			c10, c11, c12, c13 := c00, c01, c02, c03
@@ -20,7 +21,7 @@ func gemmScalar(a *GEMMArgs) {
 				a1 := unsafe.Slice(at(a.A, (m+1)*a.AStride+r*a.ARowStride), a.K)
 				for k, u := range a0 {
 					v := a1[k]
-					b0, b1, b2, b3 := w[k*NR], w[k*NR+1], w[k*NR+2], w[k*NR+3]
+					b0, b1, b2, b3 := w[k*nr], w[k*nr+1], w[k*nr+2], w[k*nr+3]
 					c00 += float32(b0 * u)
 					c01 += float32(b1 * u)
 					c02 += float32(b2 * u)
@@ -30,11 +31,11 @@ func gemmScalar(a *GEMMArgs) {
 					c12 += float32(b2 * v)
 					c13 += float32(b3 * v)
 				}
-				w = w[min(a.K*NR, len(w)):]
+				w = w[min(a.K*nr, len(w)):]
 			}
-			c := unsafe.Slice(at(a.C, m*a.CStride+n), nr)
+			c := unsafe.Slice(at(a.C, m*a.CStride+n), channels)
 			c[0], c[1], c[2], c[3] = c00, c01, c02, c03
-			c = unsafe.Slice(at(a.C, (m+1)*a.CStride+n), nr)
+			c = unsafe.Slice(at(a.C, (m+1)*a.CStride+n), channels)
 			c[0], c[1], c[2], c[3] = c10, c11, c12, c13
 		}
 	}

@@ -29,6 +29,7 @@ func Bodies(vectors bool) map[string][]byte {
 		Format + "sha256Blocks":    sha256Body(),
 	}
 	if vectors {
+		b[Kernel+"NR"] = nrBody()
 		b[Kernel+"GEMM"] = gemmBody()
 		b[Kernel+"WinogradInput"] = winogradInputBody()
 		b[Kernel+"WinogradOutput"] = winogradOutputBody()

@@ -54,7 +54,7 @@ func (f *function) channels(n local, body func(v wide, bytes int32)) {
 	for _, v := range []wide{true, false} {
 		step := int32(1)
 		if v {
-			step = nr
+			step = lanes
 		}
 		enough := func() {
 			f.get(n)
@@ -95,7 +95,7 @@ func finishBody() []byte {
 			for _, r := range residual {
 				f.move(r, r, vector)
 			}
-			f.move(n, n, -nr)
+			f.move(n, n, -lanes)
 			f.get(n)
 		})
 	}

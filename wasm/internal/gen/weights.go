@@ -29,6 +29,10 @@ func winogradWeightsBody(vectors bool) []byte {
 	w, y, outs := f.field(args, weightsW), f.field(args, weightsY), f.field(args, weightsOuts)
 	channels, stride := f.field(args, weightsChannels), f.stride(args, weightsYStride)
 	next, left, to, element := f.i32(), f.i32(), f.i32(), f.i32()
+	beside := int32(lanes) // kernel.NR
+	if vectors {
+		beside = group
+	}
 	f.scale(next, channels, 9*lane) // from the weights of an output channel to those of the next
 	scalar := number{
 		kind: typeF64,
@@ -55,7 +59,7 @@ func winogradWeightsBody(vectors bool) []byte {
 			f.move(element, to, 0)
 			f.transformWeights(n, element, stride)
 			f.move(w, w, 9*lane)
-			f.move(to, to, vector)
+			f.move(to, to, beside*lane)
 		})
 	}
 	if vectors {

@@ -143,7 +143,7 @@ func winogradInputBody() []byte {
 	t := newTransform(f, inputFrame)
 	pointers := f.locals(typeI32, inputTile)
 	f.op(opBlock, noResult)
-	f.repeat(channels, nr, func() {
+	f.repeat(channels, lanes, func() {
 		f.equidistant(pointers, x, xStride)
 		f.ahead(t.frame, inputFrame-lane)
 		for i := range inputTile {
@@ -213,7 +213,7 @@ func winogradOutputBody() []byte {
 	})
 	pointers, ys, rs := f.locals(typeI32, inputTile), f.locals(typeI32, outputTile), f.locals(typeI32, outputTile)
 	f.op(opBlock, noResult)
-	f.repeat(channels, nr, func() {
+	f.repeat(channels, lanes, func() {
 		f.equidistant(pointers, x, xRow)
 		f.ahead(t.frame, outputFrame-lane)
 		for j := range inputTile {
