@@ -169,6 +169,32 @@ func TestResumeAfterAKill(t *testing.T) {
 	}
 }
 
+// A data set without test images, as CIFAR-FS has of the classes to train on, ends with the
+// scores on the images held out.
+func TestNoTestImages(t *testing.T) {
+	c := smallConfig()
+	c.TrainPerClass, c.Epochs = 20, 1
+	f, err := Start(t.Context(), filepath.Join(t.TempDir(), "run"), mini, c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.Data.Test = f.Data.Subset(&f.Data.Test, nil)
+	model, scores, err := f.Run(t.Context(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(scores) != 3 || scores[0].Metric != model.Metrics[0] || scores[0].Split != "validation" {
+		t.Errorf("the scores are %+v, those on the images held out %+v", scores, model.Metrics)
+	}
+	if v := f.Verdict(model, scores); v != (Verdict{}) {
+		t.Errorf("the verdict is %+v", v)
+	}
+	if _, err := os.Stat(filepath.Join(f.Dir, SlabFile)); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestResumeErrors(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "run")
 	f, err := Start(t.Context(), dir, mini, runConfigForTest(), nil)
