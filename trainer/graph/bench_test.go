@@ -31,7 +31,7 @@ import (
 func BenchmarkStep(b *testing.B) {
 	before := runtime.GOMAXPROCS(0)
 	defer runtime.GOMAXPROCS(before)
-	for _, net := range []string{"resnet8", "resnet32", "fast64"} {
+	for _, net := range []string{"resnet8", "resnet32", "fast64", "fast64-256"} {
 		for _, threads := range []int{1, before} {
 			const images, views = 128, 4
 			b.Run(fmt.Sprintf("%s/rows=%d/threads=%d", net, images*views, threads), func(b *testing.B) {
