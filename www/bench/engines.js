@@ -4,8 +4,8 @@ export const names = ['quarterturn scalar', 'quarterturn simd', 'tfjs scalar', '
 
 const floats = (bytes) => new Float32Array(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
 
-/** The tensors of model.safetensors by name, and the slab's description. */
-function tensors(bytes) {
+/** The tensors of a slab's safetensors by name, and its manifest. */
+export function tensors(bytes) {
   const text = (from, to) => new TextDecoder().decode(bytes.subarray(from, to));
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset).getBigUint64(0, true));
   const header = JSON.parse(text(8, 8 + length));
@@ -14,6 +14,42 @@ function tensors(bytes) {
   const weights = Object.fromEntries(Object.entries(header).map(([key, { shape, data_offsets: [from, to] }]) =>
     [key, { shape, values: floats(bytes.subarray(8 + length + from, 8 + length + to)) }]));
   return { manifest, weights };
+}
+
+/** A slab's net in TensorFlow.js: a function of images (n, H, W, C) that returns the logits of a head. */
+export function tfjsNet(tf, specification, weights, headWeight, headBias) {
+  const constant = ({ values, shape }, order) => {
+    const t = tf.tensor(values, shape);
+    return order ? tf.transpose(t, order) : t;
+  };
+  const layers = specification.map((l) => (l.op === 'conv'
+    ? { ...l, filter: constant(weights[`${l.name}.weight`], [2, 3, 1, 0]), bias: constant(weights[`${l.name}.bias`]) } : l));
+  const w = constant(headWeight, [1, 0]);
+  const b = constant(headBias);
+  const apply = (l, values) => {
+    const x = values[l.input];
+    const [, h, side, c] = x.shape;
+    switch (l.op) {
+      case 'mean':
+        return tf.mean(x, [1, 2]);
+      case 'max':
+        return tf.maxPool(x, l.kernel, l.stride, (l.kernel - 1) >> 1, 'floor');
+      case 'shortcut':
+        return tf.pad(tf.stridedSlice(x, [0, 0, 0, 0], [x.shape[0], h, side, c], [1, l.stride, l.stride, 1]), [[0, 0], [0, 0], [0, 0], [0, l.out - c]]);
+    }
+    const conv = tf.fused.conv2d({
+      x, filter: l.filter, strides: l.stride, pad: l.kernel >> 1, dimRoundingMode: 'floor', bias: l.bias,
+      activation: l.relu && !l.residual ? 'relu' : 'linear',
+    });
+    if (!l.residual) return conv;
+    const sum = tf.add(conv, values[l.residual]);
+    return l.relu ? tf.relu(sum) : sum;
+  };
+  return (images) => {
+    const values = [images];
+    for (const l of layers) values.push(apply(l, values));
+    return tf.add(tf.matMul(values.at(-1), w), b);
+  };
 }
 
 /**
@@ -68,41 +104,11 @@ export async function start(name, read, load, now = () => performance.now()) {
     tf.env().set('WASM_HAS_MULTITHREAD_SUPPORT', false);
     await tf.setBackend('wasm');
     await tf.ready();
-    const constant = (key, order) => {
-      const t = tf.tensor(weights[key].values, weights[key].shape);
-      return order ? tf.transpose(t, order) : t;
-    };
-    const layers = manifest.layers.map((l) => (l.op === 'conv'
-      ? { ...l, filter: constant(`${l.name}.weight`, [2, 3, 1, 0]), bias: constant(`${l.name}.bias`) } : l));
-    const w = constant(`${head}.weight`, [1, 0]);
-    const b = constant(`${head}.bias`);
+    const apply = tfjsNet(tf, manifest.layers, weights, weights[`${head}.weight`], weights[`${head}.bias`]);
     const inputs = {};
-    const apply = (l, values) => {
-      const x = values[l.input];
-      const [, h, side, c] = x.shape;
-      switch (l.op) {
-        case 'mean':
-          return tf.mean(x, [1, 2]);
-        case 'max':
-          return tf.maxPool(x, l.kernel, l.stride, (l.kernel - 1) >> 1, 'floor');
-        case 'shortcut':
-          return tf.pad(tf.stridedSlice(x, [0, 0, 0, 0], [x.shape[0], h, side, c], [1, l.stride, l.stride, 1]), [[0, 0], [0, 0], [0, 0], [0, l.out - c]]);
-      }
-      const conv = tf.fused.conv2d({
-        x, filter: l.filter, strides: l.stride, pad: l.kernel >> 1, dimRoundingMode: 'floor', bias: l.bias,
-        activation: l.relu && !l.residual ? 'relu' : 'linear',
-      });
-      if (!l.residual) return conv;
-      const sum = tf.add(conv, values[l.residual]);
-      return l.relu ? tf.relu(sum) : sum;
-    };
     return (n) => {
       inputs[n] ??= tf.transpose(tf.tensor(batch(n), [n, channels, height, width]), [0, 2, 3, 1]);
-      const logits = tf.tidy(() => {
-        const values = [inputs[n]];
-        for (const l of layers) values.push(apply(l, values));
-        return tf.add(tf.matMul(values.at(-1), w), b);
-      });
+      const logits = tf.tidy(() => apply(inputs[n]));
       const data = logits.dataSync();
       logits.dispose();
       return data;
