@@ -66,8 +66,9 @@ cross: ## builds for every other system and processor, without cgo
 licences: ## THIRD_PARTY_LICENCES
 	$(GO) run ./cmd/internal/licences
 
-site: ## the documentation as static files, in site/; BENCH_PAGE=DIR adds the benchmark page
-	$(GO) run ./cmd/internal/docsite -out site $(if $(BENCH_PAGE),-bench $(BENCH_PAGE))
+site: ## the documentation as static files, in site/, with the page and the benchmark live in it; needs Node
+	bench=$$(mktemp -d) && (cd www/bench && npm ci --silent --no-fund --no-audit && npm run --silent page -- "$$bench") && \
+	  $(GO) run ./cmd/internal/docsite -out site -bench "$$bench"; status=$$?; rm -rf "$$bench"; exit $$status
 
 sbom: build ## the bill of materials of the command as built, CycloneDX JSON
 	$(GO) run $(CYCLONEDX) bin -json -std -licenses -version "$$(./quarterturn --version | sed 's/.* //')" -output quarterturn.cdx.json quarterturn

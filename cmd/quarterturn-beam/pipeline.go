@@ -1,13 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path"
 	"slices"
 	"strings"
 
@@ -68,30 +66,16 @@ func (j *job) prepare(ctx context.Context, paths []string) ([]score.Image, error
 			return nil, fmt.Errorf("%s is there already", j.name(i+1))
 		}
 	}
-	var local []string
-	var images []score.Image
-	var left imagefile.LeftOuts
-	for _, p := range paths {
-		if !remote(p) {
-			local = append(local, p)
-			continue
-		}
-		found, others, err := list(ctx, p)
-		if err != nil {
-			return nil, err
-		}
-		images, left = append(images, found...), append(left, others...)
-	}
 	// Workers read from archives at any place, which compressed ones do not allow.
-	found, err := score.List(ctx, local, score.Shard{Index: 1, Of: 1}, false)
+	found, err := score.List(ctx, paths, score.Shard{Index: 1, Of: 1}, store{}, false)
 	if err != nil {
 		return nil, err
 	}
-	left = append(left, found.LeftOut...)
-	if len(left) > 0 {
-		fmt.Fprintf(os.Stderr, "%s\n", left)
+	if len(found.LeftOut) > 0 {
+		fmt.Fprintf(os.Stderr, "%s\n", found.LeftOut)
 	}
-	if images = append(images, found.Images...); len(images) == 0 {
+	images := found.Images
+	if len(images) == 0 {
 		return nil, fmt.Errorf("there are no images (%s)", imagefile.Formats)
 	}
 	fmt.Fprintf(os.Stderr, "found %d images\n", len(images))
@@ -148,7 +132,7 @@ func (f *classify) Setup(ctx context.Context) (err error) {
 }
 
 func (f *classify) ProcessElement(ctx context.Context, i score.Image, emit func(int, string)) error {
-	line, failed, err := i.Classify(ctx, open, f.classifier, host.WithMode(f.mode), host.WithTopK(f.Job.Top))
+	line, failed, err := i.Classify(ctx, store{}, f.classifier, host.WithMode(f.mode), host.WithTopK(f.Job.Top))
 	if err != nil {
 		return err
 	}
@@ -171,7 +155,7 @@ func (f *write) ProcessElement(ctx context.Context, shard int, next func(*string
 	}
 	slices.Sort(lines)
 	name, text := f.Job.name(shard), []byte(strings.Join(lines, ""))
-	if !remote(name) {
+	if !score.Remote(name) {
 		return atomicfile.Write(name, text)
 	}
 	fs, err := filesystem.New(ctx, name)
@@ -187,60 +171,48 @@ func (f *write) ProcessElement(ctx context.Context, shard int, next func(*string
 	return errors.Join(err, w.Close())
 }
 
-// remote tells whether a path belongs to one of Beam's file systems.
-func remote(path string) bool { return strings.Contains(path, "://") }
+// store reads what is in Beam's file systems.
+type store struct{}
 
-// list returns the images that a pattern of a remote file system matches, and what else does.
-func list(ctx context.Context, pattern string) (images []score.Image, left imagefile.LeftOuts, err error) {
+// List returns the files that a pattern matches.
+func (store) List(ctx context.Context, pattern string) ([]string, error) {
 	fs, err := filesystem.New(ctx, pattern)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer fs.Close()
-	names, err := fs.List(ctx, pattern)
-	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", pattern, err)
-	}
-	for _, name := range names {
-		reason := imagefile.Junk(path.Base(name), false)
-		switch {
-		case reason != "":
-		case imagefile.Known(name):
-			images = append(images, score.Image{Name: name, File: name, Size: -1})
-			continue
-		case imagefile.Foreign(name):
-			reason = "images of this kind are not read; convert it to JPEG or PNG"
-		default:
-			reason = "not named as an image"
-		}
-		left = append(left, imagefile.LeftOut{Path: name, Reason: reason})
-	}
-	return images, left, nil
-}
-
-// read returns a file, wherever it is.
-func read(ctx context.Context, name string) ([]byte, error) {
-	if !remote(name) {
-		return os.ReadFile(name)
-	}
-	fs, err := filesystem.New(ctx, name)
 	if err != nil {
 		return nil, err
 	}
 	defer fs.Close()
+	return fs.List(ctx, pattern)
+}
+
+func (store) Open(ctx context.Context, name string) (io.ReadCloser, error) {
+	fs, err := filesystem.New(ctx, name)
+	if err != nil {
+		return nil, err
+	}
 	r, err := fs.OpenRead(ctx, name)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), fs.Close())
+	}
+	return &remoteFile{r, fs}, nil
+}
+
+// remoteFile closes its file system, too.
+type remoteFile struct {
+	io.ReadCloser
+	fs io.Closer
+}
+
+func (f *remoteFile) Close() error { return errors.Join(f.ReadCloser.Close(), f.fs.Close()) }
+
+// read returns a file, wherever it is.
+func read(ctx context.Context, name string) ([]byte, error) {
+	if !score.Remote(name) {
+		return os.ReadFile(name)
+	}
+	r, err := store{}.Open(ctx, name)
+	if err != nil {
+		return nil, err
 	}
 	defer r.Close()
 	return io.ReadAll(r)
-}
-
-// open returns the bytes of an image, wherever it is.
-func open(ctx context.Context, i *score.Image) (io.ReadCloser, error) {
-	if !remote(i.File) {
-		return score.Open(ctx, i)
-	}
-	b, err := read(ctx, i.File)
-	return io.NopCloser(bytes.NewReader(b)), err
 }

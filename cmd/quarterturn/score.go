@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/cmd/internal/score"
+	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/bucket"
 	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/table"
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/host"
@@ -27,10 +28,15 @@ func scoreCommand() *cobra.Command {
 		Example: "  quarterturn score model.slab --out all.jsonl photos more.tar.gz\n" +
 			"  quarterturn score model.slab --out all.csv photos\n" +
 			"  quarterturn score model.slab --out part2.jsonl --shard 2/8 photos\n" +
+			"  quarterturn score model.slab --out bucket.jsonl s3://pictures/2026 gs://more-pictures\n" +
 			"  find photos -newer yesterday -print0 | quarterturn score model.slab --out today.jsonl -",
 		Long: "Classify every image of folders and archives (tar, tar.gz, tar.bz2, zip) into a file of JSON lines, sorted by the\n" +
 			"images' names, or into a table if its name ends in .csv or .parquet. The path - stands for a list of paths on standard input, one\n" +
 			"a line or ended by zero bytes. Links are followed; what is not an image is left out and listed.\n\n" +
+			"A path s3://BUCKET/NAME or gs://BUCKET/NAME stands for that object, or for all whose names begin with NAME/. Access to S3 is\n" +
+			"set as for Amazon's tools (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, a machine's role), to Google's as\n" +
+			"for gcloud (GOOGLE_APPLICATION_CREDENTIALS, gcloud auth application-default login, a machine's account); without, public\n" +
+			"buckets are read. If the store cannot be reached the run stops, and can be resumed.\n\n" +
 			"A stopped run resumes when the same command is given again. An image that cannot be read gets a line that says so; if\n" +
 			"none can be, the exit status is 1. With --shard 2/8 only the second of eight parts is done, chosen by the names; the\n" +
 			"parts put together and sorted (LC_ALL=C sort) are byte for byte what one run writes. A name that is not Unicode is\n" +
@@ -77,7 +83,7 @@ func scoreCommand() *cobra.Command {
 				Classifier: c, Call: []host.CallOption{host.WithMode(mode), host.WithTopK(top)},
 				Settings: fmt.Sprintf("slab %s, mode %s, top %d", format.Hex(m.Hash[:]), mode, top),
 				Table:    rows,
-				Paths:    args, Shard: shard, Out: out,
+				Paths:    args, Store: bucket.New(), Shard: shard, Out: out,
 				Found: func(l *score.Listing) {
 					note("found %d images, %d of them in this part", l.Found, len(l.Images))
 					if len(l.LeftOut) > 0 {

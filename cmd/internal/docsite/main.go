@@ -1,10 +1,10 @@
 // Command docsite writes the documentation as static files, for any host:
 //
-//	go run ./cmd/internal/docsite -out site
+//	go run ./cmd/internal/docsite -out site -bench DIR
 //
 // The pages are the README, docs/ and the project's other pages, the help of every
-// command, and the page of `quarterturn serve`, live, under try/. With -bench DIR the
-// benchmark page, which `npm run page -- DIR` made in www/bench, goes under bench/.
+// command, and the page of `quarterturn serve`, live, under try/. DIR holds the benchmark page, which
+// `npm run page -- DIR` makes in www/bench; it goes under bench/. `make site` does both.
 package main
 
 import (
@@ -43,8 +43,8 @@ func main() {
 	out := flag.String("out", "", "folder to write")
 	bench := flag.String("bench", "", "folder of the benchmark page")
 	flag.Parse()
-	if *out == "" {
-		log.Fatal("give -out DIR")
+	if *out == "" || *bench == "" {
+		log.Fatal("give -out DIR and -bench DIR, or run make site")
 	}
 	files, err := site(".", *bench)
 	if err != nil {
@@ -82,12 +82,12 @@ func site(root, bench string) (map[string][]byte, error) {
 			pages[filepath.ToSlash(short)] = b
 		}
 	}
-	var err error
-	if pages["docs/commands.md"], err = commands(root); err != nil {
+	files := map[string][]byte{"docs/site.css": []byte(style)}
+	err := live(files, bench)
+	if err != nil {
 		return nil, err
 	}
-	files := map[string][]byte{"docs/site.css": []byte(style)}
-	if err := live(files, bench); err != nil {
+	if pages["docs/commands.md"], err = commands(root); err != nil {
 		return nil, err
 	}
 	r := newRenderer(pages)
@@ -116,8 +116,8 @@ func live(files map[string][]byte, bench string) error {
 	for name, b := range page {
 		files["try/"+name] = b
 	}
-	if bench == "" {
-		return nil
+	if _, err := os.Stat(filepath.Join(bench, "index.html")); err != nil {
+		return fmt.Errorf("the benchmark page: %w", err)
 	}
 	return fs.WalkDir(os.DirFS(bench), ".", func(name string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() {

@@ -123,7 +123,7 @@ var layout = template.Must(template.New("").Parse(`<!doctype html>
 {{end}}<ul>
 {{range .Entries}}<li><a href="{{.Link}}"{{if .Here}} aria-current="page"{{end}}>{{.Title}}</a></li>
 {{end}}</ul>
-{{end}}<p><a href="{{.Root}}try/index.html">Try it in this browser</a></p>
+{{end}}<p><a href="{{.Root}}try/index.html">Try it in this browser</a> <a href="{{.Root}}bench/index.html">Time it in this browser</a></p>
 </nav>
 <main>
 {{.Body}}</main>

@@ -13,8 +13,6 @@ import (
 	"os"
 	"path"
 	"strings"
-
-	"github.com/quarterturn/quarterturn/host/imagefile"
 )
 
 // members are the images of an archive, by their names in it. A name that comes again
@@ -39,24 +37,11 @@ func (m *members) leave(name, reason string) { m.l.leave(m.archive+"/"+name, rea
 
 // wanted tells whether a member is an image by its name; if not, it is left out.
 func (m *members) wanted(name string) bool {
-	dir := name
-	for dir = path.Dir(dir); dir != "."; dir = path.Dir(dir) {
-		if reason := imagefile.Junk(path.Base(dir), true); reason != "" {
-			m.leave(name, reason)
-			return false
-		}
-	}
-	switch reason := imagefile.Junk(path.Base(name), false); {
-	case reason != "":
+	reason := leftOut(name)
+	if reason != "" {
 		m.leave(name, reason)
-	case imagefile.Foreign(name):
-		m.leave(name, "images of this kind are not read; convert it to JPEG or PNG")
-	case !imagefile.Known(name):
-		m.leave(name, "not named as an image")
-	default:
-		return true
 	}
-	return false
+	return reason == ""
 }
 
 func (m *members) set(name string, i Image) {

@@ -269,7 +269,7 @@ func TestFieldB19CompressedArchives(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(temporary, "quarterturn-score-*")); err != nil || len(left) > 0 {
 		t.Errorf("left in the temporary folder: %v %v", left, err)
 	}
-	if _, err := List(t.Context(), []string{"x.tar.gz"}, Shard{1, 1}, false); err == nil || !strings.Contains(err.Error(), "unpack it first") {
+	if _, err := List(t.Context(), []string{"x.tar.gz"}, Shard{1, 1}, nil, false); err == nil || !strings.Contains(err.Error(), "unpack it first") {
 		t.Errorf("where nothing can be unpacked: %v", err)
 	}
 	var packed bytes.Buffer

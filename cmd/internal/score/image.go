@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"strings"
 	"unicode/utf8"
@@ -28,8 +29,15 @@ type Image struct {
 	Member       int   // of a sparse file: which header of a tar archive is its, from 1; Offset and Size are unused
 }
 
-// Open is the Opener of local files.
-func Open(_ context.Context, i *Image) (io.ReadCloser, error) {
+// open opens the bytes of an image, which a store has if its file is an address.
+func (i *Image) open(ctx context.Context, store Store) (io.ReadCloser, error) {
+	if Remote(i.File) {
+		r, err := store.Open(ctx, i.File)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			err = fmt.Errorf("%w: %w", errStore, err)
+		}
+		return r, err
+	}
 	f, err := os.Open(i.File)
 	if err != nil || i.Size < 0 {
 		return f, err
@@ -53,17 +61,14 @@ func Open(_ context.Context, i *Image) (io.ReadCloser, error) {
 	}{r, f}, nil
 }
 
-// An Opener opens the bytes of an image.
-type Opener func(ctx context.Context, i *Image) (io.ReadCloser, error)
-
 // Classify returns the line of an image: the prediction, or that it is bad and why. An
-// error is not the image's fault.
-func (i *Image) Classify(ctx context.Context, open Opener, c *host.Classifier, opts ...host.CallOption) (line []byte, bad bool, err error) {
-	p, err := i.predict(ctx, open, c, opts)
+// error is not the image's fault. The store is that of List.
+func (i *Image) Classify(ctx context.Context, store Store, c *host.Classifier, opts ...host.CallOption) (line []byte, bad bool, err error) {
+	p, err := i.predict(ctx, store, c, opts)
 	if ctx.Err() != nil {
 		return nil, false, ctx.Err()
 	}
-	if errors.Is(err, host.ErrEngine) || errors.Is(err, host.ErrClosed) || errors.Is(err, sla.ErrMode) {
+	if errors.Is(err, host.ErrEngine) || errors.Is(err, host.ErrClosed) || errors.Is(err, sla.ErrMode) || errors.Is(err, errStore) {
 		return nil, false, err
 	}
 	if err == nil {
@@ -76,13 +81,17 @@ func (i *Image) Classify(ctx context.Context, open Opener, c *host.Classifier, o
 	return line, true, err
 }
 
-func (i *Image) predict(ctx context.Context, open Opener, c *host.Classifier, opts []host.CallOption) (*host.Prediction, error) {
-	f, err := open(ctx, i)
+func (i *Image) predict(ctx context.Context, store Store, c *host.Classifier, opts []host.CallOption) (*host.Prediction, error) {
+	f, err := i.open(ctx, store)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	img, err := imagefile.Read(ctx, f, imagefile.Limits{})
+	r := &failing{r: f}
+	img, err := imagefile.Read(ctx, r, imagefile.Limits{})
+	if r.err != nil && Remote(i.File) {
+		return nil, fmt.Errorf("%w: %s: %w", errStore, i.File, r.err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", i.Name, err)
 	}

@@ -95,7 +95,8 @@ func Expand(paths []string, stdin io.Reader) ([]string, error) {
 type lister struct {
 	ctx    context.Context
 	shard  Shard
-	unpack bool // compressed archives
+	store  Store // of what is not a local file, or nil
+	unpack bool  // compressed archives
 	items  []item
 	Listing
 }
@@ -120,11 +121,12 @@ func (l *lister) leave(path, reason string) {
 	l.LeftOut = append(l.LeftOut, imagefile.LeftOut{Path: path, Reason: reason})
 }
 
-// List finds the images of a shard in folders, archives and files. Archives are told by
+// List finds the images of a shard in folders, archives and files, and in the store, which
+// may be nil. Archives are told by
 // their content: tar, tar compressed by gzip or bzip2, and zip. What is compressed as a
 // whole is unpacked to a temporary folder until Close; without unpack it is refused.
-func List(ctx context.Context, paths []string, shard Shard, unpack bool) (*Listing, error) {
-	l := &lister{ctx: ctx, shard: shard, unpack: unpack}
+func List(ctx context.Context, paths []string, shard Shard, store Store, unpack bool) (*Listing, error) {
+	l := &lister{ctx: ctx, shard: shard, store: store, unpack: unpack}
 	for _, path := range paths {
 		if err := l.path(path); err != nil {
 			return nil, errors.Join(err, l.Close())
@@ -143,6 +145,9 @@ func List(ctx context.Context, paths []string, shard Shard, unpack bool) (*Listi
 func (l *lister) path(path string) error {
 	if err := l.ctx.Err(); err != nil {
 		return err
+	}
+	if Remote(path) {
+		return l.remote(path)
 	}
 	info, err := os.Stat(path)
 	if err != nil {

@@ -24,6 +24,7 @@ type Job struct {
 	Settings   string                                   // what besides the images decides the lines: a run resumes only where it is the same
 	Table      func(lines io.Reader, w io.Writer) error // writes the lines as a table; nil: they stay lines
 	Paths      []string
+	Store      Store // of paths that are addresses, or nil
 	Shard      Shard
 	Out        string // the file of lines or the table
 	Found      func(l *Listing)
@@ -43,6 +44,9 @@ type Report struct {
 // name. Images that cannot be read have lines that say so; if none of several can be, that is
 // an error as well, and the file is there.
 func Run(ctx context.Context, j *Job) (r Report, err error) {
+	if Remote(j.Out) {
+		return r, fmt.Errorf("%s: the file is written here, so that a stopped run can resume; name a local one, and copy it when it is whole", j.Out)
+	}
 	if j.Table == nil {
 		if err := CheckOut(j.Out); err != nil {
 			return r, err
@@ -51,7 +55,7 @@ func Run(ctx context.Context, j *Job) (r Report, err error) {
 	if _, err := os.Stat(j.Out); err == nil {
 		return r, fmt.Errorf("%s is there already", j.Out)
 	}
-	list, err := List(ctx, j.Paths, j.Shard, true)
+	list, err := List(ctx, j.Paths, j.Shard, j.Store, true)
 	if err != nil {
 		return r, err
 	}
@@ -206,7 +210,7 @@ func (j *Job) classify(ctx context.Context, items []Image, w io.Writer, r *Repor
 	for range workers {
 		go func() {
 			for t := range tasks {
-				line, bad, err := t.item.Classify(ctx, Open, j.Classifier, j.Call...)
+				line, bad, err := t.item.Classify(ctx, j.Store, j.Classifier, j.Call...)
 				t.done <- result{line, bad, err}
 			}
 		}()
