@@ -65,6 +65,9 @@ func (m *Model) AppendJSON(b []byte) []byte {
 		j.real("accuracy", x.Accuracy)
 		j.real("nll", x.NLL)
 		j.real("ece", x.ECE)
+		if x.Temperature != 0 {
+			j.float32("temperature", x.Temperature)
+		}
 		j.close('}')
 	})
 	j.provenance(&m.Provenance)

@@ -101,6 +101,10 @@ type Metric struct {
 	Accuracy float64 `msgpack:"accuracy" json:"accuracy"` // 0..1
 	NLL      float64 `msgpack:"nll" json:"nll"`           // mean negative log-likelihood, nats
 	ECE      float64 `msgpack:"ece" json:"ece"`           // expected calibration error, 15 bins
+
+	// Temperature divides the mode's logits before they become probabilities; 0: it was not
+	// fitted on these images.
+	Temperature float32 `msgpack:"temperature,omitempty" json:"temperature,omitempty"`
 }
 
 // Provenance says where the weights come from.
@@ -145,6 +149,17 @@ type Model struct {
 	Manifest
 	Weights [][]float32 // one slice a row of Tensors
 	Hash    [32]byte    // the slab's identity: covers the manifest and, through it, every tensor
+}
+
+// Temperature divides the logits of a mode other than adaptive before they become
+// probabilities: that which was fitted on a split, or 1.
+func (m *Manifest) Temperature(mode string) float32 {
+	for i := range m.Metrics {
+		if x := &m.Metrics[i]; x.Mode == mode && x.Temperature != 0 {
+			return x.Temperature
+		}
+	}
+	return 1
 }
 
 // Classes is N, the number of classes.

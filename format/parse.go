@@ -135,7 +135,7 @@ func (c *cursor) exit() (x Exit) {
 }
 
 func (c *cursor) metric() (x Metric) {
-	c.object(6, 6)
+	fields := c.object(6, 7)
 	c.key("mode")
 	x.Mode = c.rawString()
 	c.key("split")
@@ -148,6 +148,13 @@ func (c *cursor) metric() (x Metric) {
 	x.NLL = c.float64()
 	c.key("ece")
 	x.ECE = c.float64()
+	if fields == 7 {
+		c.key("temperature")
+		at := c.off
+		if x.Temperature = c.float32(); x.Temperature == 0 {
+			c.corrupt(at, "is 0, and so should not be there")
+		}
+	}
 	c.end()
 	return
 }

@@ -62,6 +62,11 @@ func TestRoundTrip(t *testing.T) {
 	roundTrip(t, m)
 	m.Heads[1].Scale = 30
 	roundTrip(t, m)
+	m.Metrics[0].Temperature = 1.5
+	roundTrip(t, m)
+	if m.Temperature(format.ModeDistilled) != 1.5 || m.Temperature(format.ModeSingle) != 1 {
+		t.Error("temperatures are not those of the metrics")
+	}
 }
 
 func roundTrip(t *testing.T, want *format.Model) {
@@ -271,6 +276,14 @@ func TestBadSlabs(t *testing.T) {
 		{"recommends what it has not", encode(func(m *format.Model) { m.Recommended = "adaptive" }), format.ErrUnsupported, "recommended"},
 		{"negative scale", encode(func(m *format.Model) { m.Heads[2].Scale = -1 }), format.ErrUnsupported, "heads[2].scale"},
 		{"scale of 0", replace("\x81\xa4kind\xa5class", "\x82\xa4kind\xa5class\xa5scale\xca\x00\x00\x00\x00"), format.ErrCorrupt, "heads[0].scale"},
+		{"negative temperature", encode(func(m *format.Model) { m.Metrics[0].Temperature = -1 }), format.ErrUnsupported, "metrics[0].temperature"},
+		{"temperature of 0", join(bytes.Replace(bytes.Replace(manifest, []byte("\x86\xa4mode"), []byte("\x87\xa4mode"), 1),
+			[]byte("\xaaprovenance"), []byte("\xabtemperature\xca\x00\x00\x00\x00\xaaprovenance"), 1), data), format.ErrCorrupt, "metrics[0].temperature"},
+		{"two temperatures of a mode", encode(func(m *format.Model) {
+			m.Metrics[0].Temperature = 2
+			m.Metrics = append(m.Metrics, m.Metrics[0])
+		}), format.ErrUnsupported, "metrics[1].temperature"},
+		{"a temperature beside those of exits", encode(exits(func(m *format.Model) { m.Metrics[0].Mode, m.Metrics[0].Temperature = "adaptive", 2 })), format.ErrUnsupported, "metrics[0].temperature"},
 		{"no exits", replace("\xabrecommended", "\xa5exits\x90\xabrecommended"), format.ErrCorrupt, "want the field recommended here"},
 		{"an empty list of exits", join(bytes.Replace(bytes.Replace(manifest, []byte("\x8b\xa4name"), []byte("\x8c\xa4name"), 1),
 			[]byte("\xabrecommended"), []byte("\xa5exits\x90\xabrecommended"), 1), data), format.ErrCorrupt, "exits at byte"},

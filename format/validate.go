@@ -207,6 +207,12 @@ func (v *validator) rest(m *Manifest) {
 		v.i = i
 		v.want(m.HasMode(x.Mode), "mode", "the slab has neither the head nor the exits that this mode needs")
 		v.want(x.Accuracy >= 0 && x.Accuracy <= 1, "accuracy", "want 0 to 1")
+		v.want(x.Temperature >= 0 && isFinite(x.Temperature), "temperature", "is not a positive number")
+		v.want(x.Temperature == 0 || x.Mode != ModeAdaptive, "temperature", "the exits of this mode have their own")
+		tempered := x.Temperature != 0
+		for k := 0; tempered && k < i; k++ {
+			v.want(m.Metrics[k].Mode != x.Mode || m.Metrics[k].Temperature == 0, "temperature", "this mode has one already")
+		}
 	}
 	v.list = ""
 	v.want(len(m.SelfTest.Digest) == 32, "selftest.digest", "want 32 bytes")

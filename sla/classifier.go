@@ -136,7 +136,7 @@ func (c *Classifier) RunBudget(mode Mode, work int) (*Result, error) {
 	if mode == Aggregated {
 		views = c.joint.Views
 	}
-	temperature := float32(1)
+	temperature := c.manifest.Temperature(mode.String())
 	for {
 		if work, err = c.runViews(views, work); c.passes < views {
 			return nil, err

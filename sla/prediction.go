@@ -11,7 +11,7 @@ type Result struct {
 	Mode          Mode      // as asked for, Auto resolved
 	Passes        int       // passes of the network that the mode took for this image
 	Logits        []float32 // (N)
-	Probabilities []float32 // (N), the softmax of Logits, over the exit's temperature if the mode is Adaptive
+	Probabilities []float32 // (N), the softmax of Logits over the mode's temperature, or the exit's if the mode is Adaptive
 	Views         []float32 // (Passes, N): each view's conditional logits w_{i,j}·z_j; nil unless Logits come from the joint head
 }
 

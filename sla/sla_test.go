@@ -204,6 +204,52 @@ func TestSoftmax(t *testing.T) {
 	}
 }
 
+// Probabilities are those of the logits over the mode's temperature, which changes no logit.
+func TestTemperatures(t *testing.T) {
+	m := formattest.Odd()
+	plain := formattest.Odd()
+	plain.Metrics = nil
+	for _, mode := range []Mode{Baseline, Single, Aggregated} {
+		tempered, cold := runOn(t, m, mode), runOn(t, plain, mode)
+		temperature := map[Mode]float64{Baseline: 2.5, Single: 1, Aggregated: .25}[mode]
+		var sum float64
+		for _, v := range tempered.Logits {
+			sum += math.Exp(float64(v) / temperature)
+		}
+		for i, v := range tempered.Logits {
+			if want := math.Exp(float64(v)/temperature) / sum; math.Abs(float64(tempered.Probabilities[i])-want) > 1e-7 {
+				t.Errorf("%s: probability %v, want %v", mode, tempered.Probabilities[i], want)
+			}
+			if math.Float32bits(v) != math.Float32bits(cold.Logits[i]) {
+				t.Errorf("%s: logit %v, without a temperature %v", mode, v, cold.Logits[i])
+			}
+		}
+	}
+}
+
+// runOn classifies an image.
+func runOn(t *testing.T, m *format.Model, mode Mode) Result {
+	t.Helper()
+	c, err := New(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pixels := make([]byte, 4*20*13)
+	for i := range pixels {
+		pixels[i] = byte(i*i + i/3)
+	}
+	if err := errors.Join(c.Begin(20, 13), c.Rows(pixels)); err != nil {
+		t.Fatal(err)
+	}
+	r, err := c.Run(mode)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := *r
+	out.Logits, out.Probabilities = slices.Clone(r.Logits), slices.Clone(r.Probabilities)
+	return out
+}
+
 func TestSelfTestAndTrace(t *testing.T) {
 	m := formattest.Tiny(3)
 	digest, err := open(t, m).SelfTestDigest()

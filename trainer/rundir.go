@@ -282,6 +282,12 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 		return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
 	}
 	before := time.Now()
+	if f.run.held.Len() > 0 {
+		var err error
+		if model, _, err = evaluate.Temper(ctx, model, evaluate.Images{Data: f.Data, Split: &f.run.held, Name: "validation"}); err != nil {
+			return nil, nil, err
+		}
+	}
 	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, evaluate.TestImages(f.Data), tested)
 	if err != nil {
 		return nil, nil, err

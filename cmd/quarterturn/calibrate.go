@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/trainer"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
@@ -20,10 +21,13 @@ func calibrateCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "calibrate (--run DIR | SLAB --data D) --out SLAB",
-		Short: "Add the mode adaptive to a slab",
-		Long: "Add the mode adaptive to a slab: one pass with the distilled head and, for images it is unsure about, further\n" +
-			"views, one at a time. How sure is sure enough is fitted on images: with --run on those that a training run held\n" +
-			"out, with --data on a data set that the net should not have been trained on.",
+		Short: "Fit a slab's probabilities to images, and add the mode adaptive",
+		Long: "Fit a slab's probabilities to images, so that of the answers it is 80 % sure of some 80 % are right: a temperature\n" +
+			"for each mode. Training has done that on the images it held out; slabs from before, and imported ones, lack it.\n\n" +
+			"A slab with a joint and a distilled head also gets the mode adaptive: one pass with the distilled head and, for\n" +
+			"images it is unsure about, further views, one at a time. How sure is sure enough is fitted on the same images.\n\n" +
+			"With --run they are those that a training run held out, with --data those of a data set that the net should not\n" +
+			"have been trained on.",
 		Example: "  quarterturn calibrate --run run --out adaptive.slab\n" +
 			"  quarterturn calibrate model.slab --data folder:photos --max-accuracy-drop 0.5 --out adaptive.slab",
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -54,7 +58,15 @@ func calibrateCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			m, results, err := evaluate.Calibrate(cmd.Context(), m, evaluate.Images{Data: d, Split: images, Name: name}, maxDrop/100)
+			adaptive := m.HasHead(format.HeadJoint) && m.HasHead(format.HeadDistilled) && m.Views() > 1
+			if !adaptive && cmd.Flags().Changed("max-accuracy-drop") {
+				return usagef("--max-accuracy-drop is for the mode adaptive, which needs a joint and a distilled head, and two views or more")
+			}
+			on := evaluate.Images{Data: d, Split: images, Name: name}
+			m, results, err := evaluate.Temper(cmd.Context(), m, on)
+			if err == nil && adaptive {
+				m, results, err = evaluate.Calibrate(cmd.Context(), m, on, maxDrop/100)
+			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", model, err)
 			}

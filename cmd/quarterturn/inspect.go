@@ -66,7 +66,11 @@ func describe(m *format.Model, size int) string {
 					low, high := evaluate.Wilson(x.Accuracy, x.N)
 					interval = fmt.Sprintf(" (95%% interval %.1f to %.1f)", 100*low, 100*high)
 				}
-				p("%s %.2f%% right%s, NLL %.3f, ECE %.3f on %d %s images", line, 100*x.Accuracy, interval, x.NLL, x.ECE, x.N, x.Split)
+				fitted := ""
+				if x.Temperature != 0 {
+					fitted = fmt.Sprintf(", to which its temperature of %.2f was fitted", x.Temperature)
+				}
+				p("%s %.2f%% right%s, NLL %.3f, ECE %.3f on %d %s images%s", line, 100*x.Accuracy, interval, x.NLL, x.ECE, x.N, x.Split, fitted)
 				line = strings.Repeat(" ", len(line))
 			}
 		}

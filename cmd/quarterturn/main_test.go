@@ -137,7 +137,7 @@ func TestBadInput(t *testing.T) {
 		{"train --data omniglot:@none --out @lines", 1, "images_background_small1.zip"},
 		{"calibrate --out @lines", 2, "give --run, or a slab and --data"},
 		{"calibrate --run @none --out @lines", 1, "holds no run"},
-		{"calibrate --model @plain.slab --data fashion-mini --out @lines", 1, "needs a joint and a distilled head"},
+		{"calibrate --model @plain.slab --data fashion-mini --out @lines", 1, "do not have the same classes"},
 		{"train --out @lines --data fashion-mini --loss hinge", 1, `loss "hinge": want ce, cb-rw, cb-focal or ldam`},
 		{"eval --model @tiny.slab --data mnist", 1, `data "mnist" is neither a folder nor`},
 		{"eval --model @tiny.slab --data fashion-mini", 1, "do not have the same classes: the slab has cat, dog, été; fashion-mini has T-shirt"},

@@ -111,7 +111,7 @@ func TestSlabArgument(t *testing.T) {
 	if strings.Contains(help, "--loss") || !strings.Contains(help, "--max-accuracy-drop") {
 		t.Error("calibrate's help has the former name")
 	}
-	if _, stderr, code := runCommand(t, "calibrate", "--loss", "0.5", at("plain.slab"), "--data", "fashion-mini", "--out", at("x")); code != 1 || !strings.Contains(stderr, "needs a joint and a distilled head") {
+	if _, stderr, code := runCommand(t, "calibrate", "--loss", "0.5", at("plain.slab"), "--data", "fashion-mini", "--out", at("x")); code != 2 || !strings.Contains(stderr, "needs a joint and a distilled head") {
 		t.Errorf("calibrate --loss: %d, %q", code, stderr)
 	}
 }

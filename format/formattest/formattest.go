@@ -53,7 +53,7 @@ func Weigh(m *format.Model) {
 }
 
 // Odd returns a model with layers of every kind, kernel and stride, numbers of
-// channels and sides that no tile divides, two views, and exits.
+// channels and sides that no tile divides, two views, exits, and temperatures.
 func Odd() *format.Model {
 	conv := func(name string, input, residual, out, kernel, stride int, relu bool) format.Layer {
 		return format.Layer{Name: name, Op: format.OpConv, Input: input, Residual: residual, Out: out, Kernel: kernel, Stride: stride, ReLU: relu}
@@ -83,6 +83,7 @@ func Odd() *format.Model {
 		Heads:       []format.Head{{Kind: format.HeadClass}, {Kind: format.HeadJoint}, {Kind: format.HeadDistilled}},
 		Exits:       []format.Exit{{Margin: 20, Temperature: 1.5, Share: .25}, {Temperature: .75, Share: .75}},
 		Recommended: format.ModeAggregated, SelfTest: format.SelfTest{Seed: 3, Digest: make([]byte, 32)},
+		Metrics: []format.Metric{{Mode: format.ModeBaseline, Split: "validation", N: 9, Temperature: 2.5}, {Mode: format.ModeAggregated, Split: "validation", N: 9, Temperature: .25}},
 	}}
 	Weigh(m)
 	return m

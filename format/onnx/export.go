@@ -95,7 +95,11 @@ func (n *net) mode(mode, input string) error {
 	case format.ModeAdaptive:
 		return n.adaptive(input)
 	}
-	n.node("Softmax", "probabilities", []string{"logits"}, one("axis", 1))
+	tempered := "logits"
+	if t := n.model.Temperature(mode); t != 1 {
+		tempered = n.op("Div", "tempered", "logits", n.floats("temperature", []int{1}, []float32{t}))
+	}
+	n.node("Softmax", "probabilities", []string{tempered}, one("axis", 1))
 	return nil
 }
 

@@ -126,7 +126,7 @@ func fitExits(logits [][][]float32, labels []int, weights []float64, loss float6
 				images = append(images, logits[i][k])
 			}
 		}
-		exits[k].Temperature = temperature(images, truth)
+		exits[k].Temperature = temperature(images, truth, nil)
 	}
 	return exits
 }
@@ -179,18 +179,4 @@ func exitTaken(logits [][][]float32, exits []format.Exit) []int {
 		}
 	}
 	return taken
-}
-
-// temperature is that with the smallest negative log-likelihood.
-func temperature(logits [][]float32, truth []int) float32 {
-	p := make([]float64, len(logits[0]))
-	nll := func(logT float64) (sum float64) {
-		t := math.Exp(logT)
-		for i, l := range logits {
-			sum += rows.Softmax(p, l, t) - float64(l[truth[i]])/t
-		}
-		return sum
-	}
-	// It has one minimum, being convex in 1/T.
-	return float32(math.Exp(rows.Minimum(nll, -3, 3, 40)))
 }

@@ -29,7 +29,7 @@ func TestTemperature(t *testing.T) {
 			}
 			logits, truth = append(logits, l), append(truth, y)
 		}
-		if got := float64(temperature(logits, truth)); math.Abs(got/factor-1) > 0.03 {
+		if got := float64(temperature(logits, truth, nil)); math.Abs(got/factor-1) > 0.03 {
 			t.Errorf("temperature %v of logits %v times too large", got, factor)
 		}
 	}

@@ -3,7 +3,7 @@
 import { Camera, setUpDrawing, setUpFiles } from './inputs.js';
 import { load } from './quarterturn/quarterturn.js';
 import {
-  bars, costOf, fillTerms, interval, make, milliseconds, modeCard, modeName, paint, paintPicture, passesOf, percent, pitchOf, roughly, sumTable, SURE, togetherCard, viewCard, votesWords,
+  bars, costOf, doubtOf, fillTerms, interval, make, milliseconds, modeCard, modeName, paint, paintPicture, passesOf, percent, pitchOf, sumTable, sureWords, togetherCard, viewCard, votesWords,
 } from './render.js';
 import { Workshop } from './teach.js';
 
@@ -85,11 +85,12 @@ function summarise() {
   const mode = document.querySelector('#switch input:checked').value;
   const chosen = results.find((r) => r.mode === mode);
   if (!chosen) return;
-  const [first, second] = chosen.top;
-  const sure = first.probability >= SURE;
+  const [first] = chosen.top;
+  const doubt = doubtOf(classifier.info, mode);
+  const sure = first.probability >= doubt.least;
   $('summary').textContent = sure ? first.label : 'Not sure';
   $('summary').classList.toggle('unsure', !sure);
-  $('sure').textContent = sure ? `${roughly(first.probability)} sure` : `Perhaps ${first.label}${second ? `, or ${second.label}` : ''}.`;
+  $('sure').textContent = sureWords(chosen.top, doubt);
   $('top').replaceChildren(...bars(chosen.top));
   $('cost').textContent = `${mode}: ${passesOf(chosen.passes)} of the net, ${milliseconds(median(times.get(mode)))}`;
 }

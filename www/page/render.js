@@ -69,8 +69,22 @@ export function votesWords(info) {
     : `Looking at all ${many}, the same net votes once for each: it is asked only for the labels that go with how the picture ${what}. The mean of the votes is the answer.`;
 }
 
-/** Below this probability an answer is called not sure. How far a slab's probabilities are from the shares that are right is its `ece`. */
-export const SURE = 0.6;
+/**
+ * How sure a mode must be for its answer to stand, and whether its probabilities are calibrated. Calibrated ones below
+ * the share of answers that are right (by Laplace's rule) are likelier among the wrong answers than among the right ones, each
+ * taken by itself. Of others nothing is known: below a half there are likelier answers than this one, taken together.
+ */
+export function doubtOf({ metrics }, mode) {
+  const own = metrics.filter((m) => m.mode === mode);
+  const fitted = own.find((m) => m.temperature) ?? (mode === 'adaptive' ? own[0] : undefined);
+  return fitted ? { calibrated: true, least: (fitted.accuracy * fitted.n + 1) / (fitted.n + 2) } : { calibrated: false, least: 0.5 };
+}
+
+/** How sure an answer is, in words. */
+export function sureWords([first, second], { calibrated, least }) {
+  if (!(first.probability >= least)) return `Perhaps ${first.label}${second ? `, or ${second.label}` : ''}.`;
+  return calibrated ? `${roughly(first.probability)} sure` : `${roughly(first.probability)}, but this slab was never calibrated`;
+}
 
 /** The foremost classes as bars. */
 export const bars = (top) => top.map(({ label, probability }) => bar(label, probability));

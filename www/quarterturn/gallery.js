@@ -6,7 +6,6 @@ import { checkTopK, prediction } from './prediction.js';
 import { taughtSlab } from './slab.js';
 
 const SCALE = 10; // of a match's cosines; sla.MatchScale
-const SURE = 0.7; // a calibrated probability below is called not sure
 
 export class Gallery {
   #call;
@@ -14,7 +13,7 @@ export class Gallery {
   #info;
   /** @type {{ label: string, pictures: Float32Array[] }[]} directions (M, F) of each picture */
   #classes = [];
-  /** @type {{ scale: number, least: number } | undefined} dropped when the pictures change */
+  /** @type {ReturnType<typeof calibrate> | undefined} dropped when the pictures change */
   #calibration;
 
   constructor(call, slab, info, state) {
@@ -61,13 +60,13 @@ export class Gallery {
     checkTopK(topK);
     if (this.#classes.length === 0) throw new QuarterturnError('mode', 'nothing is enrolled yet');
     const labels = this.#classes.map((c) => c.label);
-    const { scale, least } = this.#calibrated();
+    const { scale, least, usual } = this.#calibrated();
     const image = await pixelsOf(input);
     const p = await prediction(labels, topK, () => this.#call('match', [image, this.#rows()], signal));
     const best = Math.max(...p.logits);
     const odds = p.logits.map((v) => Math.exp((scale / SCALE) * (v - best)));
     const all = odds.reduce((a, b) => a + b, 0);
-    return { ...p, calibrated: odds.map((v) => v / all), doubt: best / SCALE < least ? 'unlike' : 1 / all < SURE ? 'between' : undefined };
+    return { ...p, calibrated: odds.map((v) => v / all), doubt: best / SCALE < least ? 'unlike' : 1 / all < usual ? 'between' : undefined };
   }
 
   async slab({ name = 'taught' } = {}) {
@@ -77,7 +76,8 @@ export class Gallery {
     const size = width / this.#info.transforms.length;
     for (let at = 0; at < rows.length; at += size) rows.set(unit(rows.subarray(at, at + size)), at);
     const pictures = this.#classes.reduce((n, c) => n + c.pictures.length, 0);
-    return taughtSlab(this.#slab, this.#info, { name, labels: this.#classes.map((c) => c.label), rows, scale: this.#calibrated().scale, pictures },
+    const { scale, score } = this.#calibrated();
+    return taughtSlab(this.#slab, this.#info, { name, labels: this.#classes.map((c) => c.label), rows, scale, score, pictures },
       (slab, image) => this.#call('logits', [slab, image]));
   }
 
@@ -120,8 +120,10 @@ function unit(v) {
 /**
  * What the pictures say of themselves, each left out in turn: the factor of the cosines with
  * which the probabilities of their labels are best (temperature scaling, Guo et al. 2017, with a
- * prior around SCALE, since the pictures are few), and how unlike its label a picture can be:
- * three standard deviations below their mean.
+ * prior around SCALE, since the pictures are few); how unlike its label a picture can be:
+ * three standard deviations below their mean; their score; and how often answers are right, by
+ * Laplace's rule. An answer that is less sure than that is likelier among the wrong ones than among the
+ * right ones, each taken by itself.
  * @param {{ pictures: Float32Array[] }[]} classes
  * @param {number} views
  */
@@ -138,11 +140,27 @@ export function calibrate(classes, views) {
     total + Math.log(cosines.reduce((z, c) => z + Math.exp(scale * (c - cosines[own])), 0)), Math.log(scale / SCALE) ** 2);
   let scale = SCALE;
   for (let s = 1; s < 200; s *= 1.05) if (loss(s) < loss(scale)) scale = s;
-  if (cases.length < 4) return { scale, least: -1 };
+  const score = scoreOf(cases.map(({ own, cosines }) => {
+    const top = Math.max(...cosines);
+    const all = cosines.reduce((z, c) => z + Math.exp(scale * (c - top)), 0);
+    return { right: cosines[own] === top, sure: 1 / all, nll: Math.log(all) - scale * (cosines[own] - top) };
+  }));
+  const usual = (score.accuracy * score.n + 1) / (score.n + 2);
+  if (cases.length < 4) return { scale, least: -1, usual, score };
   const likeness = cases.map(({ own, cosines }) => cosines[own]);
   const mean = likeness.reduce((a, b) => a + b) / likeness.length;
   const deviation = Math.sqrt(likeness.reduce((a, b) => a + (b - mean) ** 2, 0) / likeness.length);
-  return { scale, least: mean - 3 * Math.max(deviation, 0.03) };
+  return { scale, least: mean - 3 * Math.max(deviation, 0.03), usual, score };
+}
+
+/** The accuracy, mean negative log-likelihood and expected calibration error, over 15 bins, of answers. */
+function scoreOf(answers) {
+  const BINS = 15;
+  const n = answers.length;
+  const gaps = new Float64Array(BINS);
+  for (const { right, sure } of answers) gaps[Math.min(Math.floor(sure * BINS), BINS - 1)] += (Number(right) - sure) / n;
+  const mean = (f) => answers.reduce((sum, a) => sum + f(a), 0) / Math.max(n, 1);
+  return { n, accuracy: mean((a) => Number(a.right)), nll: mean((a) => a.nll), ece: gaps.reduce((sum, g) => sum + Math.abs(g), 0) };
 }
 
 /** The mean over the views of the cosines of the parts of two vectors (M, F), the first of length 1 each. */

@@ -132,8 +132,11 @@ export interface Info {
   /** When the mode adaptive answers after a pass, for a slab that has it. */
   exits?: { margin: number; temperature: number; share: number }[];
   recommended: Mode;
-  /** Scores: accuracy 0 to 1, nll in nats, ece over 15 bins. */
-  metrics: { mode: Mode; split: string; n: number; accuracy: number; nll: number; ece: number }[];
+  /**
+   * Scores: accuracy 0 to 1, nll in nats, ece over 15 bins. A mode's probabilities are calibrated if one of
+   * its scores has a `temperature`, which was fitted on those images; those of adaptive always are.
+   */
+  metrics: { mode: Mode; split: string; n: number; accuracy: number; nll: number; ece: number; temperature?: number }[];
   provenance: {
     tool: string; data: string; method: string; net: string;
     seed: number; images: number; epochs: number; steps: number;

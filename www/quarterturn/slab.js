@@ -17,12 +17,14 @@ async function sha256(...parts) {
  * Returns the bytes of a slab: the net of another, its heads replaced by a joint one.
  * @param {Uint8Array} slab one that the module has opened, so that it is known to be sound
  * @param {import('./quarterturn.d.ts').Info} info its description
- * @param {{ name: string, labels: string[], rows: Float32Array, scale: number, pictures: number }} head
- *   rows is the head's weight, (N, M, F), each row of length 1
+ * @param {{ name: string, labels: string[], rows: Float32Array, scale: number, pictures: number,
+ *   score: { n: number, accuracy: number, nll: number, ece: number } }} head
+ *   rows is the head's weight, (N, M, F), each row of length 1; score that of the mode aggregated on the
+ *   pictures, each left out in turn, on which scale was fitted
  * @param {(slab: Uint8Array, image: object) => Promise<Float32Array>} logits runs a slab on an image
  *   in each of its modes
  */
-export async function taughtSlab(slab, info, { name, labels, rows, scale, pictures }, logits) {
+export async function taughtSlab(slab, info, { name, labels, rows, scale, score, pictures }, logits) {
   const manifest = readManifest(slab);
   const entries = manifest.array('tensors').slice(0, -2 * manifest.array('heads').length);
   const last = entryOf(entries.at(-1));
@@ -49,7 +51,10 @@ export async function taughtSlab(slab, info, { name, labels, rows, scale, pictur
       layers: manifest.raw('layers'),
       heads: array([map({ kind: text('joint'), scale: float32(scale) })]),
       recommended: text('aggregated'),
-      metrics: array([]),
+      metrics: array(score.n === 0 ? [] : [map({
+        mode: text('aggregated'), split: text('left-out'), n: int(score.n), accuracy: float64(score.accuracy), nll: float64(score.nll), ece: float64(score.ece),
+        temperature: float32(1), // the scale has it
+      })]),
       provenance: map({
         tool: text('quarterturn (JavaScript)'), data: text('pictures that a user showed'), method: text('prototypes'), net: text(net),
         seed: int(0), images: int(pictures), epochs: int(0), steps: int(0),
@@ -214,5 +219,12 @@ function float32(v) {
   const out = new Uint8Array(5);
   out[0] = 0xca;
   new DataView(out.buffer).setFloat32(1, v);
+  return out;
+}
+
+function float64(v) {
+  const out = new Uint8Array(9);
+  out[0] = 0xcb;
+  new DataView(out.buffer).setFloat64(1, v);
   return out;
 }

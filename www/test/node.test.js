@@ -182,6 +182,9 @@ test('what was taught is a slab that Go opens, with the same bits', async () => 
   assert.deepEqual([about.labels, about.recommended, about.name, about.provenance.images], [['plain', 'fine', 'coarse ü'], 'aggregated', 'my things', 8]);
   const d = await load(taught, { wasm });
   assert.equal(await d.verify(), about.selftest.digest);
+  const [score, ...more] = about.metrics; // of the pictures, each left out in turn
+  assert.deepEqual([more.length, score.mode, score.split, score.n, score.temperature], [0, 'aggregated', 'left-out', 8, 1]);
+  assert.ok(score.accuracy >= 0 && score.accuracy <= 1 && score.nll > 0 && score.ece >= 0 && score.ece <= 1, JSON.stringify(score));
   const image = shade(7, 50, 41);
   const [here, there] = [await g.classify(image), await d.classify(image)];
   // The gallery's logits are 10 times its cosines, the slab's as many times as was calibrated.
@@ -200,13 +203,18 @@ test('a gallery says when it is not sure', async () => {
   // Two kinds apart by 90 degrees in two of four dimensions, with a little noise: (M, F) = (1, 4).
   const at = (angle, other = 0) => Float32Array.of(Math.cos(angle), Math.sin(angle), other, 0).map((v, _, a) => v / Math.hypot(...a));
   const noise = [-0.2, -0.1, 0, 0.1, 0.2];
-  const { scale, least } = calibrate([{ pictures: noise.map((n) => at(n)) }, { pictures: noise.map((n) => at(Math.PI / 2 + n)) }], 1);
+  const { scale, least, usual, score } = calibrate([{ pictures: noise.map((n) => at(n)) }, { pictures: noise.map((n) => at(Math.PI / 2 + n)) }], 1);
   assert.ok(scale > 5 && scale < 100, `${scale}`);
   assert.ok(least > 0.5 && least < 0.99, `${least}`);
+  assert.deepEqual([score.n, score.accuracy, usual], [10, 1, 11 / 12]);
   // Kinds that cannot be told apart: the probabilities say so.
   const mixed = [-1, -0.5, 0, 0.5, 1];
   const blurred = calibrate([{ pictures: mixed.map((n) => at(n)) }, { pictures: mixed.map((n) => at(0.1 + n)) }], 1);
   assert.ok(blurred.scale < scale / 2, `${blurred.scale} and ${scale}`);
+  assert.ok(blurred.score.accuracy < 1 && blurred.score.nll > score.nll, JSON.stringify(blurred.score));
+  assert.equal(blurred.usual, (Math.round(10 * blurred.score.accuracy) + 1) / 12);
+  // A single picture of each says nothing: a half, as of a coin.
+  assert.equal(calibrate([{ pictures: [at(0)] }, { pictures: [at(1)] }], 1).usual, 0.5);
 });
 
 test('fetches with progress, and knows HTML when it sees it', async (t) => {

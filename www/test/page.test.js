@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { chromium } from 'playwright-core';
 import { browserOptions } from './chromium.js';
 import { dir, host, info, native, quarterturn, serve, slab, slabFile } from './helper.js';
+import { png } from './png.js';
 
 let server;
 let browser;
@@ -65,7 +66,11 @@ test('a sample gives the logits that native Go gives', async () => {
   assert.deepEqual(got, digests(want));
   assert.equal(await page.textContent('#top .bar span'), want[info.recommended].top[0].label);
   const { label, probability } = want[info.recommended].top[0];
-  assert.equal(await page.textContent('#summary'), probability < 0.6 ? 'Not sure' : label);
+  // As sure as the mode is often right, by Laplace's rule, on the images that its probabilities were fitted to.
+  const { accuracy, n } = info.metrics.find((m) => m.mode === info.recommended && m.temperature);
+  const sure = probability >= (Math.round(accuracy * n) + 1) / (n + 2);
+  assert.equal(await page.textContent('#summary'), sure ? label : 'Not sure');
+  assert.match(await page.textContent('#sure'), sure ? /^(>?\d+) % sure$/ : /^Perhaps /);
   assert.equal(await page.locator('#modes .mode').count(), 3);
   assert.equal(await page.locator('#views figure').count(), 4);
   assert.deepEqual(problems, []);
@@ -174,6 +179,20 @@ test('the views add up to the aggregated answer', async () => {
     assert.equal(views.length, 4);
     assert.ok(Math.abs(views.reduce((a, b) => a + b) / 4 - mean) < 0.011, `${views} do not make ${mean}`);
   }
+});
+
+test('of a slab that was never calibrated it says so', async () => {
+  const file = join(dir, 'untrained.slab');
+  quarterturn('new', '--net', 'resnet8w8', '--size', '28', '--grey', '--out', file);
+  await ready();
+  await page.setInputFiles('#file', file);
+  await page.waitForFunction(() => document.getElementById('status').textContent === 'Opened untrained.slab.');
+  const white = join(dir, 'white.png');
+  writeFileSync(white, png({ width: 30, height: 30, data: new Uint8Array(3600).fill(255) }));
+  await answer(() => page.setInputFiles('#file', white));
+  const top = Number.parseFloat(await page.textContent('#top .bar span + span'));
+  assert.match(await page.textContent('#sure'), top < 50 ? /^Perhaps / : /^\d+ %, but this slab was never calibrated$/);
+  assert.deepEqual(problems, []);
 });
 
 test('another model can be chosen', async () => {

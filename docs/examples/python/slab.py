@@ -161,7 +161,8 @@ class Slab:
         kind = {'baseline': 'class', 'distilled': 'distilled'}.get(mode, 'joint')
         passes = len(self.views) if mode == 'aggregated' else 1
         logits = self._mean(x, passes) if kind == 'joint' else self.head(kind, self.features(x))
-        return Answer(logits, _softmax(logits), passes)
+        temperature = next((m['temperature'] for m in self.manifest['metrics'] if m['mode'] == mode and 'temperature' in m), np.float32(1))
+        return Answer(logits, _softmax(logits / temperature), passes)
 
     def _adaptive(self, x):
         for k, e in enumerate(self.manifest['exits'], 1):
