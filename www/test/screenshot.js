@@ -1,4 +1,4 @@
-// Takes pictures of the page's states, two of which are in the README: expects a server of
+// Takes pictures of the page's states, one of which is in the README: expects a server of
 // `quarterturn serve`.
 //
 //   node test/screenshot.js http://127.0.0.1:8080/ OUTDIR
