@@ -273,21 +273,24 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 			return nil, nil, err
 		}
 	}
-	model := f.run.best.model
+	model, slab := f.run.best.model, f.run.best.slab
+	if held := &f.run.held; !f.Config.episodic() && held.Len() > 0 {
+		var err error
+		if model, _, err = evaluate.Temper(ctx, model, evaluate.Images{Data: f.Data, Split: held, Name: "validation"}); err != nil {
+			return nil, nil, err
+		}
+		if slab, err = evaluate.EncodeWithSelfTest(model); err != nil {
+			return nil, nil, err
+		}
+	}
 	if f.Config.episodic() || f.Data.Test.Len() == 0 {
 		var scores []evaluate.Score
 		for _, m := range model.Metrics {
 			scores = append(scores, evaluate.Score{Metric: m, Passes: float64(model.Passes(m.Mode))})
 		}
-		return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), f.run.best.slab)
+		return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), slab)
 	}
 	before := time.Now()
-	if f.run.held.Len() > 0 {
-		var err error
-		if model, _, err = evaluate.Temper(ctx, model, evaluate.Images{Data: f.Data, Split: &f.run.held, Name: "validation"}); err != nil {
-			return nil, nil, err
-		}
-	}
 	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, evaluate.TestImages(f.Data), tested)
 	if err != nil {
 		return nil, nil, err
@@ -295,7 +298,7 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 	if err := f.write(map[string]any{"event": "test", "metrics": scores}); err != nil {
 		return nil, nil, err
 	}
-	model, slab, err := withTestScores(model, scores)
+	model, slab, err = withTestScores(model, scores)
 	if err != nil {
 		return nil, nil, err
 	}
