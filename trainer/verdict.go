@@ -16,7 +16,7 @@ type Verdict struct {
 
 // Verdict judges a model by its scores on the test images, as Run returned them.
 func (f *RunDir) Verdict(m *format.Model, scores []evaluate.Score) Verdict {
-	if f.Config.episodic() || f.Data.Test.Len() == 0 {
+	if f.Config.episodic() || len(scores) == 0 || scores[0].Classes == nil { // they are not of test images
 		return Verdict{}
 	}
 	i := max(0, slices.IndexFunc(scores, func(s evaluate.Score) bool { return s.Mode == m.Recommended }))

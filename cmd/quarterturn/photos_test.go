@@ -7,6 +7,7 @@ import (
 	"image/color"
 	"image/png"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strings"
@@ -71,6 +72,9 @@ func TestFieldTrainPhotos(t *testing.T) {
 func TestFieldHangup(t *testing.T) {
 	if testing.Short() || runtime.GOOS == "windows" {
 		t.Skip("trains, and sends a signal")
+	}
+	if signal.Ignored(syscall.SIGHUP) {
+		t.Skip("these tests run under nohup, so what they start is to go on after the signal")
 	}
 	t.Chdir(t.TempDir())
 	cmd := command(t.Context(), "train", "--data", "fashion-mini", "--net", "resnet8w8", "--method", "baseline", "--train-per-class", "20", "--batch", "16", "--epochs", "2000", "--out", "run")
