@@ -15,9 +15,12 @@ const NoSlab = "none"
 // to count every class alike.
 const skewed = 3
 
-// MethodFlags name the settings by which somebody chooses a method, or one that not every
-// method knows: if none was given, a plan may choose.
-var MethodFlags = []string{"method", "sum-views", "stage-heads", "transform", "temperature", "beta", "serve", "teacher"}
+// methodFlags name the settings by which somebody chooses a method, or one that not every
+// method knows.
+var methodFlags = []string{"method", "sum-views", "stage-heads", "transform", "temperature", "beta", "serve", "teacher"}
+
+// MethodIsOpen tells whether a plan may choose the method: no flag was given that does.
+func MethodIsOpen(given func(flag string) bool) bool { return !slices.ContainsFunc(methodFlags, given) }
 
 // Choose returns settings for a data set: a recipe, of a length and with what else goes with
 // the images. given tells of a setting, by the name of its flag, whether it was given, in c;
@@ -41,7 +44,7 @@ func Choose(d *dataset.Dataset, c Config, given func(flag string) bool) (chosen 
 	}
 	from, minutes, epochs := c.From, c.Minutes, given("epochs")
 	if from == NoSlab {
-		if c = ConfigFor(c.Net); !epochs && !slices.ContainsFunc(MethodFlags, given) {
+		if c = ConfigFor(c.Net); !epochs && MethodIsOpen(given) {
 			c.Method = AutoMethod
 		}
 	} else {

@@ -273,22 +273,19 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 			return nil, nil, err
 		}
 	}
-	model, slab := f.run.best.model, f.run.best.slab
-	if held := &f.run.held; !f.Config.episodic() && held.Len() > 0 {
-		var err error
-		if model, _, err = evaluate.Temper(ctx, model, evaluate.Images{Data: f.Data, Split: held, Name: "validation"}); err != nil {
-			return nil, nil, err
-		}
-		if slab, err = evaluate.EncodeWithSelfTest(model); err != nil {
-			return nil, nil, err
-		}
+	if f.Config.episodic() {
+		return f.finishUntested(f.run.best.model, f.run.best.slab)
 	}
-	if f.Config.episodic() || f.Data.Test.Len() == 0 {
-		var scores []evaluate.Score
-		for _, m := range model.Metrics {
-			scores = append(scores, evaluate.Score{Metric: m, Passes: float64(model.Passes(m.Mode))})
+	model, _, err := evaluate.Temper(ctx, f.run.best.model, evaluate.Images{Data: f.Data, Split: &f.run.held, Name: "validation"})
+	if err != nil {
+		return nil, nil, err
+	}
+	if f.Data.Test.Len() == 0 {
+		slab, err := evaluate.EncodeWithSelfTest(model)
+		if err != nil {
+			return nil, nil, err
 		}
-		return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), slab)
+		return f.finishUntested(model, slab)
 	}
 	before := time.Now()
 	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, evaluate.TestImages(f.Data), tested)
@@ -298,7 +295,7 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 	if err := f.write(map[string]any{"event": "test", "metrics": scores}); err != nil {
 		return nil, nil, err
 	}
-	model, slab, err = withTestScores(model, scores)
+	model, slab, err := withTestScores(model, scores)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -306,6 +303,15 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 		return nil, nil, err
 	}
 	return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), slab)
+}
+
+// finishUntested writes a slab whose scores are those on what was held out, and returns them.
+func (f *RunDir) finishUntested(m *format.Model, slab []byte) (*format.Model, []evaluate.Score, error) {
+	var scores []evaluate.Score
+	for _, x := range m.Metrics {
+		scores = append(scores, evaluate.Score{Metric: x, Passes: float64(m.Passes(x.Mode))})
+	}
+	return m, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), slab)
 }
 
 // withTestScores returns a model and its slab with the scores on the test images behind those

@@ -21,9 +21,9 @@ import (
 	"github.com/quarterturn/quarterturn/wasm/module"
 )
 
-// The slab that comes with the program computes the bits it was sealed with, and its
-// card is about that slab.
-func TestModelAndItsCard(t *testing.T) {
+// modelForTest is the slab that comes with the program, ready to run.
+func modelForTest(t *testing.T) (*format.Model, *sla.Classifier) {
+	t.Helper()
 	m, err := format.Decode(Model)
 	if err != nil {
 		t.Fatal(err)
@@ -32,6 +32,13 @@ func TestModelAndItsCard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return m, c
+}
+
+// The slab that comes with the program computes the bits it was sealed with, and its
+// card is about that slab.
+func TestModelAndItsCard(t *testing.T) {
+	m, c := modelForTest(t)
 	if err := c.SelfTest(); err != nil {
 		t.Error(err)
 	}
@@ -52,14 +59,7 @@ func TestModelAndItsCard(t *testing.T) {
 
 // A drawing of each class comes with the slab, which takes it for what it is.
 func TestModelSamples(t *testing.T) {
-	m, err := format.Decode(Model)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c, err := sla.New(m)
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, c := modelForTest(t)
 	samples := ModelSamples()
 	if len(samples) != len(m.Labels) {
 		t.Fatalf("%d samples of %d classes", len(samples), len(m.Labels))

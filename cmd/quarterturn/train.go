@@ -8,7 +8,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -235,7 +234,7 @@ func settle(flags *pflag.FlagSet, c *trainer.Config) (err error) {
 		if c.Epochs = 0; !flags.Changed("net") {
 			c.Net = ""
 		}
-		if !slices.ContainsFunc(trainer.MethodFlags, flags.Changed) {
+		if trainer.MethodIsOpen(flags.Changed) {
 			c.Method = trainer.AutoMethod
 		}
 	}

@@ -32,7 +32,7 @@ func Calibrate(ctx context.Context, m *format.Model, images Images, loss float64
 	if !m.HasHead(format.HeadJoint) || !m.HasHead(format.HeadDistilled) || m.Views() < 2 {
 		return nil, nil, errors.New("the mode adaptive needs a joint and a distilled head, and two views or more")
 	}
-	classes, err := Ensemble{m}.classes(d)
+	labels, err := slabLabels(m, images)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -43,10 +43,6 @@ func Calibrate(ctx context.Context, m *format.Model, images Images, loss float64
 	if err != nil {
 		return nil, nil, err
 	}
-	labels := make([]int, s.Len()) // as the slab numbers its classes
-	for i, y := range s.Labels {
-		labels[i] = classes[0][y]
-	}
 	out := *m
 	out.Exits = fitExits(exits, labels, imageWeights(s.Labels, s.Balanced), loss)
 	scores, err := Evaluate(ctx, Ensemble{&out}, images, nil)
@@ -56,6 +52,19 @@ func Calibrate(ctx context.Context, m *format.Model, images Images, loss float64
 	out.Metrics = slices.DeleteFunc(slices.Clone(m.Metrics), func(x format.Metric) bool { return x.Mode == format.ModeAdaptive })
 	out.Metrics = append(out.Metrics, scores[len(scores)-1].Metric)
 	return &out, scores, nil
+}
+
+// slabLabels returns the labels of images as a slab numbers its classes.
+func slabLabels(m *format.Model, images Images) ([]int, error) {
+	classes, err := Ensemble{m}.classes(images.Data)
+	if err != nil {
+		return nil, err
+	}
+	labels := make([]int, images.Split.Len())
+	for i, y := range images.Split.Labels {
+		labels[i] = classes[0][y]
+	}
+	return labels, nil
 }
 
 // exitLogits returns, for each image, the logits of each exit: the distilled head's, then

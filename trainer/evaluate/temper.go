@@ -19,7 +19,7 @@ import (
 // prior around 1, since the images may be few.
 func Temper(ctx context.Context, m *format.Model, images Images) (*format.Model, []Score, error) {
 	d, s := images.Data, images.Split
-	classes, err := Ensemble{m}.classes(d)
+	truth, err := slabLabels(m, images)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -45,10 +45,6 @@ func Temper(ctx context.Context, m *format.Model, images Images) (*format.Model,
 	})
 	if err != nil {
 		return nil, nil, err
-	}
-	truth := make([]int, s.Len())
-	for i, y := range s.Labels {
-		truth[i] = classes[0][y]
 	}
 	weights := imageWeights(s.Labels, s.Balanced)
 	out := *m
