@@ -46,8 +46,8 @@ type measured struct {
 	stepsPerEpoch int
 	step          float64 // seconds
 	validation    float64 // seconds, at the end of an epoch
-	test          float64
-	macs          int // multiply-adds of a pass
+	test          float64 // and all else behind the last epoch
+	macs          int     // multiply-adds of a pass
 }
 
 // plan settles what Config.Minutes leaves open, method, net, batch size, epochs and steps, by
@@ -164,8 +164,9 @@ func measure(d *dataset.Dataset, c Config, device *graph.Device) (*measured, err
 		return nil, err
 	}
 	image := time.Since(began).Seconds() / float64(min(asked, r.held.Len()))
-	m.validation, m.test = image*float64(r.held.Len()), image*float64(r.data.Test.Len())
-	if r.from != nil { // see run.startFrom
+	m.validation = image * float64(r.held.Len())
+	m.test = image*float64(r.data.Test.Len()) + 2*m.validation // fitting temperatures, and scoring with them
+	if r.from != nil {                                         // see run.startFrom
 		m.test += image*float64(min(r.train.Len(), headRows/r.spec.Joint.Views)) + 10*m.step
 	}
 	return m, nil
