@@ -103,8 +103,8 @@ func TestFastNetsCompose(t *testing.T) {
 		if _, _, err := f.Run(t.Context(), nil, nil); err != nil {
 			t.Fatal(err)
 		}
-		if !bytes.Equal(f.run.best.slab, first) {
-			t.Errorf("stopped at step %d: another slab", stop)
+		if _, slab, err := f.run.finish(t.Context()); err != nil || !bytes.Equal(slab, first) {
+			t.Errorf("stopped at step %d: another slab, %v", stop, err)
 		}
 		if err := f.Close(); err != nil {
 			t.Fatal(err)

@@ -89,6 +89,28 @@ func TestFromResumes(t *testing.T) {
 	}
 }
 
+// Temperatures change no answer. Those of a net in colour are fitted to the images held out as it
+// sees them, though the pictures are grey.
+func TestFromTemperature(t *testing.T) {
+	if testing.Short() {
+		t.Skip("runs the backbone")
+	}
+	f, err := Start(t.Context(), filepath.Join(t.TempDir(), "run"), mini, fromConfig("baseline"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2, 3})
+	model, _, err := f.Run(t.Context(), nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, want := model.Metrics[0], f.run.best.model.Metrics[0]
+	if got.Temperature <= 0 || got.Accuracy != want.Accuracy || got.N != want.N || got.Split != "validation" {
+		t.Errorf("with temperature %+v, without %+v", got, want)
+	}
+}
+
 func TestFromErrors(t *testing.T) {
 	grey, err := Untrained("resnet8w8", 1, 28, 10, 1)
 	if err != nil {

@@ -160,7 +160,9 @@ func measure(d *dataset.Dataset, c Config, device *graph.Device) (*measured, err
 	model := r.graph.Export(&r.manifest)
 	const asked = 200
 	began = time.Now()
-	if _, err := evaluate.Evaluate(context.Background(), evaluate.Ensemble{model}, evaluate.Images{Data: r.data, Split: &r.held, Name: "validation", Limit: asked}, nil); err != nil {
+	images := r.heldOut()
+	images.Limit = asked
+	if _, err := evaluate.Evaluate(context.Background(), evaluate.Ensemble{model}, images, nil); err != nil {
 		return nil, err
 	}
 	image := time.Since(began).Seconds() / float64(min(asked, r.held.Len()))

@@ -273,19 +273,16 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 			return nil, nil, err
 		}
 	}
-	if f.Config.episodic() {
-		return f.finishUntested(f.run.best.model, f.run.best.slab)
-	}
-	model, _, err := evaluate.Temper(ctx, f.run.best.model, evaluate.Images{Data: f.Data, Split: &f.run.held, Name: "validation"})
+	model, slab, err := f.run.finish(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
-	if f.Data.Test.Len() == 0 {
-		slab, err := evaluate.EncodeWithSelfTest(model)
-		if err != nil {
-			return nil, nil, err
+	if f.Config.episodic() || f.Data.Test.Len() == 0 {
+		var scores []evaluate.Score
+		for _, x := range model.Metrics {
+			scores = append(scores, evaluate.Score{Metric: x, Passes: float64(model.Passes(x.Mode))})
 		}
-		return f.finishUntested(model, slab)
+		return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), slab)
 	}
 	before := time.Now()
 	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, evaluate.TestImages(f.Data), tested)
@@ -295,7 +292,7 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 	if err := f.write(map[string]any{"event": "test", "metrics": scores}); err != nil {
 		return nil, nil, err
 	}
-	model, slab, err := withTestScores(model, scores)
+	model, slab, err = withTestScores(model, scores)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -303,15 +300,6 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 		return nil, nil, err
 	}
 	return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), slab)
-}
-
-// finishUntested writes a slab whose scores are those on what was held out, and returns them.
-func (f *RunDir) finishUntested(m *format.Model, slab []byte) (*format.Model, []evaluate.Score, error) {
-	var scores []evaluate.Score
-	for _, x := range m.Metrics {
-		scores = append(scores, evaluate.Score{Metric: x, Passes: float64(m.Passes(x.Mode))})
-	}
-	return m, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), slab)
 }
 
 // withTestScores returns a model and its slab with the scores on the test images behind those

@@ -41,7 +41,7 @@ var ErrDiverged = errors.New("training diverged")
 // Train trains on a data set and returns the slab. A tenth of the training images
 // is held out to choose the mode that the slab recommends and the epoch that it
 // comes from, or a fifth of the classes for training in episodes; its manifest has every
-// mode's score on them. report, if not nil, is called on the way.
+// mode's score and temperature on them. report, if not nil, is called on the way.
 //
 // The steps of a run: batch, graph (forward, loss, gradients), solver; after
 // each epoch the net is exported and evaluated as a slab, and kept if the mode
@@ -63,7 +63,7 @@ func Train(ctx context.Context, d *dataset.Dataset, c Config, report func(Event)
 			return nil, nil, err
 		}
 	}
-	return r.best.model, r.best.slab, nil
+	return r.finish(ctx)
 }
 
 // A run is a training run under way.
@@ -256,6 +256,25 @@ func (r *run) snapshot(ctx context.Context) error {
 	return nil
 }
 
+// heldOut are the images held out, as the net sees them.
+func (r *run) heldOut() evaluate.Images {
+	return evaluate.Images{Data: r.data, Split: &r.held, Name: "validation"}
+}
+
+// finish returns the slab of the best epoch, with temperatures fitted to the images held out. In
+// episodes these are of other classes than the slab's, and it has none.
+func (r *run) finish(ctx context.Context) (*format.Model, []byte, error) {
+	if r.config.episodic() {
+		return r.best.model, r.best.slab, nil
+	}
+	m, _, err := evaluate.Temper(ctx, r.best.model, r.heldOut())
+	if err != nil {
+		return nil, nil, err
+	}
+	slab, err := evaluate.EncodeWithSelfTest(m)
+	return m, slab, err
+}
+
 // validationEpisodes is how many episodes choose the epoch.
 const validationEpisodes = 200
 
@@ -263,7 +282,7 @@ const validationEpisodes = 200
 // the model's head is made of the classes that it was trained on.
 func (r *run) validate(ctx context.Context, m *format.Model) ([]evaluate.Score, error) {
 	if !r.config.episodic() {
-		return evaluate.Evaluate(ctx, evaluate.Ensemble{m}, evaluate.Images{Data: r.data, Split: &r.held, Name: "validation"}, nil)
+		return evaluate.Evaluate(ctx, evaluate.Ensemble{m}, r.heldOut(), nil)
 	}
 	if err := fewshot.SetPrototypes(ctx, m, r.data, &r.train); err != nil {
 		return nil, err
