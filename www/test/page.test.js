@@ -4,7 +4,7 @@ import assert from 'node:assert/strict';
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, beforeEach, afterEach, test } from 'node:test';
-import { fileURLToPath } from 'node:url';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 import { browserOptions } from './chromium.js';
 import { dir, host, info, native, quarterturn, serve, slab, slabFile } from './helper.js';
@@ -278,8 +278,17 @@ test('the answer is in view without scrolling, on a phone and on a desk', async 
   }
 });
 
+const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
+
+/** Checks that a screen reader finds all, and that nothing is wider than the window. */
+async function accessible(what) {
+  assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), page.viewportSize().width, what);
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`), [], what);
+}
+
 test('nothing wrong for a screen reader, nothing too wide, nothing that jumps', async () => {
-  const axe = readFileSync(new URL('../node_modules/axe-core/axe.min.js', import.meta.url), 'utf8');
   for (const [width, colorScheme] of [[1280, 'light'], [360, 'dark']]) {
     await page.setViewportSize({ width, height: 800 });
     await page.emulateMedia({ colorScheme });
@@ -293,12 +302,23 @@ test('nothing wrong for a screen reader, nothing too wide, nothing that jumps', 
     for (const details of await page.locator('#look details').all()) await details.evaluate((e) => { e.open = true; });
     for (const tab of ['look', 'teach']) {
       await page.click(`#tab-${tab}`);
-      assert.equal(await page.evaluate(() => document.documentElement.scrollWidth), width, tab);
-      await page.evaluate(axe);
-      const { violations } = await page.evaluate(() => globalThis.axe.run());
-      assert.deepEqual(violations.map((v) => `${v.id}: ${v.nodes.map((n) => n.html).join(' ')}`), []);
+      await accessible(tab);
     }
   }
+});
+
+test('the report of a run: one file, fit for a screen reader, a telephone and the dark', async () => {
+  const report = pathToFileURL(join(slabFile, '../report.html')).href;
+  page.removeAllListeners('request');
+  page.on('request', (r) => r.url() === report || r.url().startsWith('data:') || problems.push(`asked ${r.url()}`));
+  for (const [width, colorScheme] of [[1280, 'light'], [360, 'dark']]) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.emulateMedia({ colorScheme });
+    await page.goto(report);
+    for (const details of await page.locator('details').all()) await details.evaluate((e) => { e.open = true; });
+    await accessible(colorScheme);
+  }
+  assert.deepEqual(problems, []);
 });
 
 test('the keyboard reaches everything', async () => {
