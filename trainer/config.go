@@ -158,8 +158,8 @@ func (c *Config) check() error {
 	if (c.SumViews || c.StageHeads) && !m.Joint() {
 		return fmt.Errorf("method %s has no joint loss to sum over the views or to put behind every stage", c.Method)
 	}
-	if c.Teacher != "" && (c.Method != "baseline" || c.Mix != "" || c.episodic()) {
-		return errors.New("a teacher is for the method baseline, without mixed images and without episodes: its answers are about whole images, in one view")
+	if c.Teacher != "" && (c.Method != "baseline" || c.episodic()) {
+		return errors.New("a teacher is for the method baseline, without episodes: its answers are about images in one view")
 	}
 	return c.checkEpisodes()
 }

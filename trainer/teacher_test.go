@@ -27,7 +27,7 @@ func TestTeacher(t *testing.T) {
 	finish(t, first)
 	teacher := filepath.Join(dir, "first", SlabFile)
 
-	c.Method, c.Teacher = "baseline", teacher
+	c.Method, c.Teacher, c.Mix = "baseline", teacher, "mixup"
 	run := func(name string, c Config, stop int) ([]byte, error) {
 		t.Helper()
 		f, err := Start(t.Context(), filepath.Join(dir, name), mini, c, nil)
@@ -72,11 +72,10 @@ func TestTeacher(t *testing.T) {
 	}
 
 	for name, change := range map[string]func(*Config){
-		"method baseline":      func(c *Config) { c.Method = "sla" },
-		"without mixed images": func(c *Config) { c.Mix = "mixup" },
-		"no such file":         func(c *Config) { c.Teacher = filepath.Join(dir, "missing.slab") },
-		"has changed since":    func(c *Config) { c.TeacherSHA256 = strings.Repeat("0", 64) },
-		"the teacher " + dir:   func(c *Config) { c.Teacher = filepath.Join(dir, "first", ConfigFile) },
+		"method baseline":    func(c *Config) { c.Method = "sla" },
+		"no such file":       func(c *Config) { c.Teacher = filepath.Join(dir, "missing.slab") },
+		"has changed since":  func(c *Config) { c.TeacherSHA256 = strings.Repeat("0", 64) },
+		"the teacher " + dir: func(c *Config) { c.Teacher = filepath.Join(dir, "first", ConfigFile) },
 	} {
 		bad := c
 		change(&bad)

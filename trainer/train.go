@@ -182,7 +182,7 @@ func (r *run) step(indices []int) (float64, error) {
 	b := r.batcher.Next(indices, r.rng)
 	if r.teacher != nil {
 		b.Teacher = slices.Grow(b.Teacher[:0], len(b.Targets))[:len(b.Targets)]
-		if err := r.teacher.Logits(b.Teacher, b.Images); err != nil {
+		if err := r.teacher.Logits(b.Teacher, b.Mixed(r.views.Input)); err != nil {
 			return 0, fmt.Errorf("the teacher: %w", err)
 		}
 	}

@@ -117,7 +117,7 @@ func trainCommand() *cobra.Command {
 			"with --minutes, auto is the default: sla+sd if there is time for a baseline to have learned its images, else baseline")
 		f.BoolVar(&c.SumViews, "sum-views", false, "sum the joint loss over the views instead of averaging it")
 		f.BoolVar(&c.StageHeads, "stage-heads", false, "joint heads behind every stage, for training only")
-		f.StringVar(&c.Teacher, "teacher", "", "with --method baseline: a slab whose answers, aggregated if it can, the net learns beside the labels")
+		f.StringVar(&c.Teacher, "teacher", "", "with --method baseline: a slab whose answers, aggregated if it can, the net learns beside the labels; with --mix, those about the mixed images, which teach more")
 		f.Float64Var(&c.Temperature, "temperature", c.Temperature, "temperature of the distillation, from the views or a teacher")
 		f.Float64Var(&c.Beta, "beta", c.Beta, "weight of the cross-entropy beside the distillation")
 	})

@@ -37,6 +37,7 @@ type Batch struct {
 	Targets []float32 // (n, N), a distribution over the classes a row, mixed
 	Teacher []float32 // (n, N), a teacher's logits; nil without one
 	Mixture *Mixture  // nil: none
+	mixed   []byte    // what Mixed returns
 }
 
 // A Batcher makes batches of the images of a split.

@@ -85,8 +85,8 @@ func TestBatchViews(t *testing.T) {
 	}
 }
 
-// Every view of a mixture is the same mixture of that view of both images, and
-// the target is the mixture of their labels.
+// Every view of a mixture is the same mixture of that view of both images, the bytes that
+// a teacher is shown are those of the first, and the target is the mixture of their labels.
 func TestMixtures(t *testing.T) {
 	input := format.Input{Channels: 1, Height: 8, Width: 8, Mean: []float32{.5}, Std: []float32{.5}}
 	const black, white = -1, 1
@@ -104,6 +104,7 @@ func TestMixtures(t *testing.T) {
 		for range 50 {
 			batch := b.Next([]int{0, 1}, rng)
 			views.Render(inputs, 1, batch)
+			shown := batch.Mixed(input)
 			for i := range 2 {
 				row := batch.Targets[4*i : 4*i+4]
 				if row[0] != 0 || row[2] != 0 || math.Abs(float64(row[1]+row[3])-1) > 1e-6 {
@@ -122,6 +123,9 @@ func TestMixtures(t *testing.T) {
 							sy, sx := sla.RotatedSource(j, y, x, 8, 8)
 							if first := inputs[4*i*size+(sy+1)*10+sx+1]; v != first {
 								t.Fatalf("%s: view %d is not that of the first view", mix, j)
+							}
+							if level := shown[64*i+8*sy+sx]; math.Abs(float64(level)-(float64(v)+1)/2*255) > 0.501 {
+								t.Fatalf("%s: a teacher is shown %d, the net %v", mix, level, v)
 							}
 							if mix == CutMix && v != black && v != white {
 								t.Fatalf("cutmix: a pixel is %v", v)

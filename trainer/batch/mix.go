@@ -3,8 +3,12 @@ package batch
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer/internal/parallel"
 )
 
 // The ways to mix pairs of images.
@@ -44,4 +48,29 @@ func (b *Batcher) drawMixture(n int, rng *rand.Rand) *Mixture {
 // cuts says whether the pixel comes from the partner.
 func (m *Mixture) cuts(y, x int) bool {
 	return m != nil && y >= m.Top && y < m.Bottom && x >= m.Left && x < m.Right
+}
+
+// Mixed returns the images as a teacher is shown them, (n, H, W, C) bytes: mixed, and a weighted
+// sum rounded to the nearest level.
+func (b *Batch) Mixed(input format.Input) []byte {
+	m := b.Mixture
+	if m == nil {
+		return b.Images
+	}
+	row, size := input.Width*input.Channels, input.Height*input.Width*input.Channels
+	b.mixed = slices.Grow(b.mixed[:0], len(b.Images))[:len(b.Images)]
+	parallel.For(len(m.Partner), func(_, i int) {
+		image, other, dst := b.Images[i*size:][:size], b.Images[m.Partner[i]*size:][:size], b.mixed[i*size:][:size]
+		for at := range dst {
+			switch {
+			case m.Kind == Mixup:
+				dst[at] = byte(m.Share*float32(image[at]) + (1-m.Share)*float32(other[at]) + 0.5)
+			case m.cuts(at/row, at%row/input.Channels):
+				dst[at] = other[at]
+			default:
+				dst[at] = image[at]
+			}
+		}
+	})
+	return b.mixed
 }

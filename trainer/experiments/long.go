@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/batch"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
 )
@@ -13,23 +14,31 @@ import (
 
 // arms adds to an experiment the ways that a claim about SLA is judged by, at equal steps
 // and at equal computation, after a prefix of their names. configure sets what they share.
+//
+// The net that is taught offline is shown mixed images, about which its teacher's answers say
+// more than about those that the teacher knows by heart (Beyer et al. 2022, "Knowledge
+// distillation: A good teacher is patient and consistent"); two baselines tell what the mixing
+// does by itself.
 func (e *Experiment) arms(prefix string, seeds, epochs int, configure func(c *trainer.Config)) {
-	add := func(name, method string, epochs int) {
+	add := func(name, method, mix string, epochs int) {
 		e.ways = append(e.ways, way{prefix + name, seeds, func(c *trainer.Config) {
 			configure(c)
-			c.Method, c.Epochs = method, epochs
+			c.Method, c.Epochs, c.Mix = method, epochs, mix
 			c.SumViews = method == "sla+sd"
 		}})
 	}
-	add("baseline", "baseline", epochs)
-	add("sla", "sla", epochs)
-	add("sla+sd", "sla+sd", epochs)
-	add("taught by sla", "baseline", epochs)
-	add("baseline, 4x the steps", "baseline", 4*epochs)
+	const taught = "taught by sla+sd, mixed images"
+	add("baseline", "baseline", "", epochs)
+	add("sla", "sla", "", epochs)
+	add("sla+sd", "sla+sd", "", epochs)
+	add(taught, "baseline", batch.Mixup, epochs)
+	add("baseline, mixed images", "baseline", batch.Mixup, epochs)
+	add("baseline, 4x the steps", "baseline", "", 4*epochs)
+	add("baseline, mixed images, 4x the steps", "baseline", batch.Mixup, 4*epochs)
 	if e.teachers == nil {
 		e.teachers = map[string]string{}
 	}
-	e.teachers[prefix+"taught by sla"] = prefix + "sla"
+	e.teachers[prefix+taught] = prefix + "sla+sd"
 }
 
 // long lists the long experiments.
@@ -56,9 +65,9 @@ func long(p DataPaths) []Experiment {
 
 	// The same with a fast net, which needs a tenth of the computation.
 	fewLabelsFast := Experiment{Name: "few-labels-fast", About: "100 labels a class of CIFAR-10, fast32, trained to saturation", data: cifar10}
-	fewLabelsFast.arms("", 3, 100, func(c *trainer.Config) {
+	fewLabelsFast.arms("", 3, 200, func(c *trainer.Config) {
 		*c = trainer.ConfigFor("fast32")
-		c.TrainPerClass, c.LR = 100, 0.2
+		c.TrainPerClass, c.LR = 100, 0.1
 	})
 
 	// The published protocol of long tails (Cao et al. 2019, "Learning Imbalanced Datasets with
