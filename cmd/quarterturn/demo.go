@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +17,7 @@ import (
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/trainer"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
 )
 
 func demoCommand() *cobra.Command {
@@ -47,6 +49,21 @@ func demoConfig(method string) trainer.Config {
 	c := trainer.ConfigFor("fast16-64")
 	c.Method, c.Epochs, c.BatchSize = method, 11, 128
 	return c
+}
+
+// beside says in words whether the mode that a slab recommends is better than the baseline, or
+// no further from it than chance takes an accuracy on so many images.
+func beside(baseline evaluate.Score, scores []evaluate.Score, recommended string) string {
+	low, high := baseline.Interval()
+	mode := scores[slices.IndexFunc(scores, func(s evaluate.Score) bool { return s.Mode == recommended })]
+	verdict := "It is level with the baseline"
+	switch {
+	case mode.Accuracy > high:
+		verdict = "It is above the baseline"
+	case mode.Accuracy < low:
+		verdict = "It is below the baseline"
+	}
+	return fmt.Sprintf("%s, whose\n95 %% interval is %.1f to %.1f %%. SLA's gain is with few labels and long training: see docs/results.md.", verdict, 100*low, 100*high)
 }
 
 func demo(ctx context.Context, out, addr string, noServe bool) error {
@@ -83,7 +100,8 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	})
 	note("")
 	if err := printText(fmt.Sprintf("On the %d test images, after equal numbers of steps (a step of SLA takes %d views of each image):\n%s"+
-		"The slab recommends %s, by its %d validation images.\n\n", d.Test.Len(), model.Views(), table, model.Recommended, model.Metrics[0].N)); err != nil {
+		"The slab recommends %s, by its %d validation images. %s\n\n", d.Test.Len(), model.Views(), table, model.Recommended, model.Metrics[0].N,
+		beside(plain[0], results, model.Recommended))); err != nil {
 		return err
 	}
 

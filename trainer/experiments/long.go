@@ -17,8 +17,8 @@ import (
 //
 // The net that is taught offline is shown mixed images, about which its teacher's answers say
 // more than about those that the teacher knows by heart (Beyer et al. 2022, "Knowledge
-// distillation: A good teacher is patient and consistent"); two baselines tell what the mixing
-// does by itself.
+// distillation: A good teacher is patient and consistent"); what the mixing does by itself is
+// told beside it.
 func (e *Experiment) arms(prefix string, seeds, epochs int, configure func(c *trainer.Config)) {
 	add := func(name, method, mix string, epochs int) {
 		e.ways = append(e.ways, way{prefix + name, seeds, func(c *trainer.Config) {
@@ -33,6 +33,7 @@ func (e *Experiment) arms(prefix string, seeds, epochs int, configure func(c *tr
 	add("sla+sd", "sla+sd", "", epochs)
 	add(taught, "baseline", batch.Mixup, epochs)
 	add("baseline, mixed images", "baseline", batch.Mixup, epochs)
+	add("sla+sd, mixed images", "sla+sd", batch.Mixup, epochs)
 	add("baseline, 4x the steps", "baseline", "", 4*epochs)
 	add("baseline, mixed images, 4x the steps", "baseline", batch.Mixup, 4*epochs)
 	if e.teachers == nil {
