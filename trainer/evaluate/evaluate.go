@@ -87,6 +87,14 @@ type Images struct {
 	Limit int            // the first so many images of the split alone; 0: all
 }
 
+// Validation is the split of the images that a run holds out.
+const Validation = "validation"
+
+// HeldOutImages are the images of a data set that a run held out.
+func HeldOutImages(d *dataset.Dataset, held *dataset.Split) Images {
+	return Images{Data: d, Split: held, Name: Validation}
+}
+
 // TestImages are all test images of a data set.
 func TestImages(d *dataset.Dataset) Images { return Images{Data: d, Split: &d.Test, Name: "test"} }
 

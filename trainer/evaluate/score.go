@@ -114,6 +114,19 @@ func imageWeights(labels []int, balanced bool) []float64 {
 	return weights
 }
 
+// Scores returns the scores that a slab keeps, of whichever split.
+func Scores(m *format.Model) (s []Score) {
+	for _, x := range m.Metrics {
+		s = append(s, Score{Metric: x, Passes: float64(m.Passes(x.Mode))})
+	}
+	return s
+}
+
+// Served returns the index of the score of the mode that a slab recommends, or 0 without one.
+func Served(m *format.Model, scores []Score) int {
+	return max(0, slices.IndexFunc(scores, func(s Score) bool { return s.Mode == m.Recommended }))
+}
+
 // Metrics returns what a slab keeps of scores.
 func Metrics(scores []Score) (m []format.Metric) {
 	for _, s := range scores {

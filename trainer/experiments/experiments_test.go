@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
@@ -95,6 +96,41 @@ func TestRun(t *testing.T) {
 	}
 	if _, err := run(t.Context(), "stopped", nil); err == nil || !strings.Contains(err.Error(), "both, seed 1: the run that is there has other settings") {
 		t.Errorf("a run of other settings: %v", err)
+	}
+}
+
+// What chooses settings shows the scores on the images held out alone, though the slab keeps
+// those on the test images too.
+func TestValidation(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	dir := t.TempDir()
+	e := tiny()
+	e.validation, e.exits, e.ways = true, false, e.ways[:1]
+	if err := e.Run(t.Context(), new(strings.Builder), dir, nil); err != nil {
+		t.Fatal(err)
+	}
+	var records []record
+	b, err := os.ReadFile(filepath.Join(dir, JSONFile))
+	if err == nil {
+		err = json.Unmarshal(b, &records)
+	}
+	if err != nil || len(records) != 2 {
+		t.Fatalf("%d records of two seeds in one mode: %v", len(records), err)
+	}
+	for _, r := range records {
+		b, err := os.ReadFile(filepath.Join(dir, fmt.Sprintf("plain, seed %d", r.Seed), trainer.SlabFile))
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := format.Decode(b)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if len(m.Metrics) != 2 || m.Metrics[0].Split != "validation" || m.Metrics[1].Split != "test" || r.Accuracy != m.Metrics[0].Accuracy {
+			t.Errorf("%+v, the slab has %+v", r, m.Metrics)
+		}
 	}
 }
 

@@ -11,6 +11,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/quarterturn/quarterturn/format"
@@ -121,10 +122,7 @@ func (r *running) train(ctx context.Context, w way) (runs []finishedRun, c train
 			return nil, c, fmt.Errorf("%s: %w", run, err)
 		}
 		if r.validation {
-			s = nil
-			for _, m := range model.Metrics {
-				s = append(s, evaluate.Score{Metric: m, Passes: float64(model.Passes(m.Mode))})
-			}
+			s = slices.DeleteFunc(evaluate.Scores(model), func(s evaluate.Score) bool { return s.Split != evaluate.Validation })
 		}
 		runs = append(runs, finishedRun{c.Seed, settled, model, s})
 	}
@@ -138,7 +136,7 @@ func calibrated(ctx context.Context, run string, m *format.Model) (*format.Model
 	if err != nil {
 		return nil, nil, err
 	}
-	if m, _, err = evaluate.Calibrate(ctx, m, evaluate.Images{Data: d, Split: held, Name: "validation"}, 0.001); err != nil {
+	if m, _, err = evaluate.Calibrate(ctx, m, evaluate.HeldOutImages(d, held), 0.001); err != nil {
 		return nil, nil, err
 	}
 	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{m}, evaluate.TestImages(d), nil)
