@@ -11,6 +11,7 @@ import (
 
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
 )
 
 func fastConfigForTest() Config {
@@ -103,7 +104,11 @@ func TestFastNetsCompose(t *testing.T) {
 		if _, _, err := f.Run(t.Context(), nil, nil); err != nil {
 			t.Fatal(err)
 		}
-		if _, slab, err := f.run.finish(t.Context()); err != nil || !bytes.Equal(slab, first) {
+		m, err := f.run.tempered(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if slab, err := evaluate.EncodeWithSelfTest(m); err != nil || !bytes.Equal(slab, first) {
 			t.Errorf("stopped at step %d: another slab, %v", stop, err)
 		}
 		if err := f.Close(); err != nil {

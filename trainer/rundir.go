@@ -273,16 +273,16 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 			return nil, nil, err
 		}
 	}
-	model, slab, err := f.run.finish(ctx)
+	model, err := f.run.tempered(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	if f.Config.episodic() || f.Data.Test.Len() == 0 {
-		var scores []evaluate.Score
-		for _, x := range model.Metrics {
-			scores = append(scores, evaluate.Score{Metric: x, Passes: float64(model.Passes(x.Mode))})
+		slab, err := evaluate.EncodeWithSelfTest(model)
+		if err != nil {
+			return nil, nil, err
 		}
-		return model, scores, atomicfile.Write(filepath.Join(f.Dir, SlabFile), slab)
+		return model, evaluate.Scores(model), atomicfile.Write(filepath.Join(f.Dir, SlabFile), slab)
 	}
 	before := time.Now()
 	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, evaluate.TestImages(f.Data), tested)
@@ -292,7 +292,7 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 	if err := f.write(map[string]any{"event": "test", "metrics": scores}); err != nil {
 		return nil, nil, err
 	}
-	model, slab, err = withTestScores(model, scores)
+	model, slab, err := withTestScores(model, scores)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -63,7 +63,12 @@ func Train(ctx context.Context, d *dataset.Dataset, c Config, report func(Event)
 			return nil, nil, err
 		}
 	}
-	return r.finish(ctx)
+	m, err := r.tempered(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	slab, err := evaluate.EncodeWithSelfTest(m)
+	return m, slab, err
 }
 
 // A run is a training run under way.
@@ -258,21 +263,17 @@ func (r *run) snapshot(ctx context.Context) error {
 
 // heldOut are the images held out, as the net sees them.
 func (r *run) heldOut() evaluate.Images {
-	return evaluate.Images{Data: r.data, Split: &r.held, Name: "validation"}
+	return evaluate.HeldOutImages(r.data, &r.held)
 }
 
-// finish returns the slab of the best epoch, with temperatures fitted to the images held out. In
-// episodes these are of other classes than the slab's, and it has none.
-func (r *run) finish(ctx context.Context) (*format.Model, []byte, error) {
+// tempered returns the model of the best epoch, with temperatures fitted to the images held out. In
+// episodes these are of other classes than the model's, and it has none.
+func (r *run) tempered(ctx context.Context) (*format.Model, error) {
 	if r.config.episodic() {
-		return r.best.model, r.best.slab, nil
+		return r.best.model, nil
 	}
 	m, _, err := evaluate.Temper(ctx, r.best.model, r.heldOut())
-	if err != nil {
-		return nil, nil, err
-	}
-	slab, err := evaluate.EncodeWithSelfTest(m)
-	return m, slab, err
+	return m, err
 }
 
 // validationEpisodes is how many episodes choose the epoch.

@@ -2,7 +2,6 @@ package trainer
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
@@ -19,8 +18,7 @@ func (f *RunDir) Verdict(m *format.Model, scores []evaluate.Score) Verdict {
 	if f.Config.episodic() || len(scores) == 0 || scores[0].Classes == nil { // they are not of test images
 		return Verdict{}
 	}
-	i := max(0, slices.IndexFunc(scores, func(s evaluate.Score) bool { return s.Mode == m.Recommended }))
-	s := &scores[i]
+	s := &scores[evaluate.Served(m, scores)]
 	guess, name := bestGuess(s, m.Labels)
 	low, high := s.Interval()
 	switch {

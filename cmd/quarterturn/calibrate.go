@@ -41,7 +41,7 @@ func calibrateCommand() *cobra.Command {
 					return err
 				}
 			}
-			name := "validation"
+			name := evaluate.Validation
 			var d *dataset.Dataset
 			var images *dataset.Split
 			var err error

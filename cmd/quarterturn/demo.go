@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -51,19 +50,18 @@ func demoConfig(method string) trainer.Config {
 	return c
 }
 
-// beside says in words whether the mode that a slab recommends is better than the baseline, or
-// no further from it than chance takes an accuracy on so many images.
-func beside(baseline evaluate.Score, scores []evaluate.Score, recommended string) string {
+// beside says in words whether a mode is better than the baseline, or no further from it than
+// chance takes an accuracy on so many images.
+func beside(baseline, mode evaluate.Score) string {
 	low, high := baseline.Interval()
-	mode := scores[slices.IndexFunc(scores, func(s evaluate.Score) bool { return s.Mode == recommended })]
-	verdict := "It is level with the baseline"
+	verdict := "level with"
 	switch {
 	case mode.Accuracy > high:
-		verdict = "It is above the baseline"
+		verdict = "above"
 	case mode.Accuracy < low:
-		verdict = "It is below the baseline"
+		verdict = "below"
 	}
-	return fmt.Sprintf("%s, whose\n95 %% interval is %.1f to %.1f %%. SLA's gain is with few labels and long training: see docs/results.md.", verdict, 100*low, 100*high)
+	return fmt.Sprintf("It is %s the baseline, whose\n95 %% interval is %.1f to %.1f %%. SLA's gain is with few labels and long training: see docs/results.md.", verdict, 100*low, 100*high)
 }
 
 func demo(ctx context.Context, out, addr string, noServe bool) error {
@@ -101,7 +99,7 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	note("")
 	if err := printText(fmt.Sprintf("On the %d test images, after equal numbers of steps (a step of SLA takes %d views of each image):\n%s"+
 		"The slab recommends %s, by its %d validation images. %s\n\n", d.Test.Len(), model.Views(), table, model.Recommended, model.Metrics[0].N,
-		beside(plain[0], results, model.Recommended))); err != nil {
+		beside(plain[0], results[evaluate.Served(model, results)]))); err != nil {
 		return err
 	}
 

@@ -96,6 +96,6 @@ func (b *Batcher) target(target []float32, indices []int, i int, m *Mixture) {
 		target[label] = b.on
 		return
 	}
-	target[label] += m.Share * (b.on - b.off)
-	target[b.split.Labels[indices[m.Partner[i]]]] += (1 - m.Share) * (b.on - b.off)
+	target[label] += float32(m.Share * (b.on - b.off))
+	target[b.split.Labels[indices[m.Partner[i]]]] += float32((1 - m.Share) * (b.on - b.off))
 }

@@ -50,6 +50,11 @@ func (m *Mixture) cuts(y, x int) bool {
 	return m != nil && y >= m.Top && y < m.Bottom && x >= m.Left && x < m.Right
 }
 
+// sum weighs a number of the image itself and one of its partner.
+func (m *Mixture) sum(a, b float32) float32 {
+	return float32(m.Share*a) + float32((1-m.Share)*b)
+}
+
 // Mixed returns the images as a teacher is shown them, (n, H, W, C) bytes: mixed, and a weighted
 // sum rounded to the nearest level.
 func (b *Batch) Mixed(input format.Input) []byte {
@@ -57,19 +62,20 @@ func (b *Batch) Mixed(input format.Input) []byte {
 	if m == nil {
 		return b.Images
 	}
-	row, size := input.Width*input.Channels, input.Height*input.Width*input.Channels
+	size := input.Height * input.Width * input.Channels
 	b.mixed = slices.Grow(b.mixed[:0], len(b.Images))[:len(b.Images)]
 	parallel.For(len(m.Partner), func(_, i int) {
 		image, other, dst := b.Images[i*size:][:size], b.Images[m.Partner[i]*size:][:size], b.mixed[i*size:][:size]
-		for at := range dst {
-			switch {
-			case m.Kind == Mixup:
-				dst[at] = byte(m.Share*float32(image[at]) + (1-m.Share)*float32(other[at]) + 0.5)
-			case m.cuts(at/row, at%row/input.Channels):
-				dst[at] = other[at]
-			default:
-				dst[at] = image[at]
+		if m.Kind == Mixup {
+			for at := range dst {
+				dst[at] = byte(m.sum(float32(image[at]), float32(other[at])) + 0.5)
 			}
+			return
+		}
+		copy(dst, image)
+		for y := m.Top; y < m.Bottom; y++ {
+			left, right := (y*input.Width+m.Left)*input.Channels, (y*input.Width+m.Right)*input.Channels
+			copy(dst[left:right], other[left:right])
 		}
 	})
 	return b.mixed

@@ -49,7 +49,7 @@ func (v *Views) view(dst []float32, border int, image, other []byte, m *Mixture,
 			for c, from := range t.Channels {
 				to[c] = v.Levels[from][src[at+from]]
 				if m != nil && m.Kind == Mixup {
-					to[c] = m.Share*to[c] + (1-m.Share)*v.Levels[from][other[at+from]]
+					to[c] = m.sum(to[c], v.Levels[from][other[at+from]])
 				}
 			}
 		}

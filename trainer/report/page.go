@@ -81,7 +81,7 @@ type (
 // HTML returns the page.
 func (p *Page) HTML() ([]byte, error) {
 	v := pageView{Page: p}
-	i := max(0, slices.IndexFunc(p.Scores, func(s evaluate.Score) bool { return s.Mode == p.Model.Recommended }))
+	i := evaluate.Served(p.Model, p.Scores)
 	served := &p.Scores[i]
 	v.Test, v.Balanced = served.N, served.Balanced()
 	for k := range p.Scores {
