@@ -3,6 +3,7 @@ package atomicfile
 
 import (
 	"errors"
+	"io"
 	"os"
 	"path/filepath"
 )
@@ -10,12 +11,20 @@ import (
 // Write writes a file under another name in its folder, flushes it to the disk and renames
 // it: whatever happens, the name holds the old content or the new, whole.
 func Write(name string, b []byte) error {
+	return WriteWith(name, func(w io.Writer) error {
+		_, err := w.Write(b)
+		return err
+	})
+}
+
+// WriteWith is Write for what is too large to be held in one piece: write writes it, and its
+// error is WriteWith's.
+func WriteWith(name string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(b)
-	if err == nil {
+	if err = write(f); err == nil {
 		err = f.Chmod(0o644)
 	}
 	if err == nil {

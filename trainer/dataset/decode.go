@@ -10,13 +10,14 @@ import (
 
 // readSquare decodes an image file, crops it to a square and resamples that to
 // (size, size, 3), by the very code that classifies later.
-func readSquare(ctx context.Context, path string, size int) (rgb []byte, grey bool, err error) {
+func readSquare(ctx context.Context, path string, size int, rgb []byte) (grey bool, err error) {
 	p, err := imagefile.ReadFile(ctx, path, imagefile.Limits{})
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
 	in := format.Input{Channels: 3, Height: size, Width: size, Mean: []float32{0, 0, 0}, Std: []float32{1, 1, 1}}
 	n := p.NRGBA()
-	rgb, err = sla.Resample(in, n.Rect.Dx(), n.Rect.Dy(), n.Pix)
-	return rgb, p.Grey, err
+	square, err := sla.Resample(in, n.Rect.Dx(), n.Rect.Dy(), n.Pix)
+	copy(rgb, square)
+	return p.Grey, err
 }

@@ -10,7 +10,7 @@ import (
 // Subset copies the images of a split with the given indices.
 func (d *Dataset) Subset(s *Split, indices []int) Split {
 	size := d.Height * d.Width * d.Channels
-	var out Split
+	out := Split{Pixels: make([]byte, 0, len(indices)*size)}
 	for _, i := range indices {
 		out.Pixels = append(out.Pixels, s.Pixels[i*size:(i+1)*size]...)
 		out.Labels = append(out.Labels, s.Labels[i])

@@ -1,13 +1,14 @@
 package dataset
 
 import (
-	"bytes"
+	"bufio"
 	"context"
 	"crypto/sha256"
 	"encoding/gob"
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -48,14 +49,15 @@ func loadFolder(ctx context.Context, dir string, size int, skipBroken bool) (*Da
 func (d *Dataset) decode(ctx context.Context, l *layout, skipBroken bool) error {
 	files := append(slices.Clone(l.train), l.test...)
 	type decoded struct {
-		rgb  []byte // (size, size, 3)
 		grey bool
 		err  error
 	}
 	images := make([]decoded, len(files))
+	size := 3 * d.Height * d.Width
+	pixels := make([]byte, len(files)*size) // the only copy: there may be gigabytes
 	parallel.For(len(files), func(_, i int) {
 		if images[i].err = ctx.Err(); images[i].err == nil {
-			images[i].rgb, images[i].grey, images[i].err = readSquare(ctx, files[i].path, d.Width)
+			images[i].grey, images[i].err = readSquare(ctx, files[i].path, d.Width, pixels[i*size:][:size])
 		}
 	})
 	if err := ctx.Err(); err != nil {
@@ -84,6 +86,7 @@ func (d *Dataset) decode(ctx context.Context, l *layout, skipBroken bool) error 
 	} else if len(grey) > 0 {
 		d.Notes = append(d.Notes, fmt.Sprintf("%d of the %d images are grey and were taken as colours: %s", len(grey), whole, listed(grey)))
 	}
+	to, trained := 0, 0
 	for i, img := range images {
 		if img.err != nil {
 			continue
@@ -94,11 +97,14 @@ func (d *Dataset) decode(ctx context.Context, l *layout, skipBroken bool) error 
 		}
 		s.Labels = append(s.Labels, slices.Index(d.ClassNames, files[i].class))
 		s.Files = append(s.Files, files[i].path)
-		for k := 0; k < len(img.rgb); k += 3 {
-			s.Pixels = append(s.Pixels, img.rgb[k:k+d.Channels]...)
+		for from := i * size; from < (i+1)*size; from += 3 {
+			to += copy(pixels[to:], pixels[from:from+d.Channels])
 		}
-		images[i].rgb = nil
+		if s == &d.Train {
+			trained = to
+		}
 	}
+	d.Train.Pixels, d.Test.Pixels = slices.Clip(pixels[:trained]), slices.Clip(pixels[trained:to])
 	d.noteDuplicates()
 	if l.split {
 		d.splitByContent()
@@ -124,7 +130,7 @@ func listed(names []string) string {
 // though the link does not.
 func cacheKey(size int, skipBroken bool, l *layout) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, "folder cache 3", size, skipBroken, l.split, l.notes, l.leftOut)
+	fmt.Fprintln(h, "folder cache 4", size, skipBroken, l.split, l.notes, l.leftOut)
 	for _, f := range append(slices.Clone(l.train), l.test...) {
 		path, err := filepath.Abs(f.path)
 		if err != nil {
@@ -157,14 +163,21 @@ func readCache(key string) *Dataset {
 		return nil
 	}
 	defer f.Close()
-	d := new(Dataset)
-	if gob.NewDecoder(f).Decode(d) != nil {
+	d, r := new(Dataset), bufio.NewReader(f)
+	if gob.NewDecoder(r).Decode(d) != nil {
 		return nil
+	}
+	for _, s := range []*Split{&d.Train, &d.Test} {
+		s.Pixels = make([]byte, s.Len()*d.Height*d.Width*d.Channels)
+		if _, err := io.ReadFull(r, s.Pixels); err != nil {
+			return nil
+		}
 	}
 	return d
 }
 
-// writeCache caches a data set if it can; training does not depend on it.
+// writeCache caches a data set if it can; training does not depend on it. The pixels are behind
+// all else, as they are: gob would copy them, and has a limit of a gigabyte.
 func writeCache(key string, d *Dataset) {
 	name, err := cacheFile(key)
 	if err == nil {
@@ -173,8 +186,15 @@ func writeCache(key string, d *Dataset) {
 	if err != nil {
 		return
 	}
-	var b bytes.Buffer
-	if gob.NewEncoder(&b).Encode(d) == nil {
-		_ = atomicfile.Write(name, b.Bytes())
-	}
+	rest := *d
+	rest.Train.Pixels, rest.Test.Pixels = nil, nil
+	_ = atomicfile.WriteWith(name, func(w io.Writer) error {
+		err := gob.NewEncoder(w).Encode(&rest)
+		for _, pixels := range [][]byte{d.Train.Pixels, d.Test.Pixels} {
+			if err == nil {
+				_, err = w.Write(pixels)
+			}
+		}
+		return err
+	})
 }

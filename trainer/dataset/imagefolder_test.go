@@ -47,7 +47,8 @@ func writePicture(t *testing.T, name string, w, h int, c color.Color) {
 }
 
 func TestImageFolder(t *testing.T) {
-	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	red, blue := color.NRGBA{200, 10, 10, 255}, color.NRGBA{10, 10, 200, 255}
@@ -60,7 +61,16 @@ func TestImageFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	load := func() (*Dataset, error) { return Source{Data: "folder:" + dir, Size: 16}.Load(t.Context()) }
-	for _, try := range []string{"read", "cached"} {
+	for _, try := range []string{"read", "cached", "read, the cache being cut short"} {
+		if try != "read" && try != "cached" {
+			files, err := filepath.Glob(filepath.Join(cache, "quarterturn", "folders", "*"))
+			if err != nil || len(files) != 1 {
+				t.Fatal(files, err)
+			}
+			if err := os.Truncate(files[0], 16*16*3); err != nil {
+				t.Fatal(err)
+			}
+		}
 		d, err := load()
 		if err != nil {
 			t.Fatal(err)
