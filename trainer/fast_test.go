@@ -6,6 +6,7 @@ import (
 	"errors"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -164,6 +165,15 @@ func TestPlan(t *testing.T) {
 	}
 	if planned.Net == "" || planned.BatchSize == 0 || planned.Epochs == 0 || planned.Steps == 0 || planned.Minutes != c.Minutes {
 		t.Errorf("the plan is %+v", planned)
+	}
+	large := &dataset.Dataset{Name: "large", ClassNames: []string{"a", "b"}, Height: 64, Width: 64, Channels: 1,
+		Train: dataset.Split{Pixels: make([]byte, 200*64*64), Labels: slices.Repeat([]int{0, 1}, 100)}}
+	for i := range large.Train.Pixels {
+		large.Train.Pixels[i] = byte(i * i >> 4)
+	}
+	large.Test = large.Train
+	if planned, err := plan(large, c, nil); err != nil || !strings.HasSuffix(planned.Net, "s2") {
+		t.Errorf("images of 64 pixels: %s, %v", planned.Net, err)
 	}
 	if c.Net = "fast7"; true {
 		if _, err := plan(d, c, nil); err == nil || !strings.Contains(err.Error(), "multiples of 8") {

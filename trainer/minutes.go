@@ -29,6 +29,9 @@ const AutoMethod = "auto"
 // computation than it does: see "When does it help?" in docs/results.md.
 const Saturated = 400
 
+// Images of so many pixels a side, or more, are for a net whose stem has a stride of 2.
+const largeSide = 64
+
 // planNets are the nets that a plan chooses from: the largest with which every image comes
 // by so many times, in so many steps, out of so many images. The last one needs nothing.
 var planNets = []struct {
@@ -78,24 +81,28 @@ func planNet(d *dataset.Dataset, c Config, device *graph.Device, left func() flo
 		}
 		return m.plan(left())
 	}
-	c.Net = planNets[1].name
+	suffix := ""
+	if min(d.Height, d.Width) >= largeSide {
+		suffix = "s2"
+	}
+	c.Net = planNets[1].name + suffix
 	known, err := measure(d, c, device)
 	if err != nil {
 		return c, err
 	}
 	for _, n := range planNets {
-		c.Net = n.name
+		c.Net = n.name + suffix
 		if d.Train.Len() < n.images {
 			continue
 		}
 		guess := *known
-		if err := guess.scale(d, n.name); err != nil {
+		if err := guess.scale(d, c.Net); err != nil {
 			return c, err
 		}
 		if e := guess.epochs(left()); e < float64(n.epochs) || e*float64(guess.stepsPerEpoch) < float64(n.steps) {
 			continue
 		}
-		if n.name == known.config.Net {
+		if c.Net == known.config.Net {
 			return known.plan(left())
 		}
 		break

@@ -46,8 +46,8 @@ func (c Config) Reopened(like Config) Config {
 }
 
 // fastBatch is how many images a batch has if nothing is said: as many as make 512 rows of
-// 32x32 pixels with their views, fewer of larger images, whose maps take more memory, and no
-// more than make twenty steps an epoch.
+// 32x32 pixels behind the stem with their views, fewer of larger images, whose maps take more
+// memory, and no more than make twenty steps an epoch.
 func fastBatch(images, views, pixels int) int {
 	rows := min(512, max(128, 512*32*32/pixels))
 	return max(8, min(rows/views, images/20)/8*8)

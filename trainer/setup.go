@@ -195,7 +195,8 @@ func (r *run) divide(views int) (err error) {
 		return err
 	}
 	if c.BatchSize == 0 {
-		c.BatchSize = fastBatch(r.train.Len(), views, d.Height*d.Width)
+		stride := max(1, r.spec.Net.Stem.Stride) // a chain says it in its layers
+		c.BatchSize = fastBatch(r.train.Len(), views, d.Height/stride*d.Width/stride)
 	}
 	if r.stepsPerEpoch = r.train.Len() / c.BatchSize; r.stepsPerEpoch == 0 {
 		return fmt.Errorf("a batch of %d images is more than the %d training images", c.BatchSize, r.train.Len())

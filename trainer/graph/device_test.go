@@ -61,7 +61,7 @@ func TestGraphsOnADevice(t *testing.T) {
 		{"resnet8w8", "baseline", nil}, {"resnet8w8", "da", nil}, {"resnet8w8", "mt", nil}, {"resnet8w8", "sla", nil},
 		{"resnet14w8", "sla+sd", nil}, {"resnet8w8p", "sla+sd", nil}, {"conv4w8", "sla+sd", nil}, {"resnet12w16", "sla", nil},
 		{"resnet8w8", "sla+sd", balanced}, {"resnet8w8", "sla+sd", focal}, {"resnet8w8", "sla+sd", heads}, {"resnet18", "baseline", nil},
-		{"fast8", "sla+sd", nil}, {"fast16-24", "sla+sd", balanced}, {"fast8", "sla", heads},
+		{"fast8", "sla+sd", nil}, {"fast16-24", "sla+sd", balanced}, {"fast8", "sla", heads}, {"fast8s2", "sla", nil},
 	} {
 		t.Run(fmt.Sprint(c.net, c.method, c.change != nil), func(t *testing.T) {
 			var changes []func(*Spec)

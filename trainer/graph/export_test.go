@@ -25,7 +25,7 @@ func TestExportedNetAgreesWithTheGraph(t *testing.T) {
 		t.Run(name, func(t *testing.T) { exportedNetAgrees(t, name, 2e-5) })
 	}
 	// Normalised over 20 numbers in their last stages, which are one pixel here.
-	for _, name := range []string{"resnet18", "resnet12w16", "fast8", "fast16-24"} {
+	for _, name := range []string{"resnet18", "resnet12w16", "fast8", "fast16-24", "fast8s2"} {
 		t.Run(name, func(t *testing.T) { exportedNetAgrees(t, name, 4e-4) })
 	}
 }
@@ -46,7 +46,8 @@ func exportedNetAgrees(t *testing.T, name string, tolerance float64) {
 		t.Fatal(err)
 	}
 	useBatchStats(g)
-	net, err := nets.Parse(name, format.Input{Channels: 1, Height: 8, Width: 8})
+	side := fixtureSide(name)
+	net, err := nets.Parse(name, format.Input{Channels: 1, Height: side, Width: side})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,11 +57,11 @@ func exportedNetAgrees(t *testing.T, name string, tolerance float64) {
 	}
 	model := g.Export(&format.Manifest{
 		Labels: []string{"a", "b", "c"}, Transforms: transforms, Layers: net.Layers(),
-		Input:       format.Input{Channels: 1, Height: 8, Width: 8, Mean: []float32{0}, Std: []float32{1}},
+		Input:       format.Input{Channels: 1, Height: side, Width: side, Mean: []float32{0}, Std: []float32{1}},
 		Recommended: format.ModeDistilled,
 	})
 	// Images are bytes to a slab, so the graph sees those same levels again.
-	const images, side = 5, 8
+	const images = 5
 	pixels := make([]byte, images*side*side)
 	rng := rand.New(rand.NewPCG(4, 4))
 	for i := range pixels {

@@ -23,7 +23,7 @@ func (b *backboneBuilder) fast(x *G.Node) (features G.Nodes) {
 	stem := b.frozen(b.learn[0], &c)
 	b.learn = b.learn[1:]
 	x = b.apply(newFrozenOp(stem, c), x, stem.weight.node, stem.beta.node)
-	height, width := c.Height, c.Width
+	height, width := c.OutHeight(), c.OutWidth()
 	for i, out := range net.Fast {
 		inputs := G.Nodes{x}
 		o := &chainOp{dx: i > 0}
@@ -96,7 +96,7 @@ type frozenOp struct {
 }
 
 func newFrozenOp(l *convLayer, c nhwc.Conv) *frozenOp {
-	return &frozenOp{Base: op.New(l.layer.Name, []int{4, 4, 1}, c.Images, c.Height+2, c.Width+2, c.Out), Frozen: nhwc.NewFrozen(c)}
+	return &frozenOp{Base: op.New(l.layer.Name, []int{4, 4, 1}, c.Images, c.OutHeight()+2, c.OutWidth()+2, c.Out), Frozen: nhwc.NewFrozen(c)}
 }
 
 func (o *frozenOp) Place() { o.gpu = gpu.NewFrozen(o.Dev.Device, o.Conv) }

@@ -20,10 +20,19 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/start"
 )
 
+// fixtureSide is how many pixels the images of fixtureGraph have a side.
+func fixtureSide(netName string) int {
+	if strings.HasSuffix(netName, "s2") {
+		return 16
+	}
+	return 8
+}
+
 // fixtureGraph is the net, batch and objective of testdata/fixtures.py.
 func fixtureGraph(t testing.TB, netName, methodName string, changes ...func(*Spec)) *Graph {
 	t.Helper()
-	const images, side, classes = 5, 8, 3
+	const images, classes = 5, 3
+	side := fixtureSide(netName)
 	net, err := nets.Parse(netName, format.Input{Channels: 1, Height: side, Width: side})
 	if err != nil {
 		t.Fatal(err)

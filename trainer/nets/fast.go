@@ -13,8 +13,8 @@ const fastGroups = 3
 // IsFast says whether a name is that of a fast net.
 func IsFast(name string) bool { return fastName.MatchString(name) }
 
-// parseFast returns the net of fastA or fastA-B: see Parse.
-func parseFast(name, first, rest string, input format.Input) (Net, error) {
+// parseFast returns the net of fastA or fastA-B, halved if its stem has a stride of 2: see Parse.
+func parseFast(name, first, rest string, halved bool, input format.Input) (Net, error) {
 	a, err := strconv.Atoi(first)
 	b := 2 * a
 	if err == nil && rest != "" {
@@ -23,10 +23,14 @@ func parseFast(name, first, rest string, input format.Input) (Net, error) {
 	if err != nil || a < 8 || a > 512 || a%8 != 0 || b < 8 || b > 1024 || b%8 != 0 {
 		return Net{}, fmt.Errorf("net %q: the widths must be multiples of 8, the first up to 512, the second up to 1024", name)
 	}
-	if least := 1 << fastGroups; input.Height < least || input.Width < least {
-		return Net{}, fmt.Errorf("net %q halves images three times: %dx%d pixels are too few, it needs %dx%d", name, input.Width, input.Height, least, least)
+	halvings, stride := fastGroups, 1
+	if halved {
+		halvings, stride = fastGroups+1, 2
 	}
-	return Net{Stem: Stem{Width: StemWidth(input.Channels), Kernel: 3, Stride: 1}, Fast: []int{a, b, b}}, nil
+	if least := 1 << halvings; input.Height < least || input.Width < least {
+		return Net{}, fmt.Errorf("net %q halves images %d times: %dx%d pixels are too few, it needs %dx%d", name, halvings, input.Width, input.Height, least, least)
+	}
+	return Net{Stem: Stem{Width: StemWidth(input.Channels), Kernel: 3, Stride: stride}, Fast: []int{a, b, b}}, nil
 }
 
 // StemWidth is twice the components that a whitening stem keeps: 16 of the 27 of a coloured

@@ -35,7 +35,7 @@ type Block struct {
 
 var (
 	netName   = regexp.MustCompile(`^resnet([0-9]{1,4})(w[0-9]{1,4})?(p)?$`)
-	fastName  = regexp.MustCompile(`^fast([0-9]{1,4})(?:-([0-9]{1,4}))?$`)
+	fastName  = regexp.MustCompile(`^fast([0-9]{1,4})(?:-([0-9]{1,4}))?(s2)?$`)
 	chainName = regexp.MustCompile(`^(conv4|resnet12)(?:w([0-9]{1,4}))?$`)
 )
 
@@ -51,12 +51,14 @@ var (
 // fastA-B is wide and shallow (after Jordan 2024, "94% on CIFAR-10 in 3.29 Seconds on a
 // Single GPU", there with 2x2 whitening and GELU): a frozen stem that whitens 3x3 patches
 // (see package start), then three groups of widths A, B and B, each convolution - 2x2 max pooling
-// - normalisation - ReLU - convolution - normalisation - ReLU. fastA is fastA-B with B twice A.
+// - normalisation - ReLU - convolution - normalisation - ReLU. fastA is fastA-B with B twice A. A name
+// that ends in s2 is that of the net for images twice as large: its stem has a stride of 2, and the
+// layers behind it the computations of the other net.
 //
 // The error is that of a name that no net has, or of images that a net cannot have.
 func Parse(name string, input format.Input) (Net, error) {
 	if parts := fastName.FindStringSubmatch(name); parts != nil {
-		return parseFast(name, parts[1], parts[2], input)
+		return parseFast(name, parts[1], parts[2], parts[3] != "", input)
 	}
 	if parts := chainName.FindStringSubmatch(name); parts != nil {
 		return parseChain(name, parts[1], parts[2])
@@ -75,7 +77,7 @@ func Parse(name string, input format.Input) (Net, error) {
 		return Net{}, fmt.Errorf("net %q: nets of that name are for large images and are not here; did you mean resnet18, or resnet44 or resnet56 for small ones?", name)
 	}
 	if depth < 8 || (depth-2)%6 != 0 {
-		return Net{}, fmt.Errorf("net %q%s: want resnet8, resnet14, resnet20, resnet26, resnet32 ..., perhaps with a width as in resnet8w32, and p for 1x1 shortcuts as in resnet8p; resnet18; fast32, fast64 ..., perhaps with the width of the later groups as in fast64-256; or conv4 and resnet12, perhaps with a width", name, didYouMean(name))
+		return Net{}, fmt.Errorf("net %q%s: want resnet8, resnet14, resnet20, resnet26, resnet32 ..., perhaps with a width as in resnet8w32, and p for 1x1 shortcuts as in resnet8p; resnet18; fast32, fast64 ..., perhaps with the width of the later groups as in fast64-256, and s2 for images twice as large as in fast64s2; or conv4 and resnet12, perhaps with a width", name, didYouMean(name))
 	}
 	n := Net{Stem: Stem{Width: 16, Kernel: 3, Stride: 1}, Project: parts[3] != ""}
 	if parts[2] != "" {

@@ -1,6 +1,7 @@
 package nets
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -29,8 +30,8 @@ func TestFastNetErrors(t *testing.T) {
 	for _, c := range []struct {
 		name         string
 		side, expect string
-	}{{"fast60", "32", "multiples of 8"}, {"fast64-20", "32", "multiples of 8"}, {"fast0", "32", "multiples of 8"}, {"fast64", "7", "7x7 pixels are too few, it needs 8x8"}, {"fast64x", "32", "want resnet8"}} {
-		side := map[string]int{"32": 32, "7": 7}[c.side]
+	}{{"fast60", "32", "multiples of 8"}, {"fast64-20", "32", "multiples of 8"}, {"fast0", "32", "multiples of 8"}, {"fast64", "7", "7x7 pixels are too few, it needs 8x8"}, {"fast64s2", "8", "halves images 4 times: 8x8 pixels are too few, it needs 16x16"}, {"fast64x", "32", "want resnet8"}} {
+		side := map[string]int{"32": 32, "8": 8, "7": 7}[c.side]
 		if _, err := Parse(c.name, format.Input{Channels: 3, Height: side, Width: side}); err == nil || !strings.Contains(err.Error(), c.expect) {
 			t.Errorf("%s for %sx%s: %v", c.name, c.side, c.side, err)
 		}
@@ -46,6 +47,20 @@ func TestFastNetErrors(t *testing.T) {
 			shapes := m.Shapes()
 			if got, want := shapes[len(shapes)-2], (format.Shape{Channels: 32, Height: side / 8, Width: side / 8}); got != want {
 				t.Errorf("%d pixels end as %v, want %v", side, got, want)
+			}
+			// Behind the stem it is the net for images half as large.
+			if side == 8 {
+				continue
+			}
+			halved, err := Parse("fast16s2", input)
+			if err != nil {
+				t.Fatal(err)
+			}
+			of := format.Manifest{Input: input, Layers: halved.Layers()}
+			input.Height, input.Width = side/2, side/2
+			half := format.Manifest{Input: input, Layers: n.Layers()}
+			if got, want := of.Shapes()[1:], half.Shapes()[1:]; !slices.Equal(got, want) {
+				t.Errorf("fast16s2 of %d pixels has %v, fast16 of half as many %v", side, got, want)
 			}
 		}
 	}
