@@ -29,7 +29,13 @@ func MethodIsOpen(given func(flag string) bool) bool { return !slices.ContainsFu
 func Choose(d *dataset.Dataset, c Config, given func(flag string) bool) (chosen Config, why []string) {
 	say := func(format string, args ...any) { why = append(why, fmt.Sprintf(format, args...)) }
 	counts := d.Train.Counts(len(d.ClassNames))
-	n, least, most := d.Train.Len(), slices.Min(counts), slices.Max(counts)
+	n, least, most := 0, slices.Min(counts), slices.Max(counts)
+	if limit := c.TrainPerClass; limit > 0 {
+		least, most = min(least, limit), min(most, limit)
+	}
+	for _, count := range counts {
+		n += min(count, most)
+	}
 
 	switch {
 	case given("from"):

@@ -177,13 +177,18 @@ func TestChoose(t *testing.T) {
 		"epochs given": {data(3, 60, 60), []string{"epochs"}, func(c Config) bool { return c.Minutes == 0 && c.MaxEpochs == 0 }, ""},
 		"net given":    {data(3, 60, 60), []string{"net"}, func(c Config) bool { return c.From == NoSlab }, ""},
 		"views given":  {data(1, 60, 60), []string{"transform"}, func(c Config) bool { return c.Method == "sla+sd" }, ""},
+		"few of many":  {data(3, 500, 400), []string{"train-per-class"}, func(c Config) bool { return c.MaxEpochs == 60 && c.BatchSize == 4 && !c.DRW }, "20 images are learned"},
 		"losses given": {data(3, 500, 5), []string{"loss"}, func(c Config) bool { return !c.DRW }, ""},
 	} {
 		given := none
 		if c.given != nil {
 			given = func(flag string) bool { return flag == c.given[0] }
 		}
-		got, why := Choose(c.data, FastConfig(), given)
+		config := FastConfig()
+		if given("train-per-class") {
+			config.TrainPerClass = 10
+		}
+		got, why := Choose(c.data, config, given)
 		if !c.want(got) || !strings.Contains(strings.Join(why, "\n"), c.said) {
 			t.Errorf("%s: %+v, %q", name, got, why)
 		}
