@@ -35,7 +35,7 @@ type Config struct {
 	Optimizer    string  `json:"optimizer,omitempty"` // sgd, which empty means too, or muon: see optim.Muon
 	LR           float64 `json:"lr"`                  // the peak of the schedule
 	BiasLR       float64 `json:"bias_lr,omitempty"`   // that of biases is so many times LR; 0: once
-	HeadLR       float64 `json:"head_lr,omitempty"`   // and that of classifiers
+	HeadLR       float64 `json:"head_lr,omitempty"`   // and that of classifiers, times headScale
 	Schedule     string  `json:"schedule"`            // see optim.ScheduleHelp
 	Momentum     float64 `json:"momentum"`            // of SGD; Muon's is muonMomentum
 	Nesterov     bool    `json:"nesterov,omitempty"`
@@ -98,9 +98,9 @@ func (c *Config) batch() batch.Config {
 	return batch.Config{Augment: c.Augment, Mix: c.Mix, MixAlpha: c.MixAlpha, LabelSmoothing: c.LabelSmoothing}
 }
 
-// solver makes the solver.
-func (c *Config) solver() *optim.SGD {
-	s := &optim.SGD{BiasLR: c.BiasLR, HeadLR: c.HeadLR, Momentum: c.Momentum, Nesterov: c.Nesterov,
+// solver makes the solver, for so many classes.
+func (c *Config) solver(classes int) *optim.SGD {
+	s := &optim.SGD{BiasLR: c.BiasLR, HeadLR: c.HeadLR * headScale(classes), Momentum: c.Momentum, Nesterov: c.Nesterov,
 		WeightDecay: c.WeightDecay, DecayAll: !c.DecayWeights, Decoupled: c.Decoupled, ClipNorm: c.ClipNorm}
 	if c.Optimizer == muon {
 		s.Muon = &optim.Muon{Momentum: muonMomentum}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -228,6 +229,20 @@ func TestFastConfigErrors(t *testing.T) {
 		if _, _, err := Train(t.Context(), d, config, nil); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("got %v, want %q", err, c.want)
 		}
+	}
+}
+
+// The rates that were measured, at ten classes and at a hundred, and none beyond them.
+func TestHeadRate(t *testing.T) {
+	c := FastConfig()
+	for classes, want := range map[int]float64{2: 0.3, 10: 0.3, 40: 2.4, 100: 9.486832980505138, 1000: 9.486832980505138} {
+		if got := c.solver(classes).HeadLR; math.Abs(got-want) > 1e-12 {
+			t.Errorf("%d classes: %v, want %v", classes, got, want)
+		}
+	}
+	c = DefaultConfig()
+	if got := c.solver(100).HeadLR; got != 0 {
+		t.Errorf("where heads learn as all else does: %v", got)
 	}
 }
 

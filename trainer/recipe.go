@@ -1,6 +1,10 @@
 package trainer
 
-import "github.com/quarterturn/quarterturn/trainer/nets"
+import (
+	"math"
+
+	"github.com/quarterturn/quarterturn/trainer/nets"
+)
 
 // FastConfig returns the recipe of the fast nets, after airbench94_muon.py (Jordan 2024,
 // "94% on CIFAR-10 in 3.29 Seconds on a Single GPU") with its learning rates for batches of
@@ -15,6 +19,15 @@ func FastConfig() Config {
 	c.NormMomentum, c.LabelSmoothing = 0.4, 0.1
 	c.Augment = "crop-reflect,flip-alternate"
 	return c
+}
+
+// headScale returns what Config.HeadLR is multiplied by for a number of classes. A class's row of a
+// head has its gradient from the images of that class, the fewer the more classes there are, while
+// decay takes the same from each. With ten classes any multiple from 0.3 to 10 serves the fast nets;
+// with a hundred, 10 is far better than 0.3 in short runs and little worse in long ones
+// (docs/performance.md). In between it is interpolated.
+func headScale(classes int) float64 {
+	return math.Pow(float64(min(max(classes, 10), 100))/10, 1.5)
 }
 
 // ConfigFor returns the settings that go with a net: FastConfig for the fast ones, for the

@@ -30,7 +30,7 @@ func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error)
 		return nil, err
 	}
 	d := *data
-	r := &run{config: c, data: &d, source: rand.NewPCG(uint64(c.Seed), 0), began: time.Now(), solver: c.solver()}
+	r := &run{config: c, data: &d, source: rand.NewPCG(uint64(c.Seed), 0), began: time.Now(), solver: c.solver(len(d.ClassNames))}
 	r.rng = rand.New(r.source)
 	if r.schedule, err = optim.ParseSchedule(c.Schedule); err != nil {
 		return nil, err

@@ -83,6 +83,7 @@ func ContentType(name string) string {
 type Shown struct {
 	Slab    []byte
 	Samples []Sample
+	Teach   bool // "Teach it" works with this one, whichever is looked at
 }
 
 // What models.json says of a model.
@@ -97,6 +98,7 @@ type listed struct {
 	Hash    string          `json:"hash"`
 	Metrics []format.Metric `json:"metrics"`
 	Samples []listedSample  `json:"samples"`
+	Teach   bool            `json:"teach,omitempty"`
 }
 
 type listedSample struct {
@@ -136,7 +138,7 @@ func Site(models []Shown) (map[string][]byte, error) {
 		}
 		p := m.Provenance
 		l := listed{Src: "model.slab", Name: m.Name, Net: p.Net, Data: p.Data, Method: p.Method, Images: p.Images,
-			Bytes: len(shown.Slab), Hash: format.Hex(m.Hash[:]), Metrics: m.Metrics, Samples: []listedSample{}}
+			Bytes: len(shown.Slab), Hash: format.Hex(m.Hash[:]), Metrics: m.Metrics, Samples: []listedSample{}, Teach: shown.Teach}
 		if l.Metrics == nil {
 			l.Metrics = []format.Metric{}
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/host/prometheus"
+	"github.com/quarterturn/quarterturn/trainer/backbone"
 	"github.com/quarterturn/quarterturn/www"
 )
 
@@ -31,7 +32,7 @@ const defaultAddress = "127.0.0.1:8080"
 
 // serveOptions are the settings of serve.
 type serveOptions struct {
-	models          []string // files; none: the slab that comes with the program
+	models          []string // files; none: those that come with the program
 	addr, adminAddr string
 	cert, key       string
 	allowedHosts    []string // besides those of addr
@@ -63,7 +64,8 @@ func serveCommand() *cobra.Command {
 		Use:   "serve [SLAB...]",
 		Short: "Serve a page that classifies in the browser, and classify over HTTP",
 		Long: "Serve a page that classifies pictures in the browser, with slabs of yours, of which a visitor chooses one, or\n" +
-			"else with one that comes with the program and knows the ten classes of CIFAR-10.\n\n" +
+			"else with two that come with the program: one knows the ten classes of CIFAR-10, and the other is the best to teach\n" +
+			"things of one's own.\n\n" +
 			"The first slab also classifies here: POST an image to /v1/classify, with ?mode=.. and ?top=.. as you like, or\n" +
 			"several to /v1/batch; /v2 is the inference protocol of KServe and Triton. GET /v1/model, /v1/openapi.json,\n" +
 			"/healthz, /readyz and /metrics (Prometheus).\n\n" +
@@ -90,7 +92,7 @@ func serveCommand() *cobra.Command {
 			if term.IsTerminal(int(os.Stderr.Fd())) && !cmd.Flags().Changed("drain-delay") {
 				s.drainDelay = 0 // somebody waits for it, and no balancer looks
 			}
-			slabs := [][]byte{www.Model}
+			slabs := [][]byte{www.Model, backbone.Slab}
 			if len(s.models) > 0 {
 				slabs = nil
 			}

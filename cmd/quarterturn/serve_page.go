@@ -8,11 +8,12 @@ import (
 	"slices"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer/backbone"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/www"
 )
 
-// pageOf is the page that shows some slabs.
+// pageOf is the page that shows some slabs. The backbone is the best to teach, if it is among them.
 func pageOf(ctx context.Context, slabs [][]byte) (http.Handler, error) {
 	var models []www.Shown
 	for _, slab := range slabs {
@@ -20,7 +21,7 @@ func pageOf(ctx context.Context, slabs [][]byte) (http.Handler, error) {
 		if err != nil {
 			return nil, err
 		}
-		models = append(models, www.Shown{Slab: slab, Samples: samples})
+		models = append(models, www.Shown{Slab: slab, Samples: samples, Teach: bytes.Equal(slab, backbone.Slab)})
 	}
 	return www.Handler(models)
 }

@@ -161,7 +161,7 @@ func runFlags(f *pflag.FlagSet, source *dataset.Source, out *string, c *trainer.
 		f.StringVar(&c.Schedule, "schedule", c.Schedule, "learning rate schedule: "+optim.ScheduleHelp)
 		f.StringVar(&c.Optimizer, "optimizer", c.Optimizer, "sgd, or muon for the filters of convolutions and sgd for the rest")
 		f.Float64Var(&c.BiasLR, "bias-lr", c.BiasLR, "learning rate of biases, as a multiple of the others'; 0: once")
-		f.Float64Var(&c.HeadLR, "head-lr", c.HeadLR, "learning rate of classifiers, likewise")
+		f.Float64Var(&c.HeadLR, "head-lr", c.HeadLR, "learning rate of classifiers, likewise, with up to ten classes; with a hundred or more it is 32 times as much")
 		f.Float64Var(&c.Momentum, "momentum", c.Momentum, "momentum of sgd")
 		f.BoolVar(&c.Nesterov, "nesterov", c.Nesterov, "Nesterov momentum")
 		f.Float64Var(&c.WeightDecay, "weight-decay", c.WeightDecay, "weight decay")

@@ -25,6 +25,7 @@ async function attempt(f) {
 
 let models = []; // of models.json, and slabs that were opened since
 let classifier;
+let taught; // the classifier that the workshop works with, perhaps the same
 let results = []; // of the last picture, one a mode
 let running = Promise.resolve();
 let used = false; // has anybody given it a picture yet?
@@ -118,17 +119,20 @@ async function digest(logits) {
   return Array.from(new Uint8Array(hash), (b) => b.toString(16).padStart(2, '0')).join('');
 }
 
+/** Loads a model of the list, and says how far it is. */
+const loadModel = (model) => load(model.source ?? model.src, {
+  onProgress: ({ what, loaded, total }) => {
+    say(`Loading the ${what === 'model' ? 'model' : 'module'}: ${Math.round(loaded / 1024)} KB${total ? ` of ${Math.round(total / 1024)}` : ''}`);
+  },
+});
+
 /** Opens a model of the list and sets the page up for it. What cannot be opened leaves the page as it is. */
 async function open(model) {
   delete document.body.dataset.ready;
   $('verify').disabled = true;
   let next;
   try {
-    next = await load(model.source ?? model.src, {
-      onProgress: ({ what, loaded, total }) => {
-        say(`Loading the ${what === 'model' ? 'model' : 'module'}: ${Math.round(loaded / 1024)} KB${total ? ` of ${Math.round(total / 1024)}` : ''}`);
-      },
-    });
+    next = await loadModel(model);
   } catch (error) {
     if (classifier) {
       $('models').value = classifier.model.src;
@@ -138,17 +142,33 @@ async function open(model) {
     throw error;
   }
   await classifier?.close();
+  if (taught === classifier) taught = undefined;
   classifier = Object.assign(next, { model });
   results = [];
   times.clear();
   firstTime = undefined;
   camera.stop();
   showModel();
-  await workshop.open(classifier);
+  await openWorkshop();
   $('verify').disabled = false;
   say('Ready.');
   await first();
   document.body.dataset.ready = 'true';
+}
+
+/**
+ * Gives the workshop, while it is in view, the net to work with: a slab of the visitor's own, or
+ * else the one of the list that is for teaching, or else the one that is looked at.
+ */
+async function openWorkshop() {
+  if ($('teach').hidden) return;
+  const model = classifier.model.source ? classifier.model : models.find((m) => m.teach) ?? classifier.model;
+  if (taught?.model === model) return;
+  const next = model === classifier.model ? classifier : Object.assign(await loadModel(model), { model });
+  if (taught && taught !== classifier) await taught.close();
+  taught = next;
+  await workshop.open(taught);
+  say('Ready.');
 }
 
 function showModel() {
@@ -279,6 +299,7 @@ function setUpTabs() {
     }
     camera.stop();
     workshop.stop();
+    if (classifier) inTurn(openWorkshop);
     history.replaceState(null, '', tab === tabs[1] ? '#teach' : location.pathname + location.search);
   };
   for (const tab of tabs) {

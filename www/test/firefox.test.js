@@ -5,14 +5,14 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { launch } from 'puppeteer-core';
-import { dir, native, serve } from './helper.js';
+import { dir, native, serve, twoModels } from './helper.js';
 
 let server;
 let browser;
 let page;
 
 before(async () => {
-  server = await serve();
+  server = await serve(...twoModels);
   browser = await launch({ browser: 'firefox', executablePath: process.env.FIREFOX ?? '/usr/bin/firefox-esr', headless: true });
   page = await browser.newPage();
   await page.goto(server.address);

@@ -50,10 +50,14 @@ export function native(image) {
 
 export const sha256 = (array) => createHash('sha256').update(new Uint8Array(array.buffer, array.byteOffset, array.byteLength)).digest('hex');
 
-/** Starts `quarterturn serve` for two models; returns its address and a way to stop it. */
-export async function serve() {
-  const colour = fileURLToPath(new URL('../models/cifar10.slab', import.meta.url));
-  const server = spawn(command, ['serve', '--model', slabFile, '--model', colour, '--addr', '127.0.0.1:0'], { stdio: ['ignore', 'ignore', 'pipe'] });
+const colour = fileURLToPath(new URL('../models/cifar10.slab', import.meta.url));
+
+/** The two models that most tests of the page have: one grey, one in colour. */
+export const twoModels = [slabFile, colour];
+
+/** Starts `quarterturn serve` for some models, or without any for those that come along; returns its address and a way to stop it. */
+export async function serve(...models) {
+  const server = spawn(command, ['serve', ...models.flatMap((m) => ['--model', m]), '--addr', '127.0.0.1:0'], { stdio: ['ignore', 'ignore', 'pipe'] });
   for await (const line of createInterface(server.stderr)) {
     const address = line.match(/http:\S+/)?.[0];
     if (address) return { address, stop: () => server.kill('SIGTERM') };

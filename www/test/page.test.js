@@ -7,7 +7,7 @@ import { after, before, beforeEach, afterEach, test } from 'node:test';
 import { fileURLToPath, pathToFileURL } from 'node:url';
 import { chromium } from 'playwright-core';
 import { browserOptions } from './chromium.js';
-import { dir, host, info, native, quarterturn, serve, slab, slabFile } from './helper.js';
+import { dir, host, info, native, quarterturn, serve, slab, slabFile, twoModels } from './helper.js';
 import { png } from './png.js';
 
 let server;
@@ -16,7 +16,7 @@ let page;
 let problems;
 
 before(async () => {
-  server = await serve();
+  server = await serve(...twoModels);
   browser = await chromium.launch(browserOptions);
 });
 
@@ -424,6 +424,37 @@ test('it is taught: files, names, deletions, another day, and a slab of it', asy
   assert.equal((await answer(() => page.setInputFiles('#file', pictures[4]))).aggregated, said.digest);
   assert.match(await page.textContent('#pitch'), /Somebody showed it 5 pictures/);
   assert.deepEqual(problems, []);
+});
+
+test('without models of its own it is the net for it that is taught, whichever is looked at', async () => {
+  const other = server;
+  server = await serve();
+  try {
+    const models = await (await fetch(`${server.address}models.json`)).json();
+    assert.deepEqual(models.map((m) => Boolean(m.teach)), [false, true]);
+    await ready();
+    await page.click('#tab-teach');
+    await page.waitForSelector('.thing:nth-child(2)');
+    const sample = async (n) => ({ name: `${n}.png`, mimeType: 'image/png', buffer: Buffer.from(await (await fetch(`${server.address}samples/1-${n}.png`)).arrayBuffer()) });
+    for (const n of [1, 2]) {
+      await page.locator(`.thing:nth-child(${n}) input[type=file]`).setInputFiles([await sample(n)]);
+      await page.waitForFunction((n) => document.querySelector(`.thing:nth-child(${n}) .count`).textContent === '1 picture', n);
+    }
+    await page.click('#tab-look');
+    await choose(1);
+    await page.click('#tab-teach');
+    await page.setInputFiles('#try', await sample(2));
+    await page.waitForFunction(() => document.querySelector('#like-top .bar span')?.textContent === 'thing 2');
+    const [download] = await Promise.all([page.waitForEvent('download'), page.click('#download')]);
+    const taught = join(dir, 'by-default.slab');
+    await download.saveAs(taught);
+    const { provenance, labels } = JSON.parse(quarterturn('inspect', taught, '--json'));
+    assert.deepEqual([labels, provenance.net], [['thing 1', 'thing 2'], models[1].net]);
+    assert.deepEqual(problems, []);
+  } finally {
+    server.stop();
+    server = other;
+  }
 });
 
 test('a thing is recorded from the camera for as long as the button is held', async () => {

@@ -22,6 +22,7 @@ import (
 	"strings"
 
 	"github.com/quarterturn/quarterturn/format/atomicfile"
+	"github.com/quarterturn/quarterturn/trainer/backbone"
 	"github.com/quarterturn/quarterturn/www"
 )
 
@@ -107,9 +108,9 @@ func site(root, bench string) (map[string][]byte, error) {
 	return files, nil
 }
 
-// live adds the page, with the slab that comes with it, and the benchmark.
+// live adds the page, with the slabs that come along, and the benchmark.
 func live(files map[string][]byte, bench string) error {
-	page, err := www.Site([]www.Shown{{Slab: www.Model}})
+	page, err := www.Site([]www.Shown{{Slab: www.Model}, {Slab: backbone.Slab, Teach: true}})
 	if err != nil {
 		return err
 	}
