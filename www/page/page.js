@@ -156,6 +156,11 @@ async function open(model) {
   document.body.dataset.ready = 'true';
 }
 
+/** Offers the models where there is a choice: what is taught does not depend on it if the list has one for that. */
+function showChooser() {
+  $('chooser').hidden = models.length < 2 || (!$('teach').hidden && models.some((m) => m.teach) && !classifier.model.source);
+}
+
 /**
  * Gives the workshop, while it is in view, the net to work with: a slab of the visitor's own, or
  * else the one of the list that is for teaching, or else the one that is looked at.
@@ -197,7 +202,7 @@ function showModel() {
     Hash: info.hash,
   });
   $('models').replaceChildren(...models.map((m) => make('option', { value: m.src, textContent: m.name, selected: m === model })));
-  $('chooser').hidden = models.length < 2;
+  showChooser();
   $('switch').replaceChildren(make('legend', { textContent: 'How it looks' }), ...info.modes.map((m) => make('label', { className: 'choice', title: `${m.mode}, ${costOf(m)}` },
     make('input', { type: 'radio', name: 'mode', value: m.mode, checked: m.mode === info.recommended }), modeName(info, m.mode))));
   $('switch').hidden = info.modes.length < 2;
@@ -299,7 +304,10 @@ function setUpTabs() {
     }
     camera.stop();
     workshop.stop();
-    if (classifier) inTurn(openWorkshop);
+    if (classifier) {
+      showChooser();
+      inTurn(openWorkshop);
+    }
     history.replaceState(null, '', tab === tabs[1] ? '#teach' : location.pathname + location.search);
   };
   for (const tab of tabs) {

@@ -435,6 +435,7 @@ test('without models of its own it is the net for it that is taught, whichever i
     await ready();
     await page.click('#tab-teach');
     await page.waitForSelector('.thing:nth-child(2)');
+    assert.equal(await page.isVisible('#models'), false); // it would change nothing
     const sample = async (n) => ({ name: `${n}.png`, mimeType: 'image/png', buffer: Buffer.from(await (await fetch(`${server.address}samples/1-${n}.png`)).arrayBuffer()) });
     for (const n of [1, 2]) {
       await page.locator(`.thing:nth-child(${n}) input[type=file]`).setInputFiles([await sample(n)]);
