@@ -177,7 +177,7 @@ func readCache(key string) *Dataset {
 }
 
 // writeCache caches a data set if it can; training does not depend on it. The pixels are behind
-// all else, as they are: gob would copy them, and has a limit of a gigabyte.
+// all else, as they are: gob would copy them.
 func writeCache(key string, d *Dataset) {
 	name, err := cacheFile(key)
 	if err == nil {
