@@ -14,6 +14,7 @@ import (
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 )
 
 func fastConfigForTest() Config {
@@ -173,7 +174,7 @@ func TestPlan(t *testing.T) {
 		large.Train.Pixels[i] = byte(i * i >> 4)
 	}
 	large.Test = large.Train
-	if planned, err := plan(large, c, nil); err != nil || !strings.HasSuffix(planned.Net, "s2") {
+	if planned, err := plan(large, c, nil); err != nil || !strings.HasSuffix(planned.Net, nets.Halved) {
 		t.Errorf("images of 64 pixels: %s, %v", planned.Net, err)
 	}
 	if c.Net = "fast7"; true {

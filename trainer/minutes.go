@@ -83,7 +83,7 @@ func planNet(d *dataset.Dataset, c Config, device *graph.Device, left func() flo
 	}
 	suffix := ""
 	if min(d.Height, d.Width) >= largeSide {
-		suffix = "s2"
+		suffix = nets.Halved
 	}
 	c.Net = planNets[1].name + suffix
 	known, err := measure(d, c, device)

@@ -154,7 +154,7 @@ func runFlags(f *pflag.FlagSet, source *dataset.Source, out *string, c *trainer.
 		f.StringVar(&c.ServedMode, "serve", c.ServedMode, "mode that the slab recommends and that decides which epoch is kept; auto: the cheapest within 0.2 points of the best")
 	})
 	group(f, "Net", func(f *pflag.FlagSet) {
-		f.StringVar(&c.Net, "net", c.Net, "fast32, fast64 ..., wide and shallow, with the width of the later groups as in fast64-256; resnet8, resnet14, resnet20, resnet32 ..., with a width as in resnet8w32, with 1x1 shortcuts as in resnet8p; resnet18; conv4 and resnet12, the nets of few-shot learning, with a width as in conv4w32")
+		f.StringVar(&c.Net, "net", c.Net, "fast32, fast64 ..., wide and shallow, with the width of the later groups as in fast64-256, and s2 for images twice as large as in fast64s2; resnet8, resnet14, resnet20, resnet32 ..., with a width as in resnet8w32, with 1x1 shortcuts as in resnet8p; resnet18; conv4 and resnet12, the nets of few-shot learning, with a width as in conv4w32")
 	})
 	group(f, "Optimisation", func(f *pflag.FlagSet) {
 		f.Float64Var(&c.LR, "lr", c.LR, "peak learning rate")

@@ -104,6 +104,9 @@ func (d *Dataset) decode(ctx context.Context, l *layout, skipBroken bool) error 
 			trained = to
 		}
 	}
+	if d.Channels == 1 {
+		pixels = slices.Clone(pixels[:to]) // a third
+	}
 	d.Train.Pixels, d.Test.Pixels = slices.Clip(pixels[:trained]), slices.Clip(pixels[trained:to])
 	d.noteDuplicates()
 	if l.split {
@@ -163,12 +166,20 @@ func readCache(key string) *Dataset {
 		return nil
 	}
 	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil
+	}
 	d, r := new(Dataset), bufio.NewReader(f)
 	if gob.NewDecoder(r).Decode(d) != nil {
 		return nil
 	}
 	for _, s := range []*Split{&d.Train, &d.Test} {
-		s.Pixels = make([]byte, s.Len()*d.Height*d.Width*d.Channels)
+		n := s.Len() * d.Height * d.Width * d.Channels
+		if n < 0 || int64(n) > info.Size() {
+			return nil
+		}
+		s.Pixels = make([]byte, n)
 		if _, err := io.ReadFull(r, s.Pixels); err != nil {
 			return nil
 		}

@@ -22,7 +22,7 @@ import (
 
 // fixtureSide is how many pixels the images of fixtureGraph have a side.
 func fixtureSide(netName string) int {
-	if strings.HasSuffix(netName, "s2") {
+	if strings.HasSuffix(netName, nets.Halved) {
 		return 16
 	}
 	return 8

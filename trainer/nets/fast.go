@@ -10,6 +10,9 @@ import (
 // fastGroups is how many groups of layers a fast net has; each halves the image.
 const fastGroups = 3
 
+// Halved ends the name of a fast net whose stem has a stride of 2.
+const Halved = "s2"
+
 // IsFast says whether a name is that of a fast net.
 func IsFast(name string) bool { return fastName.MatchString(name) }
 

@@ -35,7 +35,7 @@ type Block struct {
 
 var (
 	netName   = regexp.MustCompile(`^resnet([0-9]{1,4})(w[0-9]{1,4})?(p)?$`)
-	fastName  = regexp.MustCompile(`^fast([0-9]{1,4})(?:-([0-9]{1,4}))?(s2)?$`)
+	fastName  = regexp.MustCompile(`^fast([0-9]{1,4})(?:-([0-9]{1,4}))?(` + Halved + `)?$`)
 	chainName = regexp.MustCompile(`^(conv4|resnet12)(?:w([0-9]{1,4}))?$`)
 )
 
@@ -52,7 +52,7 @@ var (
 // Single GPU", there with 2x2 whitening and GELU): a frozen stem that whitens 3x3 patches
 // (see package start), then three groups of widths A, B and B, each convolution - 2x2 max pooling
 // - normalisation - ReLU - convolution - normalisation - ReLU. fastA is fastA-B with B twice A. A name
-// that ends in s2 is that of the net for images twice as large: its stem has a stride of 2, and the
+// that ends in Halved is that of the net for images twice as large: its stem has a stride of 2, and the
 // layers behind it the computations of the other net.
 //
 // The error is that of a name that no net has, or of images that a net cannot have.

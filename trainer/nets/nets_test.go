@@ -28,12 +28,12 @@ func TestFieldNetNames(t *testing.T) {
 
 func TestFastNetErrors(t *testing.T) {
 	for _, c := range []struct {
-		name         string
-		side, expect string
-	}{{"fast60", "32", "multiples of 8"}, {"fast64-20", "32", "multiples of 8"}, {"fast0", "32", "multiples of 8"}, {"fast64", "7", "7x7 pixels are too few, it needs 8x8"}, {"fast64s2", "8", "halves images 4 times: 8x8 pixels are too few, it needs 16x16"}, {"fast64x", "32", "want resnet8"}} {
-		side := map[string]int{"32": 32, "8": 8, "7": 7}[c.side]
-		if _, err := Parse(c.name, format.Input{Channels: 3, Height: side, Width: side}); err == nil || !strings.Contains(err.Error(), c.expect) {
-			t.Errorf("%s for %sx%s: %v", c.name, c.side, c.side, err)
+		name   string
+		side   int
+		expect string
+	}{{"fast60", 32, "multiples of 8"}, {"fast64-20", 32, "multiples of 8"}, {"fast0", 32, "multiples of 8"}, {"fast64", 7, "7x7 pixels are too few, it needs 8x8"}, {"fast64s2", 8, "halves images 4 times: 8x8 pixels are too few, it needs 16x16"}, {"fast64x", 32, "want resnet8"}} {
+		if _, err := Parse(c.name, format.Input{Channels: 3, Height: c.side, Width: c.side}); err == nil || !strings.Contains(err.Error(), c.expect) {
+			t.Errorf("%s for %dx%d: %v", c.name, c.side, c.side, err)
 		}
 	}
 	for _, side := range []int{8, 28, 32, 64, 96} {

@@ -149,10 +149,10 @@ async function open(model) {
   firstTime = undefined;
   camera.stop();
   showModel();
-  await openWorkshop();
   $('verify').disabled = false;
   say('Ready.');
   await first();
+  await attempt(openWorkshop); // without the net for teaching the rest works
   document.body.dataset.ready = 'true';
 }
 
