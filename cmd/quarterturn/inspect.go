@@ -5,15 +5,15 @@ import (
 	"os"
 	"strconv"
 	"strings"
-
-	"github.com/quarterturn/quarterturn/sla"
-	"github.com/quarterturn/quarterturn/trainer/evaluate"
+	"unicode/utf8"
 
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/signature"
 	"github.com/quarterturn/quarterturn/host"
+	"github.com/quarterturn/quarterturn/sla"
+	"github.com/quarterturn/quarterturn/trainer/evaluate"
 )
 
 func inspectCommand() *cobra.Command {
@@ -48,7 +48,7 @@ func describe(m *format.Model, size int) string {
 	p("hash         %x", m.Hash)
 	p("size         %d bytes, %d parameters, %.2f million multiply-adds a pass", size, m.Parameters(), float64(m.MACs())/1e6)
 	p("input        %d x %dx%d, mean %v, std %v", m.Input.Channels, m.Input.Width, m.Input.Height, m.Input.Mean, m.Input.Std)
-	p("classes      %d: %s", m.Classes(), strings.Join(m.Labels, ", "))
+	p("classes      %s", listed(fmt.Sprintf("%d: ", m.Classes()), m.Labels, "             "))
 	v := m.Provenance
 	p("trained      by %s on %d images of %s: %s, %s, %d epochs, %d steps, seed %d", v.Tool, v.Images, v.Data, v.Net, v.Method, v.Epochs, v.Steps, v.Seed)
 	p("recommended  %s", m.Recommended)
@@ -101,6 +101,31 @@ func describe(m *format.Model, size int) string {
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
 		p("%-29s %-16s %7d", t.Name, fmt.Sprint(t.Shape), t.Offset)
+	}
+	return b.String()
+}
+
+// listed returns names behind what introduces them, in lines of about 100 characters, each but the
+// first behind an indentation.
+func listed(intro string, names []string, indent string) string {
+	var b strings.Builder
+	column := 0
+	put := func(s string) {
+		b.WriteString(s)
+		column += utf8.RuneCountInString(s)
+	}
+	put(intro)
+	for i, name := range names {
+		if i > 0 {
+			put(",")
+			if len(indent)+column+utf8.RuneCountInString(name) < 100 {
+				put(" ")
+			} else {
+				b.WriteString("\n" + indent)
+				column = 0
+			}
+		}
+		put(name)
 	}
 	return b.String()
 }

@@ -23,7 +23,7 @@ func loadCIFAR100(dir fs.FS) (*Dataset, error) {
 }
 
 // cifarFSNew are the classes of CIFAR-100 that CIFAR-FS (Bertinetto et al. 2019) tests on.
-// The list was written down from memory and not compared with the authors' files.
+// The list is that of torchmeta's copy of the split, torchmeta/datasets/assets/cifar100/cifar-fs/test.json.
 var cifarFSNew = []string{"baby", "bed", "bicycle", "chimpanzee", "fox", "leopard", "man", "pickup_truck", "plain", "poppy",
 	"rocket", "rose", "snail", "sweet_pepper", "table", "telephone", "wardrobe", "whale", "woman", "worm"}
 
