@@ -13,7 +13,7 @@ import (
 
 // A Config says how to train. Start from DefaultConfig.
 type Config struct {
-	Method     string `json:"method"`                // see graph.MethodHelp
+	Method     string `json:"method"`                // see graph.MethodHelp, or OfflineMethod
 	Transform  string `json:"transform"`             // see sla.ParseTransforms
 	SumViews   bool   `json:"sum_views,omitempty"`   // the joint loss is the sum over the views, not the mean
 	StageHeads bool   `json:"stage_heads,omitempty"` // joint heads behind every stage, for training alone
@@ -144,6 +144,9 @@ func (c *Config) check() error {
 		if !x.ok {
 			return errors.New(x.what)
 		}
+	}
+	if c.Method == OfflineMethod {
+		return fmt.Errorf("method %s is two runs, one behind the other, which need a folder", OfflineMethod)
 	}
 	m, err := graph.ParseMethod(c.Method)
 	if err != nil {

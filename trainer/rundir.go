@@ -53,6 +53,7 @@ type RunDir struct {
 	Data   *dataset.Dataset
 
 	Commands []string // that led here, for the report
+	Student  string   // the folder of the run that its slab is to teach, see StartStudent; empty: none
 
 	source dataset.Source
 	run    *run
@@ -64,18 +65,21 @@ type RunDir struct {
 }
 
 // Start makes the folder of a new run on a device, nil being the processor. Whatever is
-// wrong with the data or the settings is found before anything is written.
+// wrong with the data or the settings is found before anything is written. With
+// OfflineMethod it returns the teacher's run, see StartStudent.
 func Start(ctx context.Context, dir string, source dataset.Source, c Config, device *graph.Device) (*RunDir, error) {
 	if err := vacant(dir); err != nil {
 		return nil, err
+	}
+	if c.Method == OfflineMethod {
+		return startTeacher(ctx, dir, source, c, device)
 	}
 	f, err := openRun(ctx, dir, source, c, device)
 	if err != nil {
 		return nil, err
 	}
-	err = f.run.startFrom(ctx)
-	if err == nil {
-		err = f.begin(source)
+	if err = f.run.startFrom(ctx); err == nil {
+		err = f.begin(vacant)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
@@ -95,17 +99,17 @@ func vacant(dir string) error {
 	return err
 }
 
-// begin writes the files that a run begins with.
-func (f *RunDir) begin(source dataset.Source) error {
+// begin writes the files that a run begins with, once the folder is locked and ready for them.
+func (f *RunDir) begin(ready func(dir string) error) error {
 	err := os.MkdirAll(f.Dir, 0o755)
 	if err == nil {
 		err = f.acquire()
 	}
 	if err == nil {
-		err = vacant(f.Dir) // still
+		err = ready(f.Dir)
 	}
 	if err == nil {
-		err = writeConfig(f.Dir, runConfig{source, f.Config})
+		err = writeConfig(f.Dir, runConfig{f.source, f.Config})
 	}
 	if err == nil {
 		f.log, err = os.Create(filepath.Join(f.Dir, LogFile))
@@ -137,6 +141,9 @@ func Resume(ctx context.Context, dir string, epochs int, device *graph.Device) (
 	c, err := readConfig(dir)
 	if err != nil {
 		return nil, err
+	}
+	if c.Method == OfflineMethod {
+		return resumeTeacher(ctx, dir, c, epochs, device)
 	}
 	if epochs == 0 {
 		epochs = c.Epochs

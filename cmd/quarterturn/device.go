@@ -54,7 +54,7 @@ func (w *deviceFlags) open() (*graph.Device, error) {
 	return d, nil
 }
 
-// train trains in the folder that begin opens for the device.
+// train trains in the folder that begin opens for the device, and then what the slab teaches.
 func (w *deviceFlags) train(ctx context.Context, asJSON bool, command string, begin func(*graph.Device) (*trainer.RunDir, error)) error {
 	d, err := w.open()
 	if err != nil {
@@ -68,11 +68,14 @@ func (w *deviceFlags) train(ctx context.Context, asJSON bool, command string, be
 		note("%v; to train on, give --epochs", err)
 		return nil
 	}
-	if err != nil {
-		return err
+	for err == nil {
+		err = errors.Join(train(ctx, f, asJSON, command), f.Close())
+		if err != nil || f.Student == "" {
+			return err
+		}
+		f, err = f.StartStudent(ctx, d)
 	}
-	defer f.Close()
-	return train(ctx, f, asJSON, command)
+	return err
 }
 
 // startWorker starts the worker that is beside this program, or in PATH.

@@ -114,6 +114,7 @@ func trainCommand() *cobra.Command {
 	group(f, "Method", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Method, "method", c.Method, "baseline: one view, class labels; da: data augmentation, every view with the class label; "+
 			"mt: multi-task, and a head that predicts the view; sla: joint labels of class and view; sla+sd: and a head that is taught what the views agree on; "+
+			"sla+od: sla+sd --sum-views in RUN/teacher, and then a baseline that it teaches (--teacher, --mix mixup); "+
 			"with --minutes, auto is the default: sla+sd if there is time for a baseline to have learned its images, else baseline")
 		f.BoolVar(&c.SumViews, "sum-views", false, "sum the joint loss over the views instead of averaging it")
 		f.BoolVar(&c.StageHeads, "stage-heads", false, "joint heads behind every stage, for training only")
@@ -274,7 +275,7 @@ func train(ctx context.Context, f *trainer.RunDir, asJSON bool, command string) 
 	model, results, err := f.Run(ctx, r.event, r.tested)
 	r.bar.clear()
 	if errors.Is(err, context.Canceled) {
-		return fmt.Errorf("stopped at step %d of %d; resume with: quarterturn train --resume %s", f.Step(), f.Steps(), f.Dir)
+		return fmt.Errorf("stopped at step %d of %d; resume with: quarterturn train --resume %s", f.Step(), f.Steps(), cmp.Or(f.Student, f.Dir))
 	}
 	if err != nil {
 		return err
@@ -288,6 +289,10 @@ func train(ctx context.Context, f *trainer.RunDir, asJSON bool, command string) 
 	}
 	if verdict.Text != "" {
 		note("%s", verdict.Text)
+	}
+	if f.Student != "" { // the result is still to come
+		note("%steaching a net of one view by it, in %s", modeTable(results, asItIs), f.Student)
+		return nil
 	}
 	if asJSON {
 		return printJSON(evalResult(results))
@@ -317,7 +322,11 @@ func announce(d *dataset.Dataset, c trainer.Config) {
 		note("training %s on %s with %s, %s: %d epochs of %d %d-way %d-shot episodes, seed %d", c.Net, d.Name, c.Method, e.Head, c.Epochs, c.Episodes, e.Way, e.Shot, c.Seed)
 		return
 	}
-	note("training %s on %s with %s: %d epochs of %d images a batch, seed %d", c.Net, d.Name, c.Method, c.Epochs, c.BatchSize, c.Seed)
+	method := c.Method
+	if c.Teacher != "" {
+		method += ", taught by " + c.Teacher
+	}
+	note("training %s on %s with %s: %d epochs of %d images a batch, seed %d", c.Net, d.Name, method, c.Epochs, c.BatchSize, c.Seed)
 	if c.Steps > 0 {
 		note("  %d steps are what this machine does in %g minutes, with the test at the end", c.Steps, c.Minutes)
 	}

@@ -1,0 +1,130 @@
+package trainer
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/quarterturn/quarterturn/trainer/batch"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/graph"
+)
+
+// OfflineMethod is what Config.Method says for two runs, one behind the other: SLA+SD, with its
+// loss summed over the views, in TeacherDir; and then a net of one view, which learns what the
+// first says, aggregated, about mixed images (offline distillation; Beyer et al. 2022, "Knowledge
+// distillation: A good teacher is patient and consistent"). The slab of the second is that of the
+// run.
+const OfflineMethod = "sla+od"
+
+// TeacherDir is the folder of the first of the two runs, in that of the second.
+const TeacherDir = "teacher"
+
+// teacherShare is the first run's share of Config.Minutes: with it each gets about as many epochs. A
+// step of the first computes forward and backward for four views, one of the second for one view and
+// forward for the teacher's four.
+const teacherShare = 0.63
+
+// teaching returns the settings of the first run.
+func (c Config) teaching() Config {
+	c.Method, c.SumViews, c.Mix, c.ServedMode = "sla+sd", true, "", auto
+	c.Minutes *= teacherShare
+	return c
+}
+
+// learning returns the settings of the second, for the slab of the first.
+func (c Config) learning(slab string) Config {
+	c.Method, c.SumViews, c.StageHeads, c.Teacher = "baseline", false, false, slab
+	c.Mix = cmp.Or(c.Mix, batch.Mixup)
+	c.Minutes *= 1 - teacherShare
+	return c
+}
+
+// startTeacher begins the first run. Until the second begins, the config.json of the outer folder
+// holds the settings of both.
+func startTeacher(ctx context.Context, dir string, source dataset.Source, c Config, device *graph.Device) (*RunDir, error) {
+	if c.Teacher != "" {
+		return nil, fmt.Errorf("method %s makes a teacher of its own; leave out the other, or the method", OfflineMethod)
+	}
+	second := c.learning(SlabFile)
+	if c.ServedMode != auto && c.ServedMode != second.Method {
+		return nil, fmt.Errorf("serve %q: a slab of method %s has %s alone", c.ServedMode, OfflineMethod, second.Method)
+	}
+	second.Epochs = max(1, second.Epochs) // which a plan may leave open
+	if err := second.check(); err != nil {
+		return nil, err
+	}
+	f, err := openRun(ctx, filepath.Join(dir, TeacherDir), source, c.teaching(), device)
+	if err != nil {
+		return nil, err
+	}
+	f.Student = dir
+	if err = f.run.startFrom(ctx); err == nil {
+		err = os.MkdirAll(dir, 0o755)
+	}
+	if err == nil {
+		err = writeConfig(dir, runConfig{source, c})
+	}
+	if err == nil {
+		err = f.begin(vacant)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}
+
+// resumeTeacher opens whichever of the two runs is not complete.
+func resumeTeacher(ctx context.Context, dir string, c runConfig, epochs int, device *graph.Device) (*RunDir, error) {
+	if epochs != 0 {
+		return nil, fmt.Errorf("%s is training its teacher still; give it more epochs when it is done", dir)
+	}
+	teacher := filepath.Join(dir, TeacherDir)
+	var f *RunDir
+	err := vacant(teacher)
+	if err == nil { // it was stopped before it began
+		f, err = Start(ctx, teacher, c.Source, c.Config.teaching(), device)
+	} else if f, err = Resume(ctx, teacher, 0, device); errors.Is(err, ErrComplete) {
+		return startStudent(ctx, dir, c, device)
+	}
+	if err != nil {
+		return nil, err
+	}
+	f.Student = dir
+	return f, nil
+}
+
+// StartStudent begins the run in f.Student, which f, being complete, teaches.
+func (f *RunDir) StartStudent(ctx context.Context, device *graph.Device) (*RunDir, error) {
+	c, err := readConfig(f.Student)
+	if err != nil {
+		return nil, err
+	}
+	return startStudent(ctx, f.Student, c, device)
+}
+
+func startStudent(ctx context.Context, dir string, c runConfig, device *graph.Device) (*RunDir, error) {
+	slab, err := filepath.Abs(filepath.Join(dir, TeacherDir, SlabFile))
+	if err != nil {
+		return nil, err
+	}
+	f, err := openRun(ctx, dir, c.Source, c.Config.learning(slab), device)
+	if err != nil {
+		return nil, err
+	}
+	if err = f.run.startFrom(ctx); err == nil {
+		err = f.begin(func(dir string) error {
+			if now, err := readConfig(dir); err != nil || now != c {
+				return errors.Join(err, fmt.Errorf("another process has begun %s", dir))
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	return f, nil
+}

@@ -1,0 +1,140 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn/quarterturn/trainer/fewshot"
+)
+
+// offlineConfig is that of two short runs.
+func offlineConfig() Config {
+	c := smallConfig()
+	c.Method, c.TrainPerClass = OfflineMethod, 20
+	return c
+}
+
+// slabOf trains a run, and what it teaches, and returns the slab in dir. stop, if it is not 0,
+// interrupts each of them behind so many steps, and resumes in dir.
+func slabOf(t *testing.T, dir string, c Config, stop int) []byte {
+	t.Helper()
+	f, err := Start(t.Context(), dir, mini, c, nil)
+	for err == nil {
+		f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2, 3})
+		student := f.Student
+		ctx, cancel := context.WithCancel(t.Context())
+		_, _, err = f.Run(ctx, func(e Event) {
+			if stop > 0 && f.Step() == stop {
+				cancel()
+			}
+		}, nil)
+		cancel()
+		if err = errors.Join(err, f.Close()); errors.Is(err, context.Canceled) {
+			stop = -stop
+			f, err = Resume(t.Context(), dir, 0, nil)
+			continue
+		}
+		stop = max(stop, -stop)
+		if err == nil && student == "" {
+			break
+		}
+		if err == nil {
+			f, err = f.StartStudent(t.Context(), nil)
+		}
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	slab, err := os.ReadFile(filepath.Join(dir, SlabFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return slab
+}
+
+// Offline distillation is what two commands make, one behind the other, and resumes in either.
+func TestOffline(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	dir := t.TempDir()
+	first, second := smallConfig(), smallConfig()
+	first.SumViews, first.TrainPerClass = true, 20
+	teacher := slabOf(t, filepath.Join(dir, "first"), first, 0)
+	second.Method, second.TrainPerClass, second.Mix = "baseline", 20, "mixup"
+	second.Teacher = filepath.Join(dir, "first", SlabFile)
+	want := slabOf(t, filepath.Join(dir, "second"), second, 0)
+
+	both := filepath.Join(dir, "both")
+	if got := slabOf(t, both, offlineConfig(), 0); string(got) != string(want) {
+		t.Error("the slab is not that of two runs, one behind the other")
+	}
+	if got, err := os.ReadFile(filepath.Join(both, TeacherDir, SlabFile)); err != nil || string(got) != string(teacher) {
+		t.Errorf("the teacher is not that of a run by itself (%v)", err)
+	}
+	if got := slabOf(t, filepath.Join(dir, "stopped"), offlineConfig(), 3); string(got) != string(want) {
+		t.Error("stopped and resumed, the slab differs")
+	}
+	if _, err := Resume(t.Context(), both, 0, nil); !errors.Is(err, ErrComplete) {
+		t.Errorf("a complete run: %v", err)
+	}
+
+	// Stopped between the settings of both and those of the teacher, and again between the two runs.
+	f, err := Start(t.Context(), filepath.Join(dir, "between"), mini, offlineConfig(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(f.Close(), os.RemoveAll(f.Dir)); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = Resume(t.Context(), f.Student, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2, 3})
+	_, _, err = f.Run(t.Context(), nil, nil)
+	if err := errors.Join(err, f.Close()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Resume(t.Context(), f.Student, 5, nil); err == nil || !strings.Contains(err.Error(), "teacher still") {
+		t.Errorf("more epochs between the runs: %v", err)
+	}
+	if f, err = Resume(t.Context(), f.Student, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	if f.Student != "" || f.Config.Method != "baseline" || f.Steps() != 22 {
+		t.Errorf("between the runs comes %+v", f.Config)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Whatever is wrong with either run is found before anything is written.
+func TestOfflineRefuses(t *testing.T) {
+	for want, change := range map[string]func(*Config){
+		"a teacher of its own":     func(c *Config) { c.Teacher = "x" },
+		"has baseline alone":       func(c *Config) { c.ServedMode = "aggregated" },
+		"mixture":                  func(c *Config) { c.Mix = "mixture" },
+		"at least two":             func(c *Config) { c.Transform = "none" },
+		"epochs must be at least":  func(c *Config) { c.Epochs = -1 },
+		"for the method baseline,": func(c *Config) { *c = c.InEpisodes(fewshot.Episode{Head: "proto", Way: 3, Shot: 2, Queries: 2}, 3) },
+	} {
+		c := offlineConfig()
+		change(&c)
+		dir := filepath.Join(t.TempDir(), "run")
+		if _, err := Start(t.Context(), dir, mini, c, nil); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v", want, err)
+		}
+		if _, err := os.Stat(dir); err == nil {
+			t.Errorf("%q: something was written", want)
+		}
+	}
+	d := small(t)
+	if _, _, err := Train(t.Context(), d, offlineConfig(), nil); err == nil || !strings.Contains(err.Error(), "need a folder") {
+		t.Errorf("without a folder: %v", err)
+	}
+}
