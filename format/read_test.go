@@ -317,6 +317,11 @@ func TestWriterRefuses(t *testing.T) {
 		"infinity":         func(m *format.Model) { m.Weights[3][0] = float32(math.Inf(1)) },
 		"no labels":        func(m *format.Model) { m.Labels = nil },
 		"negative seed":    func(m *format.Model) { m.Provenance.Seed = -1 },
+		"a name's bytes":   func(m *format.Model) { m.Name = "caf\xe9" },
+		"a label's bytes":  func(m *format.Model) { m.Labels[1] = "\xff\xfe" },
+		"a layer's bytes":  func(m *format.Model) { m.Layers[0].Name = "\xff" },
+		"the data's bytes": func(m *format.Model) { m.Provenance.Data = "\xff" },
+		"a split's bytes":  func(m *format.Model) { m.Metrics = []format.Metric{{Mode: m.Recommended, Split: "\xff"}} },
 	} {
 		m := formattest.Tiny(1)
 		change(m)

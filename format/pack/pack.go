@@ -8,6 +8,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math"
+	"unicode/utf8"
 
 	"github.com/vmihailenco/msgpack/v5"
 
@@ -19,6 +20,9 @@ import (
 // that m.TensorShapes asks for.
 func Encode(m *format.Model) ([]byte, error) {
 	if err := m.Validate(); err != nil {
+		return nil, err
+	}
+	if err := checkTexts(&m.Manifest); err != nil {
 		return nil, err
 	}
 	table := m.TensorShapes()
@@ -67,4 +71,25 @@ func Encode(m *format.Model) ([]byte, error) {
 	hash.Sum(m.Hash[:0])
 	copy(slab[32:], m.Hash[:])
 	return slab, nil
+}
+
+// checkTexts finds a string that is not UTF-8, which Go's may be and a slab's may not.
+func checkTexts(m *format.Manifest) error {
+	p := &m.Provenance
+	texts := [][2]string{{"name", m.Name}, {"provenance.tool", p.Tool}, {"provenance.data", p.Data}, {"provenance.method", p.Method}, {"provenance.net", p.Net}}
+	for i, label := range m.Labels {
+		texts = append(texts, [2]string{fmt.Sprintf("labels[%d]", i), label})
+	}
+	for i := range m.Layers {
+		texts = append(texts, [2]string{fmt.Sprintf("layers[%d].name", i), m.Layers[i].Name})
+	}
+	for i := range m.Metrics {
+		texts = append(texts, [2]string{fmt.Sprintf("metrics[%d].split", i), m.Metrics[i].Split})
+	}
+	for _, x := range texts {
+		if !utf8.ValidString(x[1]) {
+			return &format.Error{Kind: format.ErrUnsupported, Field: x[0], Offset: -1, Detail: "is not UTF-8"}
+		}
+	}
+	return nil
 }

@@ -263,3 +263,76 @@ func TestFieldA11ClassesAreMatchedByName(t *testing.T) {
 		}
 	}
 }
+
+// Folders beside train are named, a class may be called train, and parts without classes are no classes.
+func TestFieldFoldersNamedAsParts(t *testing.T) {
+	for name, c := range map[string]struct {
+		pictures []string
+		classes  string // or
+		err      string
+		leftOut  string
+	}{
+		"a class called train":      {pictures: slices.Concat(numbered("bus", 5), numbered("train", 5)), classes: "bus train"},
+		"a class called test":       {pictures: slices.Concat(numbered("exam", 5), numbered("test", 5)), classes: "exam test"},
+		"train may be a class":      {pictures: slices.Concat(numbered("bus", 5), numbered("train/steam", 5), numbered("train/diesel", 5)), err: "beside it bus: if train is a class"},
+		"others beside the parts":   {pictures: slices.Concat(numbered("old", 5), numbered("train/a", 5), numbered("train/b", 5), numbered("test/b", 1)), classes: "a b", leftOut: "old: beside the folder train, which"},
+		"dev":                       {pictures: slices.Concat(numbered("dev/a", 2), numbered("train/a", 5), numbered("train/b", 5)), classes: "a b"},
+		"no train":                  {pictures: slices.Concat(numbered("val/a", 5), numbered("val/b", 5), numbered("test/a", 5)), err: "has test and val, but no folder train"},
+		"parts without classes":     {pictures: slices.Concat(numbered("train", 5), numbered("test", 5)), err: "train holds no folders of classes"},
+		"a name of another charset": {pictures: slices.Concat(numbered("a", 2), numbered("caf\xe9", 2)), err: `caf\xe9" is to be a class, but its name is not text in UTF-8`},
+		"a name of two lines":       {pictures: slices.Concat(numbered("a", 2), numbered("b\nc", 2)), err: `b\nc" is to be a class`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := pictures(t, c.pictures...)
+			d, err := Source{Data: dir, Size: 8}.Load(t.Context())
+			if c.err != "" {
+				if err == nil || !strings.Contains(err.Error(), c.err) {
+					t.Errorf("got %v, want %q", err, c.err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if left := strings.Join(d.LeftOut, "; "); strings.Join(d.ClassNames, " ") != c.classes || !strings.Contains(left, c.leftOut) || left != "" && c.leftOut == "" {
+				t.Errorf("classes %q, left out %q", d.ClassNames, left)
+			}
+		})
+	}
+}
+
+// What keeps a class from being one is told with the reasons.
+func TestFieldReasonsOfMissingClasses(t *testing.T) {
+	dir := pictures(t, "owl/1.png", "owl/2.png")
+	if err := os.Mkdir(filepath.Join(dir, "cat"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	photo := filepath.Join(dir, "cat", "IMG_1.HEIC")
+	if err := os.WriteFile(photo, []byte("....ftypheic"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err := Source{Data: dir, Size: 8}.Load(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "has 1 folders with images") || !strings.Contains(err.Error(), photo+": images of this kind are not read; convert") {
+		t.Errorf("photos of a kind that is not read: %v", err)
+	}
+	broken := filepath.Join(dir, "cat", "2.jpg")
+	if err := os.WriteFile(broken, []byte("\xff\xd8\xff"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	_, err = Source{Data: dir, Size: 8, SkipBroken: true}.Load(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "class cat can be read: "+broken+": ") {
+		t.Errorf("a class of broken photos: %v", err)
+	}
+}
+
+// A folder whose name is not UTF-8 gives a data set whose name is, and a name that is given must be.
+func TestFieldNamesOfDataAreText(t *testing.T) {
+	dir := pictures(t, append(numbered("x\xff/a", 2), numbered("x\xff/b", 2)...)...)
+	d, err := Source{Data: filepath.Join(dir, "x\xff"), Size: 8}.Load(t.Context())
+	if err != nil || d.Name != "x\ufffd" {
+		t.Errorf("the data set is called %q (%v)", d.Name, err)
+	}
+	if _, err := (Source{Data: "fashion-mini", Name: "x\xff"}).Load(t.Context()); err == nil || !strings.Contains(err.Error(), "UTF-8") {
+		t.Errorf("a name that is not text: %v", err)
+	}
+}

@@ -113,9 +113,16 @@ func (d *Dataset) decode(ctx context.Context, l *layout, skipBroken bool) error 
 		d.splitByContent()
 	}
 	for y, n := range d.Train.Counts(len(d.ClassNames)) {
-		if n == 0 {
-			return fmt.Errorf("no training image of class %s can be read", d.ClassNames[y])
+		if n > 0 {
+			continue
 		}
+		var why []string
+		for i, img := range images {
+			if img.err != nil && files[i].class == d.ClassNames[y] {
+				why = append(why, img.err.Error())
+			}
+		}
+		return fmt.Errorf("no training image of class %s can be read: %s", d.ClassNames[y], listed(why))
 	}
 	return nil
 }

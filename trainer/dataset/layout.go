@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 
@@ -33,13 +35,14 @@ type layout struct {
 var (
 	trainNames      = []string{"train", "training"}
 	testNames       = []string{"test", "testing"}
-	validationNames = []string{"val", "valid", "validation"}
+	validationNames = []string{"val", "valid", "validation", "dev"}
+	partNames       = slices.Concat(trainNames, testNames, validationNames)
 )
 
 // findLayout finds the classes and the images in a folder: DIR/CLASS/*, or
 // DIR/train/CLASS/* with test/ or val/ beside it or neither, or either of these one folder
 // down. The images of a class are all that lie in its folder, at any depth; links are
-// followed as far as they do not lead back.
+// followed as far as they do not lead back. A folder train without folders in it is a class.
 func findLayout(ctx context.Context, dir string) (*layout, error) {
 	l := &layout{ctx: ctx}
 	for {
@@ -48,7 +51,16 @@ func findLayout(ctx context.Context, dir string) (*layout, error) {
 			return nil, err
 		}
 		if train := pick(folders, trainNames); train != "" {
-			return l, l.parts(dir, train, pick(folders, testNames), pick(folders, validationNames))
+			within, _, err := imagefile.ListFolders(ctx, filepath.Join(dir, train))
+			if err != nil {
+				return nil, err
+			}
+			if len(within) > 0 {
+				return l, l.parts(dir, folders, train)
+			}
+		}
+		if err := l.checkParts(dir, folders); err != nil {
+			return nil, err
 		}
 		if len(folders) != 1 {
 			return l, l.plain(dir, folders)
@@ -76,6 +88,20 @@ func pick(folders, names []string) string {
 	return ""
 }
 
+// checkParts refuses folders that are parts of a data set by their names, but hold no classes to
+// train on.
+func (l *layout) checkParts(dir string, folders []string) error {
+	isPart := func(f string) bool { return slices.Contains(partNames, strings.ToLower(f)) }
+	if len(folders) < 2 || slices.ContainsFunc(folders, func(f string) bool { return !isPart(f) }) {
+		return nil
+	}
+	if train := pick(folders, trainNames); train != "" {
+		return fmt.Errorf("%s holds no folders of classes; put the pictures of each class in a folder of its own, as in %s",
+			filepath.Join(dir, train), filepath.Join(dir, train, "CLASS"))
+	}
+	return fmt.Errorf("%s has %s, but no folder train to learn from", dir, strings.Join(folders, " and "))
+}
+
 // plain takes every folder as a class.
 func (l *layout) plain(dir string, folders []string) error {
 	l.split = true
@@ -101,7 +127,11 @@ func (l *layout) plain(dir string, folders []string) error {
 
 // parts takes the folders train, and test or else val. With both, the validation images
 // join the training images, of which a run holds some out itself.
-func (l *layout) parts(dir, train, test, val string) error {
+func (l *layout) parts(dir string, folders []string, train string) error {
+	test, val := pick(folders, testNames), pick(folders, validationNames)
+	if err := l.besides(dir, folders, train, test, val); err != nil {
+		return err
+	}
 	read := func(part string) ([]labelledFile, error) {
 		folders, err := l.subfolders(filepath.Join(dir, part))
 		if err != nil {
@@ -134,7 +164,8 @@ func (l *layout) parts(dir, train, test, val string) error {
 		return err
 	}
 	if len(l.test) == 0 {
-		return fmt.Errorf("%s holds no %s images in folders of classes", filepath.Join(dir, test), imagefile.Formats)
+		return fmt.Errorf("%s holds no %s images in folders of classes; fill it or remove it, and some of those in %s become the test%s",
+			filepath.Join(dir, test), imagefile.Formats, train, l.why())
 	}
 	for _, f := range l.test {
 		if !slices.Contains(l.classes, f.class) {
@@ -142,6 +173,32 @@ func (l *layout) parts(dir, train, test, val string) error {
 		}
 	}
 	return nil
+}
+
+// besides looks at the folders that lie beside the parts: they are left out, unless train may be a
+// class among them.
+func (l *layout) besides(dir string, folders []string, parts ...string) error {
+	var others []string
+	for _, f := range folders {
+		if slices.Contains(parts, f) {
+			continue
+		}
+		others = append(others, f)
+		l.leave(filepath.Join(dir, f), "beside the folder "+parts[0]+", which holds the classes")
+	}
+	if len(others) > 0 && parts[1] == "" && parts[2] == "" {
+		return fmt.Errorf("%s has a folder %s that holds folders, and beside it %s: if %s is a class, give it another name; if it holds the classes, pass %s",
+			dir, parts[0], listed(others), parts[0], filepath.Join(dir, parts[0]))
+	}
+	return nil
+}
+
+// why tells the first reasons for which files were left out, behind an error about what is missing.
+func (l *layout) why() string {
+	if len(l.leftOut) == 0 {
+		return ""
+	}
+	return "; left out were " + listed(l.leftOut)
 }
 
 // setClasses lists the classes of the training images.
@@ -153,7 +210,7 @@ func (l *layout) setClasses(dir string, files []labelledFile) error {
 	}
 	slices.Sort(l.classes)
 	if len(l.classes) < 2 {
-		return fmt.Errorf("%s has %d folders with images, want one for each of at least 2 classes", dir, len(l.classes))
+		return fmt.Errorf("%s has %d folders with images, want one for each of at least 2 classes%s", dir, len(l.classes), l.why())
 	}
 	return nil
 }
@@ -166,6 +223,9 @@ func (l *layout) leave(path, why string) { l.leftOut = append(l.leftOut, path+":
 func (l *layout) classFiles(dir string, folders []string) (files []labelledFile, err error) {
 	for _, folder := range folders {
 		path := filepath.Join(dir, folder)
+		if strings.ContainsFunc(folder, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) }) {
+			return nil, fmt.Errorf("the folder %q is to be a class, but its name is not text in UTF-8; rename it", path)
+		}
 		before := len(files)
 		if files, err = l.walk(files, path, norm.NFC.String(folder)); err != nil {
 			return nil, err

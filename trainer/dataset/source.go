@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/quarterturn/quarterturn/trainer/fashionmini"
 )
@@ -29,6 +30,9 @@ type Source struct {
 // Load reads the data set.
 func (source Source) Load(ctx context.Context) (*Dataset, error) {
 	name := source.Data
+	if !utf8.ValidString(source.Name) {
+		return nil, fmt.Errorf("the name %q is not text in UTF-8", source.Name)
+	}
 	kind, dir, hasDir := strings.Cut(name, ":")
 	if kind != "folder" && source.IsFolder() {
 		kind, dir, hasDir = "folder", name, true
@@ -37,7 +41,9 @@ func (source Source) Load(ctx context.Context) (*Dataset, error) {
 	var err error
 	switch {
 	case name == "fashion-mini":
-		d, err = loadFashion(fashionmini.Files)
+		if d, err = loadFashion(fashionmini.Files); err == nil && isFolder(name) {
+			d.Notes = append(d.Notes, "this is the data set that is built in; the folder of this name is folder:"+name)
+		}
 	case !hasDir || dir == "":
 		return nil, unknownSource(name)
 	case kind == "fashion":
@@ -69,7 +75,7 @@ func (source Source) Load(ctx context.Context) (*Dataset, error) {
 	case source.Name != "":
 		d.Name = source.Name
 	case kind == "folder":
-		d.Name = filepath.Base(filepath.Clean(dir))
+		d.Name = strings.ToValidUTF8(filepath.Base(filepath.Clean(dir)), "\ufffd")
 	}
 	return d, nil
 }
@@ -84,8 +90,12 @@ func (source Source) IsFolder() bool {
 	if strings.HasPrefix(source.Data, "folder:") {
 		return true
 	}
-	info, err := os.Stat(source.Data)
-	return err == nil && info.IsDir() && source.Data != "fashion-mini"
+	return isFolder(source.Data) && source.Data != "fashion-mini"
+}
+
+func isFolder(path string) bool {
+	info, err := os.Stat(path)
+	return err == nil && info.IsDir()
 }
 
 func unknownSource(name string) error {
