@@ -14,6 +14,9 @@
 //   - Colour profiles and gamma are ignored: samples are taken as they are stored.
 //   - Of a GIF the first frame is read, at its place on the screen, which is transparent
 //     elsewhere. Of an animated PNG the still image is read. Animated WebP is refused.
+//   - What is wrong with a part of a PNG file that its pixels do not depend on is passed over.
+//     A file whose pixels are damaged or cut off is refused, though browsers and Pillow draw
+//     many of them: what they fill in is not the picture.
 //
 // Files are bounded before they are decoded: their bytes, their pixels and, for
 // progressive JPEG, pixels times scans. See Limits. Beside the file, decoding takes at most 9

@@ -1,6 +1,7 @@
 package imagefile
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"image"
@@ -15,7 +16,7 @@ func decodeGIF(ctx context.Context, data []byte, p *Picture) error {
 	data = slices.Clone(data)
 	binary.LittleEndian.PutUint16(data[6:], uint16(p.width))
 	binary.LittleEndian.PutUint16(data[8:], uint16(p.height))
-	img, err := standard(ctx, data, gif.Decode)
+	img, err := standard(ctx, bytes.NewReader(data), gif.Decode)
 	if err != nil {
 		return err
 	}

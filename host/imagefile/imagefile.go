@@ -1,7 +1,6 @@
 package imagefile
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -188,13 +187,13 @@ func (l Limits) checkSize(c Config) error {
 // standard decodes with a decoder in the standard library's manner, which the context
 // stops whenever it asks for more bytes. A decoder that panics has met a broken file: one
 // picture is not to end a service.
-func standard(ctx context.Context, data []byte, decode func(io.Reader) (image.Image, error)) (img image.Image, err error) {
+func standard(ctx context.Context, r io.Reader, decode func(io.Reader) (image.Image, error)) (img image.Image, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			img, err = nil, fmt.Errorf("the decoder failed: %v", r)
 		}
 	}()
-	return decode(&cancelled{ctx, bytes.NewReader(data)})
+	return decode(&cancelled{ctx, r})
 }
 
 // cancelled is a reader that fails once a context is done.

@@ -74,11 +74,12 @@ func TestFieldA2LossyWebP(t *testing.T)   { samePixels(t, 9, "lossy-*.webp", "bl
 func TestFieldB3StraightAlpha(t *testing.T) {
 	samePixels(t, 9, "*alpha*", "rgba*", "*key*", "interlaced.png")
 }
-func TestFieldB3SixteenBits(t *testing.T)        { samePixels(t, 4, "*16.png") }
-func TestFieldB4ColoursAreAsStored(t *testing.T) { samePixels(t, 1, "gamma.png") }
-func TestFieldB5JPEG(t *testing.T)               { samePixels(t, 50, "*.jpg") }
-func TestFieldC9FirstFrameOfGIF(t *testing.T)    { samePixels(t, 5, "*.gif") }
-func TestFieldOtherPictures(t *testing.T)        { samePixels(t, 9, "*.png", "lossless*.webp") }
+func TestFieldB3SixteenBits(t *testing.T)          { samePixels(t, 4, "*16.png") }
+func TestFieldB4ColoursAreAsStored(t *testing.T)   { samePixels(t, 1, "gamma.png") }
+func TestFieldB5JPEG(t *testing.T)                 { samePixels(t, 50, "*.jpg") }
+func TestFieldC9FirstFrameOfGIF(t *testing.T)      { samePixels(t, 5, "*.gif") }
+func TestFieldFlawsThatArePassedOver(t *testing.T) { samePixels(t, 14, "*flaw*") }
+func TestFieldOtherPictures(t *testing.T)          { samePixels(t, 9, "*.png", "lossless*.webp") }
 
 // EXIF that makes no sense turns nothing.
 func TestFieldA1OrientationThatMakesNoSense(t *testing.T) {
@@ -443,4 +444,28 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("%v pixels of %dx%d", n.Rect, c.Width, c.Height)
 		}
 	})
+}
+
+// A PNG is read without the mark of its end, but not without all of its pixels, wherever they stop.
+func TestFieldPNGThatIsCutOff(t *testing.T) {
+	whole, err := os.ReadFile("testdata/rgb.png")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(whole, []byte("IDAT")) - 4
+	end := bytes.LastIndex(whole, []byte("IEND")) - 4
+	content := whole[at+8 : end-4]
+	// The same pixels in two chunks.
+	half := len(content) / 2
+	file := slices.Concat(whole[:at], pngChunk("IDAT", content[:half]), pngChunk("IDAT", content[half:]), whole[end:])
+	if _, err := Read(t.Context(), bytes.NewReader(file), Limits{}); err != nil {
+		t.Fatal(err)
+	}
+	pixels := len(file) - 12
+	for n := range len(file) {
+		_, err := Read(t.Context(), bytes.NewReader(file[:n]), Limits{})
+		if (err == nil) != (n >= pixels) {
+			t.Errorf("%d of %d bytes: %v", n, len(file), err)
+		}
+	}
 }

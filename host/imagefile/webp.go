@@ -1,6 +1,7 @@
 package imagefile
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -30,7 +31,7 @@ func decodeWebP(ctx context.Context, data []byte, p *Picture) error {
 		data = slices.Clone(data)
 		data[h.flags] &^= webpAlpha
 	}
-	img, err := standard(ctx, data, webp.Decode)
+	img, err := standard(ctx, bytes.NewReader(data), webp.Decode)
 	if err != nil {
 		return err
 	}

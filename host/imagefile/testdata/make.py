@@ -198,6 +198,38 @@ add('beyond-screen.gif', moved(small, 4, 4, 8, 5), screen)
 for sample in ['2x2', '1x1', '1x2', '2x1']:
     add(f'progressive-tall-{sample}.jpg', libjpeg(scene(19, 131), ['-progressive', '-sample', sample, '-quality', '50']))
 
+# PNG with flaws that browsers and Pillow pass over. Where Pillow refuses a file, the pixels are those
+# without the flaw; of two tRNS Chromium takes the first, Pillow the last.
+sound = scene(20, 13)
+indexed = Image.fromarray(scene(20, 13)).quantize(16)
+palette, indices = bytes(indexed.getpalette())[:48], np.asarray(indexed)
+packed = (indices[:, 0::2] << 4 | indices[:, 1::2]).astype(np.uint8)
+
+
+def palette4(before, after=b''):
+    raw = b''.join(b'\0' + row.tobytes() for row in packed)
+    return (b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', struct.pack('>IIBBBBB', 20, 13, 4, 3, 0, 0, 0)) + before +
+            chunk(b'IDAT', zlib.compress(raw)) + after + chunk(b'IEND', b''))
+
+
+alpha = chunk(b'tRNS', bytes(range(0, 160, 10)))
+add('flaw-palette-too-long.png', palette4(chunk(b'PLTE', palette + bytes(range(60)))))
+add('flaw-trns-behind-pixels.png', palette4(chunk(b'PLTE', palette), after=alpha))
+add('flaw-trns-before-palette.png', palette4(alpha + chunk(b'PLTE', palette)))
+add('flaw-trns-too-long.png', palette4(chunk(b'PLTE', palette) + chunk(b'tRNS', bytes(range(0, 170, 10)))))
+add('flaw-trns-twice.png', palette4(chunk(b'PLTE', palette) + alpha + chunk(b'tRNS', bytes(16))), meant(palette4(chunk(b'PLTE', palette) + alpha)))
+add('flaw-trns-of-rgba.png', png(scene(20, 13, 4), 6, 8, before=chunk(b'tRNS', bytes(6))))
+add('flaw-trns-short.png', png(sound, 2, 8, before=chunk(b'tRNS', bytes(5))), meant(png(sound, 2, 8)))
+add('grey-flaw-palette.png', png(scene(20, 13, 1), 0, 8, before=chunk(b'PLTE', bytes(48))))
+damaged = bytearray(chunk(b'tEXt', b'Comment\0hello'))
+damaged[-1] ^= 1
+add('flaw-text-checksum.png', png(sound, 2, 8, before=bytes(damaged)), meant(png(sound, 2, 8)))
+add('flaw-text-checksum-behind.png', png(sound, 2, 8, after=bytes(damaged)))
+add('flaw-no-end.png', png(sound, 2, 8)[:-12])
+add('flaw-end-with-content.png', png(sound, 2, 8)[:-12] + chunk(b'IEND', b'bye'))
+for name in ['420-37x29.jpg', 'grey.jpg']:  # a baseline JPEG without the mark of its end
+    add(name.replace('.jpg', '-flaw-no-end.jpg'), open(name, 'rb').read()[:-2], meant(open(name, 'rb').read()))
+
 with open('expected.json', 'w') as f:
     json.dump(expected, f, indent=1, sort_keys=True)
     f.write('\n')
