@@ -33,6 +33,8 @@ type checkpoint struct {
 	Log                []byte      // metrics.jsonl, up to here
 }
 
+var errDataChanged = errors.New("the training images have changed since the run began; start anew")
+
 func (r *run) checkpoint() (*checkpoint, error) {
 	if err := r.graph.Pull(r.solver); err != nil {
 		return nil, err
@@ -56,19 +58,19 @@ func (r *run) restore(c *checkpoint) error {
 		return fmt.Errorf("the checkpoint is of format %d, written by %s, and this is %s, of format %d: resume with that program, or start anew",
 			c.Format, cmp.Or(c.Program, "an older program"), Tool, checkpointFormat)
 	}
-	if c.Done > r.steps() {
-		return fmt.Errorf("the run is at step %d already, and %d epochs have %d", c.Done, r.config.Epochs, r.steps())
-	}
-	if r.config.Steps == 0 && c.Done < c.Epochs*r.stepsPerEpoch {
-		return errors.New("the last epoch of the run was cut short, to end in the minutes it was given; it cannot get more")
-	}
 	was := c.Config
 	was.Epochs, was.Steps = r.config.Epochs, r.config.Steps // which may grow
 	if was != r.config {
 		return errors.New("the checkpoint is of a run with another config.json; restore the file or start anew")
 	}
 	if c.DataHash != r.dataHash {
-		return errors.New("the training images have changed since the run began; start anew")
+		return errDataChanged
+	}
+	if c.Done > r.steps() {
+		return fmt.Errorf("the run is at step %d already, and %d epochs have %d", c.Done, r.config.Epochs, r.steps())
+	}
+	if r.config.Steps == 0 && c.Done < c.Epochs*r.stepsPerEpoch {
+		return errors.New("the last epoch of the run was cut short, to end in the minutes it was given; it cannot get more")
 	}
 	if err := errors.Join(r.epochStart.UnmarshalBinary(c.EpochStart), r.source.UnmarshalBinary(c.Source)); err != nil {
 		return fmt.Errorf("the checkpoint's random source: %w", err)

@@ -218,7 +218,7 @@ func TestFastConfigErrors(t *testing.T) {
 		want   string
 	}{
 		{func(c *Config) { c.Optimizer = "adam" }, `optimizer "adam": want sgd or muon`},
-		{func(c *Config) { c.Steps = 5 }, "5 steps do not end in the last of 2 epochs"},
+		{func(c *Config) { c.Steps = 5 }, "does not end in the last epoch: 5, and there are 2 epochs of 9"},
 		{func(c *Config) { c.BiasLR = -1 }, "cannot be negative"},
 		{func(c *Config) { c.NormMomentum = 2 }, "between 0 and 1"},
 		{func(c *Config) { c.Transform, c.Method = "color", "sla" }, "grey"},

@@ -242,6 +242,7 @@ func TestFieldVerdict(t *testing.T) {
 		{"one answer", score(30, 0, 100, 100), nil, true, "always answering dog makes 76.9 %"},
 		{"balanced", balanced(score(100, 90, 10, 8)), nil, false, ""},
 		{"few", score(2, 2, 2, 1), nil, false, "too few images to say much: 4"},
+		{"one class tested", score(8, 8, 0, 0), nil, false, "The test has no image of dog, so"},
 		{"by heart", score(100, 90, 100, 85), rising, false, "After epoch 2 the net learned its training images by heart"},
 	} {
 		f := &RunDir{Config: DefaultConfig(), epochs: c.epochs}

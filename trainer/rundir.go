@@ -157,6 +157,9 @@ func Resume(ctx context.Context, dir string, epochs int, device *graph.Device) (
 		c.Steps = 0
 	}
 	f, err := openRun(ctx, dir, c.Source, c.Config, device)
+	if errors.Is(err, errSteps) {
+		return nil, fmt.Errorf("%s: %w", dir, errDataChanged)
+	}
 	if err != nil {
 		return nil, err
 	}

@@ -184,7 +184,7 @@ func (r *run) divide(views int) (err error) {
 	}
 	r.dataHash = d.Train.Hash()
 	if r.held.Len() == 0 {
-		return fmt.Errorf("%d training images are too few: a tenth of each class is held out to choose the mode", d.Train.Len())
+		return fmt.Errorf("%d training images are too few: of each class a tenth is held out to choose the mode by, and at least one class must have 4 images for that; add images", d.Train.Len())
 	}
 	if c.episodic() {
 		r.stepsPerEpoch = c.Episodes
@@ -202,10 +202,13 @@ func (r *run) divide(views int) (err error) {
 		return fmt.Errorf("a batch of %d images is more than the %d training images", c.BatchSize, r.train.Len())
 	}
 	if last := r.stepsPerEpoch * c.Epochs; c.Steps > last || c.Steps > 0 && c.Steps <= last-r.stepsPerEpoch {
-		return fmt.Errorf("%d steps do not end in the last of %d epochs of %d steps", c.Steps, c.Epochs, r.stepsPerEpoch)
+		return fmt.Errorf("%w: %d, and there are %d epochs of %d", errSteps, c.Steps, c.Epochs, r.stepsPerEpoch)
 	}
 	return nil
 }
+
+// errSteps is what a plan does not make, but a plan for other images.
+var errSteps = errors.New("the number of steps does not end in the last epoch")
 
 // divide makes what a run trains on and what it holds out, with the first numbers of
 // its random source; d.Train becomes both together, and d.ClassNames those of what is

@@ -258,7 +258,7 @@ func TestTrainErrors(t *testing.T) {
 		{func(c *Config) { c.Imbalance = 0.5 }, "imbalance must be at least 1"},
 		{func(c *Config) { c.Imbalance = 50 }, "an imbalance of 50 leaves no training image of class"},
 		{func(c *Config) { c.Seed = -1 }, "seed"},
-		{func(c *Config) { c.TrainPerClass = 21 }, "class T-shirt/top has 20 training images, 21 are wanted"},
+		{func(c *Config) { c.TrainPerClass, c.Imbalance = 21, 2 }, "class T-shirt/top has 20 training images, and an imbalance of 21 a class needs as many"},
 		{func(c *Config) { c.TrainPerClass = 3 }, "30 training images are too few"},
 	} {
 		config := smallConfig()

@@ -2,6 +2,7 @@ package trainer
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
@@ -19,6 +20,9 @@ func (f *RunDir) Verdict(m *format.Model, scores []evaluate.Score) Verdict {
 		return Verdict{}
 	}
 	s := &scores[evaluate.Served(m, scores)]
+	if missing := untested(s, m.Labels); len(missing) > 0 {
+		return Verdict{false, fmt.Sprintf("The test has no image of %s, so its accuracy says nothing about them. Add some, or let the test images be split off: leave test/ out.", strings.Join(missing, ", "))}
+	}
 	guess, name := bestGuess(s, m.Labels)
 	low, high := s.Interval()
 	switch {
@@ -30,6 +34,16 @@ func (f *RunDir) Verdict(m *format.Model, scores []evaluate.Score) Verdict {
 		return Verdict{false, fmt.Sprintf("The test has too few images to say much: %d, so that the accuracy lies anywhere from %.0f to %.0f %%. More images would tell.", s.N, 100*low, 100*high)}
 	}
 	return f.overfit(m.Recommended)
+}
+
+// untested names the classes of which there are no test images.
+func untested(s *evaluate.Score, names []string) (missing []string) {
+	for y, t := range s.Classes {
+		if t.Images == 0 {
+			missing = append(missing, names[y])
+		}
+	}
+	return missing
 }
 
 // bestGuess is the accuracy of always giving the same answer, and which: where classes count

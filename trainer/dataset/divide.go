@@ -21,9 +21,9 @@ func (d *Dataset) Subset(s *Split, indices []int) Split {
 	return out
 }
 
-// Limit keeps n random training images of each class, or all if n is 0; with an
-// imbalance r, of class c of C only r^(-c/(C-1)) of them: an exponential long tail
-// (Cui et al. 2019).
+// Limit keeps n random training images of each class, or all of a class that has fewer, or of
+// every one if n is 0; with an imbalance r, of class c of C only r^(-c/(C-1)) of n: an
+// exponential long tail (Cui et al. 2019), for which each class must have n.
 func (d *Dataset) Limit(n int, imbalance float64, rng *rand.Rand) error {
 	if n == 0 && imbalance == 0 {
 		return nil
@@ -40,11 +40,11 @@ func (d *Dataset) Limit(n int, imbalance float64, rng *rand.Rand) error {
 	}
 	var keep []int
 	for y, indices := range byClass {
-		if len(indices) < n {
-			return fmt.Errorf("class %s has %d training images, %d are wanted", d.ClassNames[y], len(indices), n)
+		if imbalance > 0 && len(indices) < n {
+			return fmt.Errorf("class %s has %d training images, and an imbalance of %d a class needs as many", d.ClassNames[y], len(indices), n)
 		}
 		rng.Shuffle(len(indices), func(a, b int) { indices[a], indices[b] = indices[b], indices[a] })
-		k := n
+		k := min(n, len(indices))
 		if imbalance > 0 && len(byClass) > 1 {
 			k = int(float64(n) * math.Pow(imbalance, -float64(y)/float64(len(byClass)-1)))
 		}

@@ -1,0 +1,103 @@
+package trainer
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/png"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/quarterturn/quarterturn/trainer/dataset"
+)
+
+// addPictures writes pictures of one colour each into a folder of a class.
+func addPictures(t *testing.T, dir string, from, to int) {
+	t.Helper()
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := from; i < to; i++ {
+		img := image.NewNRGBA(image.Rect(0, 0, 8, 8))
+		for k := range 64 {
+			img.SetNRGBA(k%8, k/8, color.NRGBA{uint8(7 * i), uint8(40 * len(dir)), uint8(i), 255})
+		}
+		f, err := os.Create(filepath.Join(dir, fmt.Sprintf("%d.png", i)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(png.Encode(f, img), f.Close()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A run whose pictures have become more or fewer since says so when it is resumed, whatever else
+// no longer fits.
+func TestFieldPicturesThatChange(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for name, c := range map[string]struct {
+		steps  int // as a plan makes them; 0: whole epochs
+		change func(photos string)
+	}{
+		"more, of whole epochs":  {0, func(photos string) { addPictures(t, filepath.Join(photos, "b"), 20, 25) }},
+		"fewer, of whole epochs": {0, func(photos string) { os.Remove(filepath.Join(photos, "a", "3.png")) }},
+		"more, of a plan":        {23, func(photos string) { addPictures(t, filepath.Join(photos, "b"), 20, 60) }},
+		"fewer, of a plan":       {23, func(photos string) { os.RemoveAll(filepath.Join(photos, "c")) }},
+		"others, of a plan": {23, func(photos string) {
+			addPictures(t, filepath.Join(photos, "b"), 100, 101)
+			os.Remove(filepath.Join(photos, "b", "2.png"))
+		}},
+	} {
+		photos := t.TempDir()
+		for _, class := range []string{"a", "b", "c"} {
+			addPictures(t, filepath.Join(photos, class), 0, 20)
+		}
+		config := smallConfig()
+		config.Method, config.BatchSize, config.Epochs, config.Steps = "baseline", 4, 3, c.steps
+		run := filepath.Join(t.TempDir(), "run")
+		f, err := Start(t.Context(), run, dataset.Source{Data: "folder:" + photos, Size: 8}, config, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		_, _, err = f.Run(ctx, func(e Event) {
+			if e.Step == 11 {
+				cancel()
+			}
+		}, nil)
+		cancel()
+		if !errors.Is(err, context.Canceled) {
+			t.Fatal(err)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		c.change(photos)
+		if _, err := Resume(t.Context(), run, 0, nil); err == nil || !strings.Contains(err.Error(), "the training images have changed since the run began") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
+// A class that has fewer images than are used of each at most keeps what it has.
+func TestTrainPerClassIsAtMost(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	photos := t.TempDir()
+	addPictures(t, filepath.Join(photos, "a"), 0, 30)
+	addPictures(t, filepath.Join(photos, "b"), 0, 10)
+	c := smallConfig()
+	c.Method, c.BatchSize, c.TrainPerClass = "baseline", 4, 12
+	f, err := Start(t.Context(), filepath.Join(t.TempDir(), "run"), dataset.Source{Data: "folder:" + photos, Size: 8}, c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if n := f.Counts(); n[0] != 11 || n[1] > 8 || n[1] < 5 { // of 12 and about 8, less what is held out
+		t.Errorf("%v images of the classes", n)
+	}
+}
