@@ -41,7 +41,7 @@ type Report struct {
 
 // Run classifies the images of a job. Lines go to Out with .part behind its name, and
 // where that is there already, the run resumes; once all is done the file gets its
-// name. Images that cannot be read have lines that say so; if none of several can be, that is
+// name. No two runs write one file: the second's error says so. Images that cannot be read have lines that say so; if none of several can be, that is
 // an error as well, and the file is there.
 func Run(ctx context.Context, j *Job) (r Report, err error) {
 	if Remote(j.Out) {
@@ -52,6 +52,11 @@ func Run(ctx context.Context, j *Job) (r Report, err error) {
 			return r, err
 		}
 	}
+	unlock, err := j.lock()
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	if _, err := os.Stat(j.Out); err == nil {
 		return r, fmt.Errorf("%s is there already", j.Out)
 	}

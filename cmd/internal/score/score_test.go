@@ -153,6 +153,40 @@ func TestStoppedRunsGoOn(t *testing.T) {
 	}
 }
 
+// While a run writes a file no other does; what is read of it is whole, and no lock is left.
+func TestOneRunAFile(t *testing.T) {
+	paths := pictures(t)
+	if _, err := Run(t.Context(), job(t, paths, "alone")); err != nil {
+		t.Fatal(err)
+	}
+	j := job(t, paths, "out")
+	var second error
+	j.Progress = func(done, _ int) {
+		if done == 10 {
+			_, second = Run(t.Context(), job(t, paths, "out"))
+		}
+	}
+	if _, err := Run(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+	if second == nil || !strings.Contains(second.Error(), "another process is writing out") {
+		t.Errorf("a second run on the same file: %v", second)
+	}
+	if read(t, "out") != read(t, "alone") {
+		t.Error("the second run changed what the first wrote")
+	}
+	for _, name := range []string{"out.lock", "out.part", "out.settings"} {
+		if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left over", name)
+		}
+	}
+	// A process that was killed leaves the file of its lock, and no lock.
+	write(t, "again.lock", nil)
+	if _, err := Run(t.Context(), job(t, paths, "again")); err != nil {
+		t.Errorf("after a run that was killed: %v", err)
+	}
+}
+
 func TestWrongJobs(t *testing.T) {
 	paths := pictures(t)
 	for name, x := range map[string]struct {
@@ -162,6 +196,7 @@ func TestWrongJobs(t *testing.T) {
 		"missing": {[]string{"no-such"}, "no-such"},
 		"twice":   {append(paths, "tree"), "listed twice"},
 		"empty":   {[]string{t.TempDir()}, "no images"},
+		"nodir/x": {paths, "there is no folder nodir"},
 		"x.tsv":   {paths, ".csv or .parquet for a table"},
 		"x.csv":   {paths, "no tables"},
 		"x.json":  {paths, "end the name in .jsonl"},
