@@ -3,6 +3,7 @@ package main
 import (
 	"strings"
 
+	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
@@ -14,7 +15,7 @@ func describeData(d *dataset.Dataset) {
 	if len(names) > most {
 		names, more = names[:most], ", ..."
 	}
-	note("%s: %d training and %d test images of %d classes: %s%s", d.Name, d.Train.Len(), d.Test.Len(), len(d.ClassNames), strings.Join(names, ", "), more)
+	note("%s: %d training and %d test images of %d classes: %s%s", d.Name, d.Train.Len(), d.Test.Len(), len(d.ClassNames), strings.Join(plain.Names(names), ", "), more)
 	for _, n := range d.Notes {
 		note("  %s", n)
 	}

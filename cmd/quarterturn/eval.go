@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/format/atomicfile"
+	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/report"
@@ -67,7 +68,7 @@ func evalCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(evalResult(results))
 			}
-			return printText(fmt.Sprintf("%s on %d %s images of %s\n", strings.Join(models, ", "), results[0].N, split, d.Name) + modeTable(results, asItIs))
+			return printText(fmt.Sprintf("%s on %d %s images of %s\n", strings.Join(plain.Names(models), ", "), results[0].N, split, plain.Name(d.Name)) + modeTable(results, asItIs))
 		},
 	}
 	f := cmd.Flags()

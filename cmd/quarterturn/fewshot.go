@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/trainer"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
@@ -109,7 +110,7 @@ func fewshotEvalCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(estimates)
 			}
-			text := fmt.Sprintf("%s on %d-way %d-shot episodes of %s, %d of them\n  %-6s %9s %8s\n", model, f.Way, f.Shot, d.Name, f.Episodes, "views", "accuracy", "±")
+			text := fmt.Sprintf("%s on %d-way %d-shot episodes of %s, %d of them\n  %-6s %9s %8s\n", plain.Name(model), f.Way, f.Shot, plain.Name(d.Name), f.Episodes, "views", "accuracy", "±")
 			for _, e := range estimates {
 				text += fmt.Sprintf("  %-6d %8.2f%% %8.2f\n", e.Views, 100*e.Accuracy, 100*e.Interval)
 			}

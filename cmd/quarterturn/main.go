@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/quarterturn/quarterturn/internal/plain"
 )
 
 // A usageError is the caller's: exit code 2.
@@ -31,7 +33,7 @@ func main() {
 			err = errors.New("interrupted")
 		}
 		// One line, whatever a library wrote.
-		fmt.Fprintln(os.Stderr, "quarterturn:", strings.Join(strings.Fields(err.Error()), " "))
+		fmt.Fprintln(os.Stderr, "quarterturn:", plain.Line(strings.Join(strings.Fields(err.Error()), " ")))
 		if errors.As(err, new(usageError)) {
 			os.Exit(2)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/quarterturn/quarterturn/cmd/internal/score"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/host/imagefile"
+	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/sla"
 )
 
@@ -84,13 +85,12 @@ func predictCommand() *cobra.Command {
 }
 
 func printPrediction(name string, p *host.Prediction, asJSON bool) error {
-	line := name + ":"
-	for _, t := range p.Top {
-		line += fmt.Sprintf("  %s %.1f%%", t.Label, 100*t.Probability)
-	}
 	if asJSON {
 		return printJSON(score.LineOf(name, p))
 	}
-	_, err := fmt.Printf("%s  (%s)\n", line, p.Mode)
-	return err
+	line := plain.Name(name) + ":"
+	for _, t := range p.Top {
+		line += fmt.Sprintf("  %s %.1f%%", plain.Name(t.Label), 100*t.Probability)
+	}
+	return printText(fmt.Sprintf("%s  (%s)\n", line, p.Mode))
 }

@@ -291,7 +291,10 @@ func train(ctx context.Context, f *trainer.RunDir, asJSON bool, command string) 
 		note("%s", verdict.Text)
 	}
 	if f.Student != "" { // the result is still to come
-		note("%steaching a net of one view by it, in %s", modeTable(results, asItIs), f.Student)
+		for line := range strings.Lines(modeTable(results, asItIs)) {
+			note("%s", strings.TrimSuffix(line, "\n"))
+		}
+		note("teaching a net of one view by it, in %s", f.Student)
 		return nil
 	}
 	if asJSON {
