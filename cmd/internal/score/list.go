@@ -1,6 +1,7 @@
 package score
 
 import (
+	"archive/zip"
 	"bufio"
 	"bytes"
 	"context"
@@ -213,8 +214,13 @@ func archiveKind(path string) (string, error) {
 			return k.kind, nil
 		}
 	}
-	if strings.EqualFold(filepath.Ext(path), ".tar") { // older than its magic number, or empty
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".tar": // older than its magic number, or empty
 		return "tar", nil
+	case ".zip": // behind a program that unpacks it
+		if r, err := zip.OpenReader(path); err == nil {
+			return "zip", r.Close()
+		}
 	}
 	return "", nil
 }
