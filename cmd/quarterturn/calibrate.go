@@ -41,6 +41,9 @@ func calibrateCommand() *cobra.Command {
 					return err
 				}
 			}
+			if err := atomicfile.Ready(out); err != nil {
+				return err
+			}
 			name := evaluate.Validation
 			var d *dataset.Dataset
 			var images *dataset.Split
@@ -88,9 +91,10 @@ func calibrateCommand() *cobra.Command {
 	f.StringVar(&run, "run", "", "the folder of a training run")
 	slabs.add(f, "the `slab`; by default that of the run")
 	f.StringVar(&source.Data, "data", "", "data set: "+dataset.DataHelp)
-	f.StringVar(&split, "split", "test", "test or train")
+	splitFlag(f, &split)
 	f.StringVar(&out, "out", "", "the slab to write")
 	f.Float64Var(&maxDrop, "max-accuracy-drop", 0.1, "percentage points of accuracy that adaptive may lose against aggregated")
+	atLeast(f, 0, "max-accuracy-drop")
 	oldNames(f, map[string]string{"loss": "max-accuracy-drop"})
 	f.BoolVar(&asJSON, "json", false, "print the scores as JSON")
 	return required(cmd, "out")

@@ -1,11 +1,23 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"strings"
 
 	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
+
+// isNoData returns what is wrong where a file is named in place of a data set.
+func isNoData(source dataset.Source) error {
+	path := strings.TrimPrefix(source.Data, "folder:")
+	info, err := os.Stat(path)
+	if err != nil || info.IsDir() || source.Data == dataset.Builtin {
+		return nil
+	}
+	return fmt.Errorf("%s is a file, not a folder of pictures with a folder for each class; an archive must be unpacked first", path)
+}
 
 // describeData tells what a data set holds, and what of its folder it does not hold.
 func describeData(d *dataset.Dataset) {

@@ -3,9 +3,11 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/internal/plain"
@@ -36,6 +38,14 @@ func evalCommand() *cobra.Command {
 			if len(models) == 0 {
 				return usagef("give a slab, as the first argument or with --model")
 			}
+			if confusion != "" {
+				if ext := strings.ToLower(filepath.Ext(confusion)); ext != "" && ext != ".svg" {
+					return usagef("--confusion %s: an SVG file is written; end the name in .svg", confusion)
+				}
+				if err := atomicfile.Ready(confusion); err != nil {
+					return err
+				}
+			}
 			var e evaluate.Ensemble
 			for _, name := range models {
 				_, m, err := readSlab(name)
@@ -50,9 +60,6 @@ func evalCommand() *cobra.Command {
 			d, images, err := loadSplit(cmd.Context(), source, split)
 			if err != nil {
 				return err
-			}
-			if limit < 0 {
-				return usagef("--limit cannot be negative")
 			}
 			r := &reporter{}
 			results, err := evaluate.Evaluate(cmd.Context(), e, evaluate.Images{Data: d, Split: images, Name: split, Limit: limit}, r.tested)
@@ -75,25 +82,34 @@ func evalCommand() *cobra.Command {
 	slabs.add(f, "the `slab`; several are an ensemble")
 	f.StringVar(&source.Data, "data", "", "data set: "+dataset.DataHelp)
 	f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
-	f.StringVar(&split, "split", "test", "test or train")
+	splitFlag(f, &split)
 	f.IntVar(&limit, "limit", 0, "only the first so many images; 0: all")
+	atLeast(f, 0, "limit")
 	f.StringVar(&confusion, "confusion", "", "draw which classes the recommended mode takes for which into this file, as SVG")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return required(cmd, "data")
 }
 
-// loadSplit returns a data set and the part of it that is named.
+// splitFlag adds the flag that names a part of a data set.
+func splitFlag(f *pflag.FlagSet, split *string) {
+	f.StringVar(split, "split", "test", "test or train")
+	oneOf(f, "split", "test", "train")
+}
+
+// loadSplit returns a data set and the part of it that is named, see splitFlag.
 func loadSplit(ctx context.Context, source dataset.Source, split string) (*dataset.Dataset, *dataset.Split, error) {
+	if err := isNoData(source); err != nil {
+		return nil, nil, err
+	}
 	d, err := source.Load(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	describeData(d)
-	images, ok := map[string]*dataset.Split{"test": &d.Test, "train": &d.Train}[split]
-	if !ok {
-		return nil, nil, usagef("--split %q: want test or train", split)
+	if split == "train" {
+		return d, &d.Train, nil
 	}
-	return d, images, nil
+	return d, &d.Test, nil
 }
 
 // writeConfusion draws the mode that the first slab recommends, or if the others lack

@@ -52,6 +52,9 @@ func fewshotTrainCommand() *cobra.Command {
 			"  quarterturn fewshot train --data folder:things --out run --net resnet12 --head ridge",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.InEpisodes(e, episodes).Check(); err != nil {
+				return usageError{err}
+			}
 			return device.train(cmd.Context(), asJSON, commandLine(), func(d *graph.Device) (*trainer.RunDir, error) {
 				return trainer.Start(cmd.Context(), out, source, c.InEpisodes(e, episodes), d)
 			})
@@ -91,6 +94,9 @@ func fewshotEvalCommand() *cobra.Command {
 		Example: "  quarterturn fewshot eval model.slab --data omniglot-new:data --way 5 --shot 1\n" +
 			"  quarterturn fewshot eval model.slab --data folder:things --head ridge --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.Check(); err != nil {
+				return usageError{err}
+			}
 			model, _, m, err := slabs.read(args)
 			if err != nil {
 				return err
@@ -120,7 +126,7 @@ func fewshotEvalCommand() *cobra.Command {
 	flags := eval.Flags()
 	slabs.add(flags, "the `slab`")
 	flags.StringVar(&source.Data, "data", "", "data set: "+dataset.DataHelp)
-	flags.StringVar(&split, "split", "test", "test or train")
+	splitFlag(flags, &split)
 	episodeFlags(flags, &f.Episode, 15)
 	flags.IntVar(&f.Episodes, "episodes", 600, "episodes")
 	flags.IntVar(&f.Seed, "seed", 1, "random seed")

@@ -55,6 +55,7 @@ func TestForeignNamesOnTerminals(t *testing.T) {
 		{"eval", slab, "--data", "folder:" + data, "--split", "train", "--skip-broken"},
 		{"eval", slab, "--data", "folder:" + data, "--split", "train"},
 		{"score", slab, "--out", at("\x1b[31m\nFORGED.jsonl"), data, image},
+		{"train", data + "none"},
 		{"\x1b[31m\nFORGED"},
 	} {
 		stdout, stderr, _ := runCommand(t, args...)

@@ -38,9 +38,10 @@ func scoreCommand() *cobra.Command {
 			"for gcloud (GOOGLE_APPLICATION_CREDENTIALS, gcloud auth application-default login, a machine's account); without, public\n" +
 			"buckets are read. If the store cannot be reached the run stops, and can be resumed.\n\n" +
 			"A stopped run resumes when the same command is given again; no two runs write one file. An image that cannot be read\n" +
-			"gets a line that says so, as does one of a list that is not there; if none can be, the exit status is 1. With --shard 2/8 only the second of eight parts is done, chosen by the names; the\n" +
-			"parts put together and sorted (LC_ALL=C sort) are byte for byte what one run writes. A name that is not Unicode is\n" +
-			"written exactly in image_base64. Compressed tar archives are unpacked to the folder for temporary files (TMPDIR).",
+			"gets a line that says so, as does one of a list that is not there; if none can be, the exit status is 1. With\n" +
+			"--shard 2/8 only the second of eight parts is done, chosen by the names; the parts put together and sorted\n" +
+			"(LC_ALL=C sort) are byte for byte what one run writes. A name that is not Unicode is written exactly in\n" +
+			"image_base64. Compressed tar archives are unpacked to the folder for temporary files (TMPDIR).",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			model, args, err := slabs.one(args)
 			if err != nil {
@@ -120,6 +121,7 @@ func scoreCommand() *cobra.Command {
 	f.StringVar(&shardName, "shard", "1/1", "which part of how many")
 	f.StringVar(&modeName, "mode", "auto", strings.Join(sla.ModeNames(), ", "))
 	f.IntVar(&top, "top", 5, "how many classes to name")
+	atLeast(f, 0, "top")
 	f.BoolVar(&asJSON, "json", false, "print what was done as JSON")
 	return required(cmd, "out")
 }

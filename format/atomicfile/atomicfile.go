@@ -3,10 +3,22 @@ package atomicfile
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
+
+// Ready finds out whether there is a folder for a file, before work is done for it.
+func Ready(name string) error {
+	dir := filepath.Dir(name)
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return fmt.Errorf("%s cannot be written: there is no folder %s; make it first", name, dir)
+	}
+	return err
+}
 
 // Write writes a file under another name in its folder, flushes it to the disk and renames
 // it: whatever happens, the name holds the old content or the new, whole.
@@ -20,6 +32,9 @@ func Write(name string, b []byte) error {
 // WriteWith is Write for what is too large to be held in one piece: write writes it, and its
 // error is WriteWith's.
 func WriteWith(name string, write func(io.Writer) error) error {
+	if err := Ready(name); err != nil {
+		return err
+	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
 		return err

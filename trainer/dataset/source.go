@@ -17,6 +17,9 @@ const DataHelp = "fashion-mini (built in), fashion:DIR (the four IDX files of Fa
 	"omniglot:DIR (the archives images_background_small1.zip and 2: 136 characters) or omniglot-new:DIR (106 others, test images alone), " +
 	"folder:DIR (DIR/CLASS/*.png, jpg, gif or webp, or DIR/train/CLASS/... with test/ or val/ beside it)"
 
+// Builtin is the name of the data set that comes along.
+const Builtin = "fashion-mini"
+
 // A Source says where a data set is, what to call it and, for image folders, how
 // to read it.
 type Source struct {
@@ -36,7 +39,7 @@ func (source Source) Load(ctx context.Context) (*Dataset, error) {
 	var d *Dataset
 	var err error
 	switch {
-	case name == "fashion-mini":
+	case name == Builtin:
 		d, err = loadFashion(fashionmini.Files)
 	case !hasDir || dir == "":
 		return nil, unknownSource(name)
@@ -85,7 +88,7 @@ func (source Source) IsFolder() bool {
 		return true
 	}
 	info, err := os.Stat(source.Data)
-	return err == nil && info.IsDir() && source.Data != "fashion-mini"
+	return err == nil && info.IsDir() && source.Data != Builtin
 }
 
 func unknownSource(name string) error {

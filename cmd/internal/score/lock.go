@@ -4,17 +4,17 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
 
 	"github.com/gofrs/flock"
+
+	"github.com/quarterturn/quarterturn/format/atomicfile"
 )
 
 // lock makes a job the only one that writes its file and those beside it, until unlock.
 // The lock is the system's: it ends with its process, however that ends.
 func (j *Job) lock() (unlock func() error, err error) {
-	dir := filepath.Dir(j.Out)
-	if info, err := os.Stat(dir); err != nil || !info.IsDir() {
-		return nil, fmt.Errorf("%s: there is no folder %s; make it first", j.Out, dir)
+	if err := atomicfile.Ready(j.Out); err != nil {
+		return nil, err
 	}
 	name := j.Out + ".lock"
 	l := flock.New(name)
