@@ -90,6 +90,9 @@ func Start(ctx context.Context, dir string, source dataset.Source, c Config, dev
 
 // vacant finds out whether a folder may become that of a new run.
 func vacant(dir string) error {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is a file; give --out the folder of the run", dir)
+	}
 	_, err := os.Stat(filepath.Join(dir, ConfigFile))
 	if err == nil {
 		return fmt.Errorf("%s holds a run already; resume it with --resume %s, or give --out another folder", dir, dir)

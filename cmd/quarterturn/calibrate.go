@@ -49,13 +49,9 @@ func calibrateCommand() *cobra.Command {
 			var images *dataset.Split
 			var err error
 			if run != "" {
-				d, images, err = trainer.HeldOut(cmd.Context(), run)
-			} else {
-				name = split
-				d, images, err = loadSplit(cmd.Context(), source, split)
-			}
-			if err != nil {
-				return err
+				if d, images, err = trainer.HeldOut(cmd.Context(), run); err != nil {
+					return err
+				}
 			}
 			_, m, err := readSlab(model)
 			if err != nil {
@@ -64,6 +60,12 @@ func calibrateCommand() *cobra.Command {
 			adaptive := m.HasHead(format.HeadJoint) && m.HasHead(format.HeadDistilled) && m.Views() > 1
 			if !adaptive && cmd.Flags().Changed("max-accuracy-drop") {
 				return usagef("--max-accuracy-drop is for the mode adaptive, which needs a joint and a distilled head, and two views or more")
+			}
+			if run == "" {
+				name = split
+				if d, images, err = loadSplit(cmd.Context(), source, split, m); err != nil {
+					return err
+				}
 			}
 			on := evaluate.Images{Data: d, Split: images, Name: name}
 			m, results, err := evaluate.Temper(cmd.Context(), m, on)

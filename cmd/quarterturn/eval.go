@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
@@ -54,10 +55,7 @@ func evalCommand() *cobra.Command {
 				}
 				e = append(e, m)
 			}
-			if strings.HasPrefix(source.Data, "folder:") {
-				source.Size = e[0].Input.Width
-			}
-			d, images, err := loadSplit(cmd.Context(), source, split)
+			d, images, err := loadSplit(cmd.Context(), source, split, e[0])
 			if err != nil {
 				return err
 			}
@@ -96,10 +94,14 @@ func splitFlag(f *pflag.FlagSet, split *string) {
 	oneOf(f, "split", "test", "train")
 }
 
-// loadSplit returns a data set and the part of it that is named, see splitFlag.
-func loadSplit(ctx context.Context, source dataset.Source, split string) (*dataset.Dataset, *dataset.Split, error) {
+// loadSplit returns a data set and the part of it that is named, see splitFlag. A folder's images
+// get the size that a model takes.
+func loadSplit(ctx context.Context, source dataset.Source, split string, m *format.Model) (*dataset.Dataset, *dataset.Split, error) {
 	if err := isNoData(source); err != nil {
 		return nil, nil, err
+	}
+	if source.IsFolder() {
+		source.Size = m.Input.Width
 	}
 	d, err := source.Load(ctx)
 	if err != nil {

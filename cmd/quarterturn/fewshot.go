@@ -101,7 +101,7 @@ func fewshotEvalCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			d, images, err := loadSplit(cmd.Context(), source, split)
+			d, images, err := loadSplit(cmd.Context(), source, split, m)
 			if err != nil {
 				return err
 			}

@@ -112,12 +112,18 @@ func each(c *cobra.Command, f func(*cobra.Command)) {
 	}
 }
 
-// required marks flags without which a command makes no sense.
+// required marks flags without which, or with nothing in which, a command makes no sense.
 func required(c *cobra.Command, names ...string) *cobra.Command {
 	for _, n := range names {
 		if err := c.MarkFlagRequired(n); err != nil {
 			panic(err) // a flag that was never defined
 		}
+		check(c.Flags(), n, func(value string) error {
+			if value == "" {
+				return errors.New("must not be empty")
+			}
+			return nil
+		})
 	}
 	return c
 }

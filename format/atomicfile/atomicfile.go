@@ -2,6 +2,7 @@
 package atomicfile
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -10,8 +11,11 @@ import (
 	"path/filepath"
 )
 
-// Ready finds out whether there is a folder for a file, before work is done for it.
+// Ready finds out whether a file can be written, as far as its name goes: before work is done for it.
 func Ready(name string) error {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return fmt.Errorf("%s cannot be written: it is a folder", name)
+	}
 	dir := filepath.Dir(name)
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
@@ -32,12 +36,9 @@ func Write(name string, b []byte) error {
 // WriteWith is Write for what is too large to be held in one piece: write writes it, and its
 // error is WriteWith's.
 func WriteWith(name string, write func(io.Writer) error) error {
-	if err := Ready(name); err != nil {
-		return err
-	}
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
-		return err
+		return cmp.Or(Ready(name), err) // which names the file that is wanted, not this one
 	}
 	if err = write(f); err == nil {
 		err = f.Chmod(0o644)
