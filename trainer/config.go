@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/batch"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
 	"github.com/quarterturn/quarterturn/trainer/graph"
@@ -116,8 +117,12 @@ const (
 	muonMomentum = 0.6
 )
 
-// check finds what is wrong with a Config in itself.
-func (c *Config) check() error {
+// Check finds which settings are wrong by themselves, whatever the data and the other settings:
+// also before Minutes and AutoMethod have been planned.
+func (c Config) Check() error {
+	if c.Minutes > 0 && c.Epochs == 0 {
+		c.Epochs = 1
+	}
 	for _, x := range []struct {
 		ok   bool
 		what string
@@ -145,17 +150,40 @@ func (c *Config) check() error {
 			return errors.New(x.what)
 		}
 	}
-	if c.Method == OfflineMethod {
-		return fmt.Errorf("method %s is two runs, one behind the other, which need a folder", OfflineMethod)
+	if c.Method != AutoMethod && c.Method != OfflineMethod {
+		if _, err := graph.ParseMethod(c.Method); err != nil {
+			return err
+		}
 	}
-	m, err := graph.ParseMethod(c.Method)
-	if err != nil {
+	if _, err := optim.ParseSchedule(c.Schedule); err != nil {
+		return err
+	}
+	const colours = 3 // of grey images, too: which transformations there are for them depends on the data
+	if _, err := sla.ParseTransforms(c.Transform, colours); err != nil {
 		return err
 	}
 	if _, err := loss.NewBalance(c.Loss, c.DRW, []int{1}); err != nil {
 		return err
 	}
 	if err := c.batch().Check(); err != nil {
+		return err
+	}
+	if c.episodic() {
+		return c.Episode.Check()
+	}
+	return nil
+}
+
+// check finds what is wrong with a Config that leaves nothing open.
+func (c *Config) check() error {
+	if err := c.Check(); err != nil {
+		return err
+	}
+	if c.Method == OfflineMethod {
+		return fmt.Errorf("method %s is two runs, one behind the other, which need a folder", OfflineMethod)
+	}
+	m, err := graph.ParseMethod(c.Method)
+	if err != nil {
 		return err
 	}
 	if (c.SumViews || c.StageHeads) && !m.Joint() {
@@ -171,9 +199,6 @@ func (c *Config) check() error {
 func (c *Config) checkEpisodes() error {
 	if !c.episodic() {
 		return nil
-	}
-	if err := c.Episode.Check(); err != nil {
-		return err
 	}
 	if c.Minutes > 0 {
 		return errors.New("training in episodes has no plan by minutes; give the number of epochs")

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -89,6 +90,9 @@ func Start(ctx context.Context, dir string, source dataset.Source, c Config, dev
 
 // vacant finds out whether a folder may become that of a new run.
 func vacant(dir string) error {
+	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
+		return fmt.Errorf("%s is a file; give --out the folder of the run", dir)
+	}
 	_, err := os.Stat(filepath.Join(dir, ConfigFile))
 	if err == nil {
 		return fmt.Errorf("%s holds a run already; resume it with --resume %s, or give --out another folder", dir, dir)
@@ -156,6 +160,9 @@ func Resume(ctx context.Context, dir string, epochs int, device *graph.Device) (
 	if c.Epochs = epochs; longer {
 		c.Steps = 0
 	}
+	if err := c.findData(dir); err != nil {
+		return nil, err
+	}
 	f, err := openRun(ctx, dir, c.Source, c.Config, device)
 	if errors.Is(err, errSteps) {
 		return nil, fmt.Errorf("%s: %w", dir, errDataChanged)
@@ -189,6 +196,9 @@ func HeldOut(ctx context.Context, dir string) (*dataset.Dataset, *dataset.Split,
 	if err != nil {
 		return nil, nil, err
 	}
+	if err := c.findData(dir); err != nil {
+		return nil, nil, err
+	}
 	d, err := c.Load(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -198,6 +208,28 @@ func HeldOut(ctx context.Context, dir string) (*dataset.Dataset, *dataset.Split,
 	}
 	_, held, err := divide(d, &c.Config, rand.New(rand.NewPCG(uint64(c.Seed), 0)))
 	return d, &held, err
+}
+
+// findData says where the data of a run is looked for if it is not there: config.json has its path
+// as it was given, which another working directory makes another one.
+func (c *runConfig) findData(dir string) error {
+	path := c.Data
+	if _, behind, kind := strings.Cut(path, ":"); kind && !there(path) {
+		path = behind
+	}
+	if c.Data == dataset.Builtin || filepath.IsAbs(path) || there(path) {
+		return nil
+	}
+	here, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	return fmt.Errorf("the data of %s, %s, is not at %s; work in the directory in which the run was begun, or put the data there", dir, c.Data, here)
+}
+
+func there(path string) bool {
+	_, err := os.Stat(path)
+	return err == nil
 }
 
 func readConfig(dir string) (c runConfig, err error) {

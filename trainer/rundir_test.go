@@ -196,6 +196,10 @@ func TestNoTestImages(t *testing.T) {
 }
 
 func TestResumeErrors(t *testing.T) {
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
 	dir := filepath.Join(t.TempDir(), "run")
 	f, err := Start(t.Context(), dir, mini, runConfigForTest(), nil)
 	if err != nil {
@@ -215,6 +219,8 @@ func TestResumeErrors(t *testing.T) {
 		{config, `"method": "sla+sd"`, `"method": "slap"`, "want baseline"},
 		{config, `"epochs"`, `epochs`, "invalid character"},
 		{config, `"fashion-mini"`, `"fashion:/no/where"`, "neither train-images"},
+		{config, `"fashion-mini"`, `"fashion:no/where"`, "is not at " + filepath.Join(here, "no/where") + "; work in the directory in which the run was begun"},
+		{config, `"fashion-mini"`, `"where"`, "is not at " + filepath.Join(here, "where")},
 		{checkpoint, "", "x", "is damaged"},
 	} {
 		b, err := os.ReadFile(c.file)

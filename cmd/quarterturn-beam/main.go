@@ -11,6 +11,7 @@ import (
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/x/beamx"
 
+	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/sla"
 )
 
@@ -30,7 +31,7 @@ func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
 	defer stop()
 	if err := run(ctx, &j, flag.Args()); err != nil {
-		fmt.Fprintf(os.Stderr, "quarterturn-beam: %v\n", err)
+		fmt.Fprintf(os.Stderr, "quarterturn-beam: %s\n", plain.Line(err.Error()))
 		os.Exit(1)
 	}
 }

@@ -67,7 +67,7 @@ func (j *job) prepare(ctx context.Context, paths []string) ([]score.Image, error
 		}
 	}
 	// Workers read from archives at any place, which compressed ones do not allow.
-	found, err := score.List(ctx, paths, score.Shard{Index: 1, Of: 1}, store{}, false)
+	found, err := score.List(ctx, paths, nil, score.Shard{Index: 1, Of: 1}, store{}, false)
 	if err != nil {
 		return nil, err
 	}

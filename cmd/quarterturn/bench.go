@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/bench"
+	"github.com/quarterturn/quarterturn/internal/plain"
 )
 
 func benchCommand() *cobra.Command {
@@ -35,7 +36,7 @@ func benchCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(r)
 			}
-			fmt.Printf("%s, one image of %d x %d, one thread; milliseconds, medians of %d rounds\n\n", m.Name, m.Input.Width, m.Input.Height, r.Rounds)
+			fmt.Printf("%s, one image of %d x %d, one thread; milliseconds, medians of %d rounds\n\n", plain.Name(m.Name), m.Input.Width, m.Input.Height, r.Rounds)
 			fmt.Printf("%-12s %-12s %7s %9s %9s %9s %9s %9s\n", "engine", "mode", "passes", "median", "10 %", "90 %", "open", "first")
 			for _, e := range r.Engines {
 				for i, x := range e.Modes {

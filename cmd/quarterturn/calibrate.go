@@ -41,18 +41,17 @@ func calibrateCommand() *cobra.Command {
 					return err
 				}
 			}
+			if err := atomicfile.Ready(out); err != nil {
+				return err
+			}
 			name := evaluate.Validation
 			var d *dataset.Dataset
 			var images *dataset.Split
 			var err error
 			if run != "" {
-				d, images, err = trainer.HeldOut(cmd.Context(), run)
-			} else {
-				name = split
-				d, images, err = loadSplit(cmd.Context(), source, split)
-			}
-			if err != nil {
-				return err
+				if d, images, err = trainer.HeldOut(cmd.Context(), run); err != nil {
+					return err
+				}
 			}
 			_, m, err := readSlab(model)
 			if err != nil {
@@ -61,6 +60,12 @@ func calibrateCommand() *cobra.Command {
 			adaptive := m.HasHead(format.HeadJoint) && m.HasHead(format.HeadDistilled) && m.Views() > 1
 			if !adaptive && cmd.Flags().Changed("max-accuracy-drop") {
 				return usagef("--max-accuracy-drop is for the mode adaptive, which needs a joint and a distilled head, and two views or more")
+			}
+			if run == "" {
+				name = split
+				if d, images, err = loadSplit(cmd.Context(), source, split, m); err != nil {
+					return err
+				}
 			}
 			on := evaluate.Images{Data: d, Split: images, Name: name}
 			m, results, err := evaluate.Temper(cmd.Context(), m, on)
@@ -88,9 +93,10 @@ func calibrateCommand() *cobra.Command {
 	f.StringVar(&run, "run", "", "the folder of a training run")
 	slabs.add(f, "the `slab`; by default that of the run")
 	f.StringVar(&source.Data, "data", "", "data set: "+dataset.DataHelp)
-	f.StringVar(&split, "split", "test", "test or train")
+	splitFlag(f, &split)
 	f.StringVar(&out, "out", "", "the slab to write")
 	f.Float64Var(&maxDrop, "max-accuracy-drop", 0.1, "percentage points of accuracy that adaptive may lose against aggregated")
+	atLeast(f, 0, "max-accuracy-drop")
 	oldNames(f, map[string]string{"loss": "max-accuracy-drop"})
 	f.BoolVar(&asJSON, "json", false, "print the scores as JSON")
 	return required(cmd, "out")

@@ -1,10 +1,23 @@
 package main
 
 import (
+	"fmt"
+	"os"
 	"strings"
 
+	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
+
+// isNoData returns what is wrong where a file is named in place of a data set.
+func isNoData(source dataset.Source) error {
+	path := strings.TrimPrefix(source.Data, "folder:")
+	info, err := os.Stat(path)
+	if err != nil || info.IsDir() || source.Data == dataset.Builtin {
+		return nil
+	}
+	return fmt.Errorf("%s is a file, not a folder of pictures with a folder for each class; an archive must be unpacked first", path)
+}
 
 // describeData tells what a data set holds, and what of its folder it does not hold.
 func describeData(d *dataset.Dataset) {
@@ -14,7 +27,7 @@ func describeData(d *dataset.Dataset) {
 	if len(names) > most {
 		names, more = names[:most], ", ..."
 	}
-	note("%s: %d training and %d test images of %d classes: %s%s", d.Name, d.Train.Len(), d.Test.Len(), len(d.ClassNames), strings.Join(names, ", "), more)
+	note("%s: %d training and %d test images of %d classes: %s%s", d.Name, d.Train.Len(), d.Test.Len(), len(d.ClassNames), strings.Join(plain.Names(names), ", "), more)
 	for _, n := range d.Notes {
 		note("  %s", n)
 	}

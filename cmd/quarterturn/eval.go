@@ -3,11 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
+	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/atomicfile"
+	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/report"
@@ -35,6 +39,14 @@ func evalCommand() *cobra.Command {
 			if len(models) == 0 {
 				return usagef("give a slab, as the first argument or with --model")
 			}
+			if confusion != "" {
+				if ext := strings.ToLower(filepath.Ext(confusion)); ext != "" && ext != ".svg" {
+					return usagef("--confusion %s: an SVG file is written; end the name in .svg", confusion)
+				}
+				if err := atomicfile.Ready(confusion); err != nil {
+					return err
+				}
+			}
 			var e evaluate.Ensemble
 			for _, name := range models {
 				_, m, err := readSlab(name)
@@ -43,15 +55,9 @@ func evalCommand() *cobra.Command {
 				}
 				e = append(e, m)
 			}
-			if strings.HasPrefix(source.Data, "folder:") {
-				source.Size = e[0].Input.Width
-			}
-			d, images, err := loadSplit(cmd.Context(), source, split)
+			d, images, err := loadSplit(cmd.Context(), source, split, e[0])
 			if err != nil {
 				return err
-			}
-			if limit < 0 {
-				return usagef("--limit cannot be negative")
 			}
 			r := &reporter{}
 			results, err := evaluate.Evaluate(cmd.Context(), e, evaluate.Images{Data: d, Split: images, Name: split, Limit: limit}, r.tested)
@@ -67,32 +73,45 @@ func evalCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(evalResult(results))
 			}
-			return printText(fmt.Sprintf("%s on %d %s images of %s\n", strings.Join(models, ", "), results[0].N, split, d.Name) + modeTable(results, asItIs))
+			return printText(fmt.Sprintf("%s on %d %s images of %s\n", strings.Join(plain.Names(models), ", "), results[0].N, split, plain.Name(d.Name)) + modeTable(results, asItIs))
 		},
 	}
 	f := cmd.Flags()
 	slabs.add(f, "the `slab`; several are an ensemble")
 	f.StringVar(&source.Data, "data", "", "data set: "+dataset.DataHelp)
 	f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
-	f.StringVar(&split, "split", "test", "test or train")
+	splitFlag(f, &split)
 	f.IntVar(&limit, "limit", 0, "only the first so many images; 0: all")
+	atLeast(f, 0, "limit")
 	f.StringVar(&confusion, "confusion", "", "draw which classes the recommended mode takes for which into this file, as SVG")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return required(cmd, "data")
 }
 
-// loadSplit returns a data set and the part of it that is named.
-func loadSplit(ctx context.Context, source dataset.Source, split string) (*dataset.Dataset, *dataset.Split, error) {
+// splitFlag adds the flag that names a part of a data set.
+func splitFlag(f *pflag.FlagSet, split *string) {
+	f.StringVar(split, "split", "test", "test or train")
+	oneOf(f, "split", "test", "train")
+}
+
+// loadSplit returns a data set and the part of it that is named, see splitFlag. A folder's images
+// get the size that a model takes.
+func loadSplit(ctx context.Context, source dataset.Source, split string, m *format.Model) (*dataset.Dataset, *dataset.Split, error) {
+	if err := isNoData(source); err != nil {
+		return nil, nil, err
+	}
+	if source.IsFolder() {
+		source.Size = m.Input.Width
+	}
 	d, err := source.Load(ctx)
 	if err != nil {
 		return nil, nil, err
 	}
 	describeData(d)
-	images, ok := map[string]*dataset.Split{"test": &d.Test, "train": &d.Train}[split]
-	if !ok {
-		return nil, nil, usagef("--split %q: want test or train", split)
+	if split == "train" {
+		return d, &d.Train, nil
 	}
-	return d, images, nil
+	return d, &d.Test, nil
 }
 
 // writeConfusion draws the mode that the first slab recommends, or if the others lack

@@ -6,6 +6,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/trainer"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
@@ -51,6 +52,9 @@ func fewshotTrainCommand() *cobra.Command {
 			"  quarterturn fewshot train --data folder:things --out run --net resnet12 --head ridge",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := c.InEpisodes(e, episodes).Check(); err != nil {
+				return usageError{err}
+			}
 			return device.train(cmd.Context(), asJSON, commandLine(), func(d *graph.Device) (*trainer.RunDir, error) {
 				return trainer.Start(cmd.Context(), out, source, c.InEpisodes(e, episodes), d)
 			})
@@ -90,11 +94,14 @@ func fewshotEvalCommand() *cobra.Command {
 		Example: "  quarterturn fewshot eval model.slab --data omniglot-new:data --way 5 --shot 1\n" +
 			"  quarterturn fewshot eval model.slab --data folder:things --head ridge --json",
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := f.Check(); err != nil {
+				return usageError{err}
+			}
 			model, _, m, err := slabs.read(args)
 			if err != nil {
 				return err
 			}
-			d, images, err := loadSplit(cmd.Context(), source, split)
+			d, images, err := loadSplit(cmd.Context(), source, split, m)
 			if err != nil {
 				return err
 			}
@@ -109,7 +116,7 @@ func fewshotEvalCommand() *cobra.Command {
 			if asJSON {
 				return printJSON(estimates)
 			}
-			text := fmt.Sprintf("%s on %d-way %d-shot episodes of %s, %d of them\n  %-6s %9s %8s\n", model, f.Way, f.Shot, d.Name, f.Episodes, "views", "accuracy", "±")
+			text := fmt.Sprintf("%s on %d-way %d-shot episodes of %s, %d of them\n  %-6s %9s %8s\n", plain.Name(model), f.Way, f.Shot, plain.Name(d.Name), f.Episodes, "views", "accuracy", "±")
 			for _, e := range estimates {
 				text += fmt.Sprintf("  %-6d %8.2f%% %8.2f\n", e.Views, 100*e.Accuracy, 100*e.Interval)
 			}
@@ -119,7 +126,7 @@ func fewshotEvalCommand() *cobra.Command {
 	flags := eval.Flags()
 	slabs.add(flags, "the `slab`")
 	flags.StringVar(&source.Data, "data", "", "data set: "+dataset.DataHelp)
-	flags.StringVar(&split, "split", "test", "test or train")
+	splitFlag(flags, &split)
 	episodeFlags(flags, &f.Episode, 15)
 	flags.IntVar(&f.Episodes, "episodes", 600, "episodes")
 	flags.IntVar(&f.Seed, "seed", 1, "random seed")

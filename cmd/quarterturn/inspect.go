@@ -1,6 +1,7 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"strconv"
@@ -12,6 +13,7 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/signature"
 	"github.com/quarterturn/quarterturn/host"
+	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 )
@@ -30,7 +32,7 @@ func inspectCommand() *cobra.Command {
 				return err
 			}
 			if asJSON {
-				return printText(string(sla.AppendJSON(nil, m)) + "\n")
+				return printJSON(json.RawMessage(sla.AppendJSON(nil, m)))
 			}
 			return printText(describe(m, len(slab)))
 		},
@@ -43,16 +45,17 @@ func inspectCommand() *cobra.Command {
 // describe writes a slab's description for people.
 func describe(m *format.Model, size int) string {
 	var b strings.Builder
-	p := func(format string, args ...any) { fmt.Fprintf(&b, format+"\n", args...) }
+	p := func(format string, args ...any) { b.WriteString(plain.Line(fmt.Sprintf(format, args...)) + "\n") }
 	p("name         %s", m.Name)
 	p("hash         %x", m.Hash)
 	p("size         %d bytes, %d parameters, %.2f million multiply-adds a pass", size, m.Parameters(), float64(m.MACs())/1e6)
 	p("input        %d x %dx%d, mean %v, std %v", m.Input.Channels, m.Input.Width, m.Input.Height, m.Input.Mean, m.Input.Std)
-	p("classes      %s", listed(fmt.Sprintf("%d: ", m.Classes()), m.Labels, "             "))
+	b.WriteString("classes      " + listed(fmt.Sprintf("%d: ", m.Classes()), plain.Names(m.Labels), "             ") + "\n")
 	v := m.Provenance
 	p("trained      by %s on %d images of %s: %s, %s, %d epochs, %d steps, seed %d", v.Tool, v.Images, v.Data, v.Net, v.Method, v.Epochs, v.Steps, v.Seed)
 	p("recommended  %s", m.Recommended)
-	p("\nmode         passes  scores")
+	p("")
+	p("mode         passes  scores")
 	for _, mode := range m.Modes() {
 		passes := strconv.Itoa(m.Passes(mode))
 		if mode == format.ModeAdaptive {
@@ -80,15 +83,18 @@ func describe(m *format.Model, size int) string {
 	}
 	for k, x := range m.Exits {
 		if k == 0 {
-			p("\nexit  margin  temperature  share of the images it was calibrated with")
+			p("")
+			p("exit  margin  temperature  share of the images it was calibrated with")
 		}
 		p("%4d  %6.3f  %11.3f  %.1f%%", k+1, x.Margin, x.Temperature, 100*x.Share)
 	}
-	p("\nview  quarter turns  channels")
+	p("")
+	p("view  quarter turns  channels")
 	for j, t := range m.Transforms {
 		p("%4d  %13d  %v", j, t.Turns, t.Channels)
 	}
-	p("\nvalue  layer                 op        reads   adds  output")
+	p("")
+	p("value  layer                 op        reads   adds  output")
 	for i, s := range m.Shapes()[1:] {
 		l := &m.Layers[i]
 		op := l.Op
@@ -97,7 +103,8 @@ func describe(m *format.Model, size int) string {
 		}
 		p("%5d  %-20s  %-9s %5d  %5d  %dx%dx%d", i+1, l.Name, op, l.Input, l.Residual, s.Channels, s.Height, s.Width)
 	}
-	p("\ntensor                        shape             offset")
+	p("")
+	p("tensor                        shape             offset")
 	for i := range m.Tensors {
 		t := &m.Tensors[i]
 		p("%-29s %-16s %7d", t.Name, fmt.Sprint(t.Shape), t.Offset)
@@ -169,9 +176,9 @@ func verifyCommand() *cobra.Command {
 				}
 			}
 			if len(keys) > 0 {
-				comment = fmt.Sprintf("%s is signed by a trusted key: %s\n", name, comment)
+				comment = fmt.Sprintf("%s is signed by a trusted key: %s\n", plain.Name(name), plain.Line(comment))
 			}
-			return printText(comment + fmt.Sprintf("%s is whole; its self-test digest is %x, natively and in the module\n", name, m.SelfTest.Digest))
+			return printText(comment + fmt.Sprintf("%s is whole; its self-test digest is %x, natively and in the module\n", plain.Name(name), m.SelfTest.Digest))
 		},
 	}
 	f := cmd.Flags()

@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/quarterturn/quarterturn/internal/plain"
 )
 
 // A usageError is the caller's: exit code 2.
@@ -31,7 +33,7 @@ func main() {
 			err = errors.New("interrupted")
 		}
 		// One line, whatever a library wrote.
-		fmt.Fprintln(os.Stderr, "quarterturn:", strings.Join(strings.Fields(err.Error()), " "))
+		fmt.Fprintln(os.Stderr, "quarterturn:", plain.Line(strings.Join(strings.Fields(err.Error()), " ")))
 		if errors.As(err, new(usageError)) {
 			os.Exit(2)
 		}
@@ -110,12 +112,18 @@ func each(c *cobra.Command, f func(*cobra.Command)) {
 	}
 }
 
-// required marks flags without which a command makes no sense.
+// required marks flags without which, or with nothing in which, a command makes no sense.
 func required(c *cobra.Command, names ...string) *cobra.Command {
 	for _, n := range names {
 		if err := c.MarkFlagRequired(n); err != nil {
 			panic(err) // a flag that was never defined
 		}
+		check(c.Flags(), n, func(value string) error {
+			if value == "" {
+				return errors.New("must not be empty")
+			}
+			return nil
+		})
 	}
 	return c
 }

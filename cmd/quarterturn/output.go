@@ -11,6 +11,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
+	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 )
 
@@ -24,27 +25,30 @@ func printJSON(v any) error {
 // quiet and verbose are set by -q and -v, before a command runs.
 var quiet, verbose bool
 
-// printText writes a result for people to standard output.
+// printText writes a result for people to standard output, in lines that hold nothing that a
+// terminal obeys. Names in it that could hold line feeds go through plain.Name.
 func printText(text string) error {
-	_, err := os.Stdout.WriteString(text)
+	_, err := os.Stdout.WriteString(plain.Lines(text))
 	return err
 }
 
 // note writes a line of progress to standard error, unless -q was given.
 func note(format string, args ...any) {
 	if !quiet {
-		fmt.Fprintf(os.Stderr, format+"\n", args...)
+		warn(format, args...)
 	}
 }
 
 // warn writes a line that even -q lets through: about something that went wrong, though
 // the command goes on.
-func warn(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+func warn(format string, args ...any) {
+	fmt.Fprintln(os.Stderr, plain.Line(fmt.Sprintf(format, args...)))
+}
 
 // detail writes a line to standard error if -v was given.
 func detail(format string, args ...any) {
 	if verbose {
-		fmt.Fprintf(os.Stderr, format+"\n", args...)
+		warn(format, args...)
 	}
 }
 
@@ -92,7 +96,7 @@ func modeTable(scores []evaluate.Score, name func(mode string) string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "  %-28s %9s %7s %6s %7s\n", "mode", "accuracy", "NLL", "ECE", "passes")
 	for _, x := range scores {
-		fmt.Fprintf(&b, "  %-28s %8.2f%% %7.3f %6.3f %7.4g\n", name(x.Mode), 100*x.Accuracy, x.NLL, x.ECE, x.Passes)
+		fmt.Fprintf(&b, "  %-28s %8.2f%% %7.3f %6.3f %7.4g\n", plain.Line(name(x.Mode)), 100*x.Accuracy, x.NLL, x.ECE, x.Passes)
 	}
 	return b.String()
 }

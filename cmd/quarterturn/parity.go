@@ -13,6 +13,7 @@ import (
 
 	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/parity"
 	"github.com/quarterturn/quarterturn/host/imagefile"
+	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
@@ -105,7 +106,7 @@ func parityOfFiles(ctx context.Context, slab []byte, dir string, targets []strin
 func printFileParity(r *parity.FilesReport) error {
 	width := 0
 	for _, f := range r.Files {
-		width = max(width, len(f.Name))
+		width = max(width, len(plain.Name(f.Name)))
 	}
 	differ := 0
 	for _, f := range r.Files {
@@ -117,7 +118,7 @@ func printFileParity(r *parity.FilesReport) error {
 		if f.Equal {
 			text += "  equal"
 		}
-		if err := printText(fmt.Sprintf("%-*s  %s\n", width, f.Name, text)); err != nil {
+		if err := printText(fmt.Sprintf("%-*s  %s\n", width, plain.Name(f.Name), plain.Line(text))); err != nil {
 			return err
 		}
 		if f.Equal {
@@ -132,7 +133,7 @@ func printFileParity(r *parity.FilesReport) error {
 			if text == "" {
 				text = "not read: " + a.Error
 			}
-			if err := printText(fmt.Sprintf("%*s  %s by %s\n", width, "", text, a.Way)); err != nil {
+			if err := printText(fmt.Sprintf("%*s  %s by %s\n", width, "", plain.Line(text), a.Way)); err != nil {
 				return err
 			}
 		}

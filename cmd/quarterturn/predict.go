@@ -1,8 +1,11 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -10,6 +13,7 @@ import (
 	"github.com/quarterturn/quarterturn/cmd/internal/score"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/host/imagefile"
+	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/sla"
 )
 
@@ -21,10 +25,11 @@ func predictCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "predict SLAB IMAGE...",
 		Short: "Classify image files, a line each",
-		Long: "Classify image files, a line each. An image that cannot be read is reported on standard error, the others are\n" +
-			"classified, and the exit status is 1.",
+		Long: "Classify image files, a line each; - is standard input. An image that cannot be read is reported on standard error,\n" +
+			"the others are classified, and the exit status is 1.",
 		Example: "  quarterturn predict model.slab cat.png dog.jpg\n" +
-			"  quarterturn predict model.slab --mode aggregated --top 3 --json *.png",
+			"  quarterturn predict model.slab --mode aggregated --top 3 --json *.png\n" +
+			"  curl -sL https://example.com/cat.jpg | quarterturn predict model.slab -",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			model, args, err := slabs.one(args)
 			if err != nil {
@@ -32,6 +37,9 @@ func predictCommand() *cobra.Command {
 			}
 			if len(args) == 0 {
 				return usagef("give at least one image, after the slab")
+			}
+			if i := slices.IndexFunc(args, score.Remote); i >= 0 {
+				return usagef("%s: files are classified, and - is standard input; fetch it first: curl -sL ADDRESS | quarterturn predict SLAB -", args[i])
 			}
 			mode, err := sla.ParseMode(modeName)
 			if err != nil {
@@ -49,7 +57,7 @@ func predictCommand() *cobra.Command {
 			defer c.Close(ctx)
 			failed := 0
 			for _, name := range args {
-				img, err := imagefile.ReadFile(ctx, name, imagefile.Limits{})
+				img, err := readImage(ctx, name, cmd.InOrStdin())
 				var p *host.Prediction
 				if err == nil {
 					p, err = c.Classify(ctx, img, host.WithMode(mode), host.WithTopK(top))
@@ -79,18 +87,30 @@ func predictCommand() *cobra.Command {
 	slabs.add(f, "the `slab`")
 	f.StringVar(&modeName, "mode", "auto", strings.Join(sla.ModeNames(), ", "))
 	f.IntVar(&top, "top", 5, "how many classes to name")
+	atLeast(f, 0, "top")
 	f.BoolVar(&asJSON, "json", false, "print a JSON object a line")
 	return cmd
 }
 
-func printPrediction(name string, p *host.Prediction, asJSON bool) error {
-	line := name + ":"
-	for _, t := range p.Top {
-		line += fmt.Sprintf("  %s %.1f%%", t.Label, 100*t.Probability)
+// readImage reads an image file, or for the name - standard input.
+func readImage(ctx context.Context, name string, stdin io.Reader) (*imagefile.Picture, error) {
+	if name != "-" {
+		return imagefile.ReadFile(ctx, name, imagefile.Limits{})
 	}
+	p, err := imagefile.Read(ctx, stdin, imagefile.Limits{})
+	if err != nil {
+		err = fmt.Errorf("standard input: %w", err)
+	}
+	return p, err
+}
+
+func printPrediction(name string, p *host.Prediction, asJSON bool) error {
 	if asJSON {
 		return printJSON(score.LineOf(name, p))
 	}
-	_, err := fmt.Printf("%s  (%s)\n", line, p.Mode)
-	return err
+	line := plain.Name(name) + ":"
+	for _, t := range p.Top {
+		line += fmt.Sprintf("  %s %.1f%%", plain.Name(t.Label), 100*t.Probability)
+	}
+	return printText(fmt.Sprintf("%s  (%s)\n", line, p.Mode))
 }

@@ -32,15 +32,16 @@ func scoreCommand() *cobra.Command {
 			"  find photos -newer yesterday -print0 | quarterturn score model.slab --out today.jsonl -",
 		Long: "Classify every image of folders and archives (tar, tar.gz, tar.bz2, zip) into a file of JSON lines, sorted by the\n" +
 			"images' names, or into a table if its name ends in .csv or .parquet. The path - stands for a list of paths on standard input, one\n" +
-			"a line or ended by zero bytes. Links are followed; what is not an image is left out and listed.\n\n" +
+			"a line or ended by zero bytes. Links are followed; what is not an image, or comes twice, is left out and listed.\n\n" +
 			"A path s3://BUCKET/NAME or gs://BUCKET/NAME stands for that object, or for all whose names begin with NAME/. Access to S3 is\n" +
 			"set as for Amazon's tools (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, a machine's role), to Google's as\n" +
 			"for gcloud (GOOGLE_APPLICATION_CREDENTIALS, gcloud auth application-default login, a machine's account); without, public\n" +
 			"buckets are read. If the store cannot be reached the run stops, and can be resumed.\n\n" +
-			"A stopped run resumes when the same command is given again. An image that cannot be read gets a line that says so; if\n" +
-			"none can be, the exit status is 1. With --shard 2/8 only the second of eight parts is done, chosen by the names; the\n" +
-			"parts put together and sorted (LC_ALL=C sort) are byte for byte what one run writes. A name that is not Unicode is\n" +
-			"written exactly in image_base64. Compressed tar archives are unpacked to the folder for temporary files (TMPDIR).",
+			"A stopped run resumes when the same command is given again; no two runs write one file. An image that cannot be read\n" +
+			"gets a line that says so, as does one of a list that is not there; if none can be, the exit status is 1. With\n" +
+			"--shard 2/8 only the second of eight parts is done, chosen by the names; the parts put together and sorted\n" +
+			"(LC_ALL=C sort) are byte for byte what one run writes. A name that is not Unicode is written exactly in\n" +
+			"image_base64. Compressed tar archives are unpacked to the folder for temporary files (TMPDIR).",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			model, args, err := slabs.one(args)
 			if err != nil {
@@ -49,7 +50,8 @@ func scoreCommand() *cobra.Command {
 			if len(args) == 0 {
 				return usagef("give at least one folder, archive or image, after the slab")
 			}
-			if args, err = score.Expand(args, cmd.InOrStdin()); err != nil {
+			given, listed, err := score.Expand(args, cmd.InOrStdin())
+			if err != nil {
 				return err
 			}
 			mode, err := sla.ParseMode(modeName)
@@ -83,7 +85,7 @@ func scoreCommand() *cobra.Command {
 				Classifier: c, Call: []host.CallOption{host.WithMode(mode), host.WithTopK(top)},
 				Settings: fmt.Sprintf("slab %s, mode %s, top %d", format.Hex(m.Hash[:]), mode, top),
 				Table:    rows,
-				Paths:    args, Store: bucket.New(), Shard: shard, Out: out,
+				Paths:    given, Listed: listed, Store: bucket.New(), Shard: shard, Out: out,
 				Found: func(l *score.Listing) {
 					note("found %d images, %d of them in this part", l.Found, len(l.Images))
 					if len(l.LeftOut) > 0 {
@@ -119,6 +121,7 @@ func scoreCommand() *cobra.Command {
 	f.StringVar(&shardName, "shard", "1/1", "which part of how many")
 	f.StringVar(&modeName, "mode", "auto", strings.Join(sla.ModeNames(), ", "))
 	f.IntVar(&top, "top", 5, "how many classes to name")
+	atLeast(f, 0, "top")
 	f.BoolVar(&asJSON, "json", false, "print what was done as JSON")
 	return required(cmd, "out")
 }

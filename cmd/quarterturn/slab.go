@@ -3,10 +3,12 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"github.com/spf13/pflag"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer"
 )
 
 // slabArgs are the slabs a command works on. Every command takes them alike: with
@@ -57,6 +59,12 @@ func (s *slabArgs) all(args []string) ([]string, error) {
 
 // readSlab returns a slab's bytes and the model in them.
 func readSlab(name string) ([]byte, *format.Model, error) {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		if inside := filepath.Join(name, trainer.SlabFile); isFile(inside) {
+			return nil, nil, fmt.Errorf("%s is the folder of a run; its slab is %s", name, inside)
+		}
+		return nil, nil, fmt.Errorf("%s is a folder, not a slab", name)
+	}
 	b, err := os.ReadFile(name)
 	if err != nil {
 		return nil, nil, err

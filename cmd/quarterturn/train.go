@@ -64,6 +64,20 @@ func trainCommand() *cobra.Command {
 			if cmd.Flags().Changed("net") && cmd.Flags().Changed("from") && c.From != trainer.NoSlab {
 				return usagef("a net that starts from a slab is that slab's; leave out --net or --from")
 			}
+			if resume != "" && len(args) > 0 {
+				return usagef("--resume keeps the pictures of the run; leave out %s", args[0])
+			}
+			if err := c.Check(); err != nil {
+				return usageError{err}
+			}
+			if resume == "" {
+				if err := isNoData(source); err != nil {
+					return err
+				}
+				if known := source.IsFolder() || source.Data == dataset.Builtin || strings.Contains(source.Data, ":"); !known && len(args) > 0 {
+					return fmt.Errorf("there is no folder %s, and no data set of this name (quarterturn train --help lists them)", source.Data)
+				}
+			}
 			if resume == "" && out == "" {
 				if !source.IsFolder() {
 					return usagef("give --out, the folder of the run")
@@ -129,6 +143,7 @@ func trainCommand() *cobra.Command {
 	})
 	group(f, "Optimisation", func(f *pflag.FlagSet) {
 		f.Float64Var(&c.Minutes, "minutes", 0, "take about so long in all: measures the speed of this machine first, and chooses the epochs by it, and net and batch unless they are given")
+		above0(f, "minutes")
 		f.IntVar(&c.Epochs, "epochs", c.Epochs, "passes over the training images")
 		f.IntVar(&c.BatchSize, "batch", c.BatchSize, "images in a batch; 0: as many as make 512 rows of 32x32 pixels with their views, or a twentieth of the images")
 	})
@@ -145,9 +160,15 @@ func runFlags(f *pflag.FlagSet, source *dataset.Source, out *string, c *trainer.
 		f.StringVar(&source.Data, "data", "", "data set, see above")
 		f.StringVar(&source.Name, "name", "", "what the slab calls the data set; empty: its kind, or its folder's name")
 		f.IntVar(&source.Size, "size", 0, "side in pixels that the images of a folder are resized to; 0: 32")
+		check(f, "size", func(value string) error {
+			if n, err := strconv.Atoi(value); err != nil || n != 0 && (n < dataset.MinSize || n > dataset.MaxSize) {
+				return fmt.Errorf("want %d to %d, or 0 for 32", dataset.MinSize, dataset.MaxSize)
+			}
+			return nil
+		})
 		f.BoolVar(&source.SkipBroken, "skip-broken", false, "leave out images of a folder that cannot be read")
 		f.IntVar(&c.HeldOut, "held-out", c.HeldOut, "hold out a tenth of the training images to choose epoch and mode by, but about this many at most; 0: any")
-		f.IntVar(&c.TrainPerClass, "train-per-class", 0, "use at most this many training images of each class; 0: all")
+		f.IntVar(&c.TrainPerClass, "train-per-class", 0, "use this many training images of each class, which each must have; 0: all")
 		f.StringVar(&c.Augment, "augment", c.Augment, "none, or a list of "+batch.AugmentHelp)
 	})
 	group(f, "Method", func(f *pflag.FlagSet) {
@@ -291,7 +312,10 @@ func train(ctx context.Context, f *trainer.RunDir, asJSON bool, command string) 
 		note("%s", verdict.Text)
 	}
 	if f.Student != "" { // the result is still to come
-		note("%steaching a net of one view by it, in %s", modeTable(results, asItIs), f.Student)
+		for line := range strings.Lines(modeTable(results, asItIs)) {
+			note("%s", strings.TrimSuffix(line, "\n"))
+		}
+		note("teaching a net of one view by it, in %s", f.Student)
 		return nil
 	}
 	if asJSON {

@@ -1,7 +1,11 @@
 package main
 
 import (
+	"errors"
+	"fmt"
 	"os"
+	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -38,6 +42,58 @@ func oldNames(f *pflag.FlagSet, present map[string]string) {
 			name = now
 		}
 		return pflag.NormalizedName(name)
+	})
+}
+
+// A checkedValue is a flag's value that refuses what makes no sense as it refuses what cannot be read:
+// before the command begins.
+type checkedValue struct {
+	pflag.Value
+	check func(value string) error
+}
+
+func (v checkedValue) Set(s string) error {
+	if err := v.Value.Set(s); err != nil {
+		return err
+	}
+	return v.check(v.String())
+}
+
+// check adds a check of a flag's value.
+func check(f *pflag.FlagSet, name string, check func(value string) error) {
+	x := f.Lookup(name)
+	x.Value = checkedValue{x.Value, check}
+}
+
+// atLeast bounds the numbers that flags may have.
+func atLeast(f *pflag.FlagSet, least float64, names ...string) {
+	for _, name := range names {
+		check(f, name, func(value string) error {
+			if x, err := strconv.ParseFloat(value, 64); err != nil || !(x >= least) { // which NaN is not
+				return fmt.Errorf("must be at least %v", least)
+			}
+			return nil
+		})
+	}
+}
+
+// above0 refuses 0 and less.
+func above0(f *pflag.FlagSet, name string) {
+	check(f, name, func(value string) error {
+		if x, err := strconv.ParseFloat(value, 64); err != nil || !(x > 0) {
+			return errors.New("must be above 0")
+		}
+		return nil
+	})
+}
+
+// oneOf bounds a flag to some words.
+func oneOf(f *pflag.FlagSet, name string, words ...string) {
+	check(f, name, func(value string) error {
+		if !slices.Contains(words, value) {
+			return fmt.Errorf("want %s", strings.Join(words, " or "))
+		}
+		return nil
 	})
 }
 

@@ -2,11 +2,27 @@
 package atomicfile
 
 import (
+	"cmp"
 	"errors"
+	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 )
+
+// Ready finds out whether a file can be written, as far as its name goes: before work is done for it.
+func Ready(name string) error {
+	if info, err := os.Stat(name); err == nil && info.IsDir() {
+		return fmt.Errorf("%s cannot be written: it is a folder", name)
+	}
+	dir := filepath.Dir(name)
+	info, err := os.Stat(dir)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && !info.IsDir() {
+		return fmt.Errorf("%s cannot be written: there is no folder %s; make it first", name, dir)
+	}
+	return err
+}
 
 // Write writes a file under another name in its folder, flushes it to the disk and renames
 // it: whatever happens, the name holds the old content or the new, whole.
@@ -22,7 +38,7 @@ func Write(name string, b []byte) error {
 func WriteWith(name string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
-		return err
+		return cmp.Or(Ready(name), err) // which names the file that is wanted, not this one
 	}
 	if err = write(f); err == nil {
 		err = f.Chmod(0o644)

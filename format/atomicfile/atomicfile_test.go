@@ -3,6 +3,7 @@ package atomicfile
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -19,6 +20,18 @@ func TestWriteKeepsTheOldOnFailure(t *testing.T) {
 	}
 	if err := Write(blocked, []byte("new")); err == nil {
 		t.Error("a file replaced a folder")
+	}
+	for name, says := range map[string]string{
+		blocked: "it is a folder", filepath.Join(dir, "none", "f"): "there is no folder " + filepath.Join(dir, "none"), filepath.Join(name, "f"): "there is no folder " + name,
+	} {
+		for what, err := range map[string]error{"Ready": Ready(name), "Write": Write(name, nil)} {
+			if err == nil || (what == "Ready" || name != blocked) && !strings.Contains(err.Error(), says) {
+				t.Errorf("%s of %s: %v", what, name, err)
+			}
+		}
+	}
+	if err := Ready(name); err != nil {
+		t.Error(err)
 	}
 	entries, err := os.ReadDir(dir)
 	if err != nil || len(entries) != 2 {

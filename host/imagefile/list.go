@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/quarterturn/quarterturn/internal/plain"
 )
 
 // A Listing is what lies in a folder tree.
@@ -50,7 +52,7 @@ func (l LeftOuts) String() string {
 			if k > 0 {
 				s += ", "
 			}
-			s += printable(path)
+			s += plain.Name(path)
 		}
 		if len(paths) > shown {
 			s += fmt.Sprintf(" and %d more", len(paths)-shown)
@@ -58,14 +60,6 @@ func (l LeftOuts) String() string {
 		s += " (" + reason + ")"
 	}
 	return s
-}
-
-// printable returns a name as it is, or quoted if it might confuse a terminal.
-func printable(name string) string {
-	if strings.ContainsFunc(name, func(r rune) bool { return r < ' ' || r == 0x7f || r == '\ufffd' }) {
-		return fmt.Sprintf("%q", name)
-	}
-	return name
 }
 
 // List finds the image files of a folder and all folders in it, by their names. Links

@@ -18,12 +18,15 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/internal/parallel"
 )
 
+// MinSize and MaxSize are the sides, in pixels, that the images of a folder can be resized to.
+const MinSize, MaxSize = 8, 512
+
 // loadFolder reads an image folder; see findLayout. Every image is cropped to a square and
 // resized to size x size. The result is cached: another run over the same files reads it
 // back.
 func loadFolder(ctx context.Context, dir string, size int, skipBroken bool) (*Dataset, error) {
-	if size < 8 || size > 512 {
-		return nil, fmt.Errorf("images of %d pixels a side: want 8 to 512", size)
+	if size < MinSize || size > MaxSize {
+		return nil, fmt.Errorf("images of %d pixels a side: want %d to %d", size, MinSize, MaxSize)
 	}
 	l, err := findLayout(ctx, dir)
 	if err != nil {

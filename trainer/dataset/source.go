@@ -18,6 +18,9 @@ const DataHelp = "fashion-mini (built in), fashion:DIR (the four IDX files of Fa
 	"omniglot:DIR (the archives images_background_small1.zip and 2: 136 characters) or omniglot-new:DIR (106 others, test images alone), " +
 	"folder:DIR (DIR/CLASS/*.png, jpg, gif or webp, or DIR/train/CLASS/... with test/ or val/ beside it)"
 
+// Builtin is the name of the data set that comes along.
+const Builtin = "fashion-mini"
+
 // A Source says where a data set is, what to call it and, for image folders, how
 // to read it.
 type Source struct {
@@ -40,7 +43,7 @@ func (source Source) Load(ctx context.Context) (*Dataset, error) {
 	var d *Dataset
 	var err error
 	switch {
-	case name == "fashion-mini":
+	case name == Builtin:
 		if d, err = loadFashion(fashionmini.Files); err == nil && isFolder(name) {
 			d.Notes = append(d.Notes, "this is the data set that is built in; the folder of this name is folder:"+name)
 		}
@@ -90,7 +93,7 @@ func (source Source) IsFolder() bool {
 	if strings.HasPrefix(source.Data, "folder:") {
 		return true
 	}
-	return isFolder(source.Data) && source.Data != "fashion-mini"
+	return isFolder(source.Data) && source.Data != Builtin
 }
 
 func isFolder(path string) bool {

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bytes"
 	"image/color"
 	"math"
 	"slices"
@@ -101,7 +100,5 @@ func Chart(title, x string, points []ChartPoint) ([]byte, error) {
 	height := vg.Length(3+p.Y.Max) * vg.Centimeter
 	canvas := vgsvg.New(18*vg.Centimeter, height)
 	p.Draw(draw.Crop(draw.New(canvas), 4*vg.Millimeter, -4*vg.Millimeter, 2*vg.Millimeter, -2*vg.Millimeter))
-	var b bytes.Buffer
-	_, err = canvas.WriteTo(&b)
-	return b.Bytes(), err
+	return document(canvas)
 }

@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
 
@@ -63,9 +62,7 @@ func Confusion(score *evaluate.Score, labels []int, names []string) ([]byte, err
 	}
 	canvas := vgsvg.New(18*vg.Centimeter, 18*vg.Centimeter)
 	p.Draw(draw.New(canvas))
-	var b bytes.Buffer
-	_, err := canvas.WriteTo(&b)
-	return b.Bytes(), err
+	return document(canvas)
 }
 
 // numbers writes the shares of more than half a percent into the cells.

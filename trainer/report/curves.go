@@ -1,7 +1,6 @@
 package report
 
 import (
-	"bytes"
 	"image/color"
 
 	"gonum.org/v1/plot"
@@ -74,7 +73,5 @@ func Curves(epochs []Epoch) ([]byte, error) {
 	for row, c := range plot.Align(plots, tiles, draw.New(canvas)) {
 		plots[row][0].Draw(c[0])
 	}
-	var b bytes.Buffer
-	_, err := canvas.WriteTo(&b)
-	return b.Bytes(), err
+	return document(canvas)
 }

@@ -269,7 +269,7 @@ func TestFieldB19CompressedArchives(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(temporary, "quarterturn-score-*")); err != nil || len(left) > 0 {
 		t.Errorf("left in the temporary folder: %v %v", left, err)
 	}
-	if _, err := List(t.Context(), []string{"x.tar.gz"}, Shard{1, 1}, nil, false); err == nil || !strings.Contains(err.Error(), "unpack it first") {
+	if _, err := List(t.Context(), []string{"x.tar.gz"}, nil, Shard{1, 1}, nil, false); err == nil || !strings.Contains(err.Error(), "unpack it first") {
 		t.Errorf("where nothing can be unpacked: %v", err)
 	}
 	var packed bytes.Buffer
@@ -347,13 +347,13 @@ func TestFieldC21ListsOfFiles(t *testing.T) {
 	for in, want := range map[string][]string{
 		"a.png\nb c.png\r\n\n": {"a.png", "b c.png"}, "a\nb.png\x00c.png\x00": {"a\nb.png", "c.png"}, "last.png": {"last.png"},
 	} {
-		got, err := Expand([]string{"first", "-", "end"}, strings.NewReader(in))
-		if err != nil || !slices.Equal(got, append(append([]string{"first"}, want...), "end")) {
-			t.Errorf("%q: %q %v", in, got, err)
+		given, listed, err := Expand([]string{"first", "-", "end"}, strings.NewReader(in))
+		if err != nil || !slices.Equal(listed, want) || !slices.Equal(given, []string{"first", "end"}) {
+			t.Errorf("%q: %q, %q, %v", in, given, listed, err)
 		}
 	}
 	for says, paths := range map[string][]string{"lists no files": {"-"}, "once only": {"-", "-"}} {
-		if _, err := Expand(paths, strings.NewReader("\n"+strings.Repeat("x\n", len(paths)-1))); err == nil || !strings.Contains(err.Error(), says) {
+		if _, _, err := Expand(paths, strings.NewReader("\n"+strings.Repeat("x\n", len(paths)-1))); err == nil || !strings.Contains(err.Error(), says) {
 			t.Errorf("%q: %v", paths, err)
 		}
 	}

@@ -24,9 +24,10 @@ import (
 type Image struct {
 	Name         string // the path, or the archive's path and that inside it; any bytes
 	File         string
-	Offset, Size int64 // of the bytes in an archive; size -1: all of the file
-	Deflated     bool  // as zip archives hold most files
-	Member       int   // of a sparse file: which header of a tar archive is its, from 1; Offset and Size are unused
+	Offset, Size int64  // of the bytes in an archive; size -1: all of the file
+	Deflated     bool   // as zip archives hold most files
+	CRC32        uint32 // of what is in them; 0: not known
+	Member       int    // of a sparse file: which header of the tar archive at Offset is its, from 1; Size is unused
 }
 
 // open opens the bytes of an image, which a store has if its file is an address.
@@ -45,6 +46,9 @@ func (i *Image) open(ctx context.Context, store Store) (io.ReadCloser, error) {
 	var r io.Reader = io.NewSectionReader(f, i.Offset, i.Size)
 	switch {
 	case i.Member > 0:
+		if _, err = f.Seek(i.Offset, io.SeekStart); err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
 		t := tar.NewReader(f)
 		for range i.Member {
 			if _, err = t.Next(); err != nil {
@@ -54,6 +58,9 @@ func (i *Image) open(ctx context.Context, store Store) (io.ReadCloser, error) {
 		r = t
 	case i.Deflated:
 		r = flate.NewReader(r)
+	}
+	if i.CRC32 != 0 {
+		r = check(r, i.CRC32)
 	}
 	return struct {
 		io.Reader

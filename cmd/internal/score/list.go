@@ -1,6 +1,7 @@
 package score
 
 import (
+	"archive/zip"
 	"bufio"
 	"bytes"
 	"context"
@@ -8,6 +9,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -15,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/quarterturn/quarterturn/host/imagefile"
+	"github.com/quarterturn/quarterturn/internal/plain"
 )
 
 // A Shard is one of Of parts, numbered from 1.
@@ -41,7 +44,7 @@ func ShardOf(name string, of int) Shard {
 // A Listing is what was found at some paths.
 type Listing struct {
 	Images  []Image // of the shard, sorted as their lines will be
-	Found   int     // images of all shards
+	Found   int     // images of all shards; what comes twice counts twice in the others
 	LeftOut imagefile.LeftOuts
 
 	temporary string // a folder of unpacked archives
@@ -55,40 +58,38 @@ func (l *Listing) Close() error {
 	return os.RemoveAll(l.temporary)
 }
 
-// Expand replaces the path "-" by the paths that stdin lists, one a line, or ended by zero
-// bytes as find -print0 writes them.
-func Expand(paths []string, stdin io.Reader) ([]string, error) {
-	var out []string
+// Expand parts paths into those that are given and, for the path "-", those that stdin lists, one a
+// line, or ended by zero bytes as find -print0 writes them.
+func Expand(paths []string, stdin io.Reader) (given, listed []string, err error) {
 	for i, path := range paths {
 		if path != "-" {
-			out = append(out, path)
+			given = append(given, path)
 			continue
 		}
 		if slices.Contains(paths[:i], "-") {
-			return nil, errors.New("standard input (-) can be read once only")
+			return nil, nil, errors.New("standard input (-) can be read once only")
 		}
 		b, err := io.ReadAll(stdin)
 		if err != nil {
-			return nil, fmt.Errorf("standard input: %w", err)
+			return nil, nil, fmt.Errorf("standard input: %w", err)
 		}
 		end := []byte("\n")
 		if bytes.IndexByte(b, 0) >= 0 {
 			end = []byte{0}
 		}
-		before := len(out)
 		for _, line := range bytes.Split(b, end) {
 			if end[0] == '\n' {
 				line = bytes.TrimSuffix(line, []byte("\r"))
 			}
 			if len(line) > 0 {
-				out = append(out, string(line))
+				listed = append(listed, string(line))
 			}
 		}
-		if len(out) == before {
-			return nil, errors.New("standard input (-) lists no files")
+		if len(listed) == 0 {
+			return nil, nil, errors.New("standard input (-) lists no files")
 		}
 	}
-	return out, nil
+	return given, listed, nil
 }
 
 // A lister collects images.
@@ -98,7 +99,15 @@ type lister struct {
 	store  Store // of what is not a local file, or nil
 	unpack bool  // compressed archives
 	items  []item
+	paths  map[string]bool // given or listed, cleaned
+	places []place
 	Listing
+}
+
+// A place is a folder or an archive that was read.
+type place struct {
+	path string
+	info fs.FileInfo
 }
 
 type item struct {
@@ -122,27 +131,54 @@ func (l *lister) leave(path, reason string) {
 }
 
 // List finds the images of a shard in folders, archives and files, and in the store, which
-// may be nil. Archives are told by
+// may be nil. Those paths must be there that are given; of those that a list has, which may be
+// older than what it lists, one that cannot be opened is an image that cannot be read. What comes
+// twice is left out once. Archives are told by
 // their content: tar, tar compressed by gzip or bzip2, and zip. What is compressed as a
 // whole is unpacked to a temporary folder until Close; without unpack it is refused.
-func List(ctx context.Context, paths []string, shard Shard, store Store, unpack bool) (*Listing, error) {
-	l := &lister{ctx: ctx, shard: shard, store: store, unpack: unpack}
-	for _, path := range paths {
-		if err := l.path(path); err != nil {
+func List(ctx context.Context, given, listed []string, shard Shard, store Store, unpack bool) (*Listing, error) {
+	l := &lister{ctx: ctx, shard: shard, store: store, unpack: unpack, paths: map[string]bool{}}
+	paths := slices.Concat(given, listed)
+	first := make([]bool, len(paths))
+	for i, path := range paths {
+		if first[i] = !l.paths[cleaned(path)]; !first[i] {
+			l.leave(path, again)
+		}
+		l.paths[cleaned(path)] = true
+	}
+	for i, path := range paths {
+		if !first[i] {
+			continue
+		}
+		if err := l.path(path, i >= len(given)); err != nil {
 			return nil, errors.Join(err, l.Close())
 		}
 	}
-	slices.SortFunc(l.items, func(a, b item) int { return bytes.Compare(a.key, b.key) })
+	slices.SortStableFunc(l.items, func(a, b item) int { return bytes.Compare(a.key, b.key) })
 	for i := range l.items {
-		l.Images = append(l.Images, l.items[i].Image)
-		if i > 0 && l.Images[i].Name == l.Images[i-1].Name {
-			return nil, errors.Join(fmt.Errorf("%s is listed twice", l.Images[i].Name), l.Close())
+		if i > 0 && l.items[i].Name == l.items[i-1].Name {
+			l.leave(l.items[i].Name, again)
+			l.Found--
+			continue
 		}
+		l.Images = append(l.Images, l.items[i].Image)
 	}
 	return &l.Listing, nil
 }
 
-func (l *lister) path(path string) error {
+// again is said of a path that comes twice, such as that of an image and of the folder it is in.
+const again = "given more than once; it is read once"
+
+// cleaned returns a path without what says nothing.
+func cleaned(path string) string {
+	if Remote(path) {
+		return path
+	}
+	return filepath.Clean(path)
+}
+
+// path takes a path that is given or in a list.
+func (l *lister) path(path string, listed bool) error {
 	if err := l.ctx.Err(); err != nil {
 		return err
 	}
@@ -150,31 +186,50 @@ func (l *lister) path(path string) error {
 		return l.remote(path)
 	}
 	info, err := os.Stat(path)
+	if err != nil && listed {
+		return l.add(Image{Name: path, File: path, Size: -1}) // whose line says what is wrong
+	}
 	if err != nil {
 		return err
 	}
 	if info.IsDir() {
+		if l.sameAs(path, info) {
+			return nil
+		}
 		found, err := imagefile.List(l.ctx, path)
 		if err != nil {
 			return err
 		}
 		l.LeftOut = append(l.LeftOut, found.LeftOut...)
 		for _, file := range found.Files {
+			if l.paths[file] {
+				l.leave(file, again)
+				continue
+			}
 			if err := l.add(Image{Name: file, File: file, Size: -1}); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
+	if !info.Mode().IsRegular() && listed {
+		l.leave(path, "a pipe or a device, not a regular file")
+		return nil
+	}
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is neither a folder nor a regular file", path)
 	}
 	kind, err := archiveKind(path)
-	switch {
-	case err != nil:
+	if err != nil && !listed {
 		return err
-	case kind == "":
+	}
+	if err != nil || kind == "" {
 		return l.add(Image{Name: path, File: path, Size: -1})
+	}
+	if l.sameAs(path, info) {
+		return nil
+	}
+	switch {
 	case kind == "tar":
 		err = l.tar(path, path)
 	case kind == "zip":
@@ -188,6 +243,18 @@ func (l *lister) path(path string) error {
 		return fmt.Errorf("%s: %w", path, err)
 	}
 	return nil
+}
+
+// sameAs leaves a folder or an archive out if it was read under another path.
+func (l *lister) sameAs(path string, info fs.FileInfo) bool {
+	for _, p := range l.places {
+		if os.SameFile(p.info, info) {
+			l.leave(path, "the same as "+plain.Name(p.path)+", which is read")
+			return true
+		}
+	}
+	l.places = append(l.places, place{path, info})
+	return false
 }
 
 // archiveKind tells archives by their content.
@@ -213,8 +280,13 @@ func archiveKind(path string) (string, error) {
 			return k.kind, nil
 		}
 	}
-	if strings.EqualFold(filepath.Ext(path), ".tar") { // older than its magic number, or empty
+	switch strings.ToLower(filepath.Ext(path)) {
+	case ".tar": // older than its magic number, or empty
 		return "tar", nil
+	case ".zip": // behind a program that unpacks it
+		if r, err := zip.OpenReader(path); err == nil {
+			return "zip", r.Close()
+		}
 	}
 	return "", nil
 }

@@ -23,8 +23,9 @@ type Job struct {
 	Call       []host.CallOption
 	Settings   string                                   // what besides the images decides the lines: a run resumes only where it is the same
 	Table      func(lines io.Reader, w io.Writer) error // writes the lines as a table; nil: they stay lines
-	Paths      []string
-	Store      Store // of paths that are addresses, or nil
+	Paths      []string                                 // which must be there
+	Listed     []string                                 // which need not: images of them that are missing have lines that say so
+	Store      Store                                    // of paths that are addresses, or nil
 	Shard      Shard
 	Out        string // the file of lines or the table
 	Found      func(l *Listing)
@@ -41,7 +42,7 @@ type Report struct {
 
 // Run classifies the images of a job. Lines go to Out with .part behind its name, and
 // where that is there already, the run resumes; once all is done the file gets its
-// name. Images that cannot be read have lines that say so; if none of several can be, that is
+// name. No two runs write one file: the second's error says so. Images that cannot be read have lines that say so; if none of several can be, that is
 // an error as well, and the file is there.
 func Run(ctx context.Context, j *Job) (r Report, err error) {
 	if Remote(j.Out) {
@@ -52,10 +53,15 @@ func Run(ctx context.Context, j *Job) (r Report, err error) {
 			return r, err
 		}
 	}
+	unlock, err := j.lock()
+	if err != nil {
+		return r, err
+	}
+	defer func() { err = errors.Join(err, unlock()) }()
 	if _, err := os.Stat(j.Out); err == nil {
 		return r, fmt.Errorf("%s is there already", j.Out)
 	}
-	list, err := List(ctx, j.Paths, j.Shard, j.Store, true)
+	list, err := List(ctx, j.Paths, j.Listed, j.Shard, j.Store, true)
 	if err != nil {
 		return r, err
 	}

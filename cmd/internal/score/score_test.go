@@ -153,6 +153,93 @@ func TestStoppedRunsGoOn(t *testing.T) {
 	}
 }
 
+// While a run writes a file no other does; what is read of it is whole, and no lock is left.
+func TestOneRunAFile(t *testing.T) {
+	paths := pictures(t)
+	if _, err := Run(t.Context(), job(t, paths, "alone")); err != nil {
+		t.Fatal(err)
+	}
+	j := job(t, paths, "out")
+	var second error
+	j.Progress = func(done, _ int) {
+		if done == 10 {
+			_, second = Run(t.Context(), job(t, paths, "out"))
+		}
+	}
+	if _, err := Run(t.Context(), j); err != nil {
+		t.Fatal(err)
+	}
+	if second == nil || !strings.Contains(second.Error(), "another process is writing out") {
+		t.Errorf("a second run on the same file: %v", second)
+	}
+	if read(t, "out") != read(t, "alone") {
+		t.Error("the second run changed what the first wrote")
+	}
+	for _, name := range []string{"out.lock", "out.part", "out.settings"} {
+		if _, err := os.Stat(name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is left over", name)
+		}
+	}
+	// A process that was killed leaves the file of its lock, and no lock.
+	write(t, "again.lock", nil)
+	if _, err := Run(t.Context(), job(t, paths, "again")); err != nil {
+		t.Errorf("after a run that was killed: %v", err)
+	}
+}
+
+// What a list has need not be there any more, and what comes twice is scored once: neither stops a job.
+func TestListsAndRepetitions(t *testing.T) {
+	paths := pictures(t)
+	if _, err := Run(t.Context(), job(t, paths, "once")); err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.SplitAfter(read(t, "once"), "\n")
+	write(t, "tree/given.png", picture(t, 1))
+	if err := errors.Join(os.Symlink("more.tar", "link.tar"), os.Symlink("tree", "link")); err != nil {
+		t.Fatal(err)
+	}
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	j := job(t, append(paths, "./more.tar", "tree/", "tree", filepath.Join(here, "tree"), "link.tar", "link", "tree/1"), "out")
+	j.Listed = []string{"gone.png", "gone/folder", "tree/given.png", "./tree/given.png", "more.tar", "gone.png"}
+	r, err := Run(t.Context(), j)
+	if err != nil || r.Images != 60+3 || r.Bad != 3+2 {
+		t.Fatalf("%+v %v", r, err)
+	}
+	got := strings.SplitAfter(read(t, "out"), "\n")
+	for _, line := range lines {
+		if !slices.Contains(got, line) {
+			t.Errorf("lacks %s", line)
+		}
+	}
+	if text := read(t, "out"); !strings.Contains(text, `{"image":"gone.png","error":`) || !strings.Contains(text, `{"image":"gone/folder","error":`) || strings.Count(text, "given.png") != 1 {
+		t.Error(text)
+	}
+	for path, reason := range map[string]string{
+		"./more.tar": again, "tree/": again, "tree": again, "more.tar": again, "gone.png": again, "./tree/given.png": again, "tree/given.png": again,
+		"link.tar": "the same as more.tar", "link": "the same as tree", filepath.Join(here, "tree"): "the same as tree",
+	} {
+		if !said(r.LeftOut, path, reason) {
+			t.Errorf("%s (%s) is not among %v", path, reason, r.LeftOut)
+		}
+	}
+	var all []string // the shards leave out alike
+	for i := range 3 {
+		part := job(t, j.Paths, fmt.Sprint("part", i))
+		part.Listed, part.Shard = j.Listed, Shard{i + 1, 3}
+		if _, err := Run(t.Context(), part); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, strings.SplitAfter(read(t, part.Out), "\n")...)
+	}
+	slices.Sort(all)
+	if strings.Join(all, "") != read(t, "out") {
+		t.Error("the sorted shards are not the whole")
+	}
+}
+
 func TestWrongJobs(t *testing.T) {
 	paths := pictures(t)
 	for name, x := range map[string]struct {
@@ -160,8 +247,8 @@ func TestWrongJobs(t *testing.T) {
 		says  string
 	}{
 		"missing": {[]string{"no-such"}, "no-such"},
-		"twice":   {append(paths, "tree"), "listed twice"},
 		"empty":   {[]string{t.TempDir()}, "no images"},
+		"nodir/x": {paths, "there is no folder nodir"},
 		"x.tsv":   {paths, ".csv or .parquet for a table"},
 		"x.csv":   {paths, "no tables"},
 		"x.json":  {paths, "end the name in .jsonl"},

@@ -25,7 +25,10 @@ func CheckOut(name string) error {
 // finish gives the finished file its name, as a table if one is wanted.
 func (j *Job) finish() error {
 	if j.Table == nil {
-		return errors.Join(os.Rename(j.part(), j.Out), os.Remove(j.settings()))
+		if err := os.Rename(j.part(), j.Out); err != nil {
+			return err
+		}
+		return os.Remove(j.settings())
 	}
 	if err := j.writeTable(); err != nil {
 		return err
