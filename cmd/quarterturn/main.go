@@ -31,7 +31,11 @@ func main() {
 			err = errors.New("interrupted")
 		}
 		// One line, whatever a library wrote.
-		fmt.Fprintln(os.Stderr, "quarterturn:", strings.Join(strings.Fields(err.Error()), " "))
+		if text := strings.Join(strings.Fields(err.Error()), " "); logger != nil {
+			logger.Error(text)
+		} else {
+			fmt.Fprintln(os.Stderr, "quarterturn:", text)
+		}
 		if errors.As(err, new(usageError)) {
 			os.Exit(2)
 		}

@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -30,21 +32,34 @@ func printText(text string) error {
 	return err
 }
 
+// logger takes the lines of note, warn and detail, and the error that ends the process, if
+// it is not nil: serve --log-format json sets it.
+var logger *slog.Logger
+
+// say writes a line to standard error.
+func say(level slog.Level, format string, args ...any) {
+	if logger != nil {
+		logger.Log(context.Background(), level, fmt.Sprintf(format, args...))
+		return
+	}
+	fmt.Fprintf(os.Stderr, format+"\n", args...)
+}
+
 // note writes a line of progress to standard error, unless -q was given.
 func note(format string, args ...any) {
 	if !quiet {
-		fmt.Fprintf(os.Stderr, format+"\n", args...)
+		say(slog.LevelInfo, format, args...)
 	}
 }
 
 // warn writes a line that even -q lets through: about something that went wrong, though
 // the command goes on.
-func warn(format string, args ...any) { fmt.Fprintf(os.Stderr, format+"\n", args...) }
+func warn(format string, args ...any) { say(slog.LevelWarn, format, args...) }
 
 // detail writes a line to standard error if -v was given.
 func detail(format string, args ...any) {
 	if verbose {
-		fmt.Fprintf(os.Stderr, format+"\n", args...)
+		say(slog.LevelDebug, format, args...)
 	}
 }
 
