@@ -20,8 +20,8 @@ func NewServer(h http.Handler, d time.Duration) *http.Server {
 		ReadTimeout: d, WriteTimeout: d + time.Minute, IdleTimeout: 2 * time.Minute,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if b := boundOf(c); b != nil {
-				_, tls := c.(*tls.Conn)
-				b.handshake.Store(tls)
+				_, secure := c.(*tls.Conn)
+				b.handshake.Store(secure)
 				ctx = context.WithValue(ctx, boundKey{}, b)
 			}
 			return ctx

@@ -19,9 +19,11 @@ func TestBoundClosesThoseThatDoNotRead(t *testing.T) {
 		t.Skip("takes seconds")
 	}
 	const size = 16 << 20 // more than all buffers on the way
+	began := make(chan bool, 100)
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.URL.Path == "/large" {
+			began <- true
 			w.Write(make([]byte, size))
 		}
 	}), 5*time.Minute)
@@ -66,6 +68,9 @@ func TestBoundClosesThoseThatDoNotRead(t *testing.T) {
 	}()
 	ask("/large", never)
 	ask("/large", never)
+	for range 3 {
+		<-began
+	}
 	for range 2 {
 		answer, err := http.ReadResponse(bufio.NewReader(ask("/small", asItIs)), nil)
 		if err != nil || answer.StatusCode != 200 {

@@ -196,7 +196,7 @@ func (f *formReader) Read(p []byte) (int, error) {
 		return f.r.Read(p)
 	}
 	if f.headers == 0 {
-		return 0, badBody("the headers of the form's part have more than %d bytes", maxPartHeaders)
+		return 0, badBody("no part of the form with headers of at most %d bytes begins here; is the boundary right?", maxPartHeaders)
 	}
 	n, err := f.r.Read(p[:min(len(p), f.headers)])
 	f.headers -= n

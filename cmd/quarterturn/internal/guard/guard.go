@@ -37,7 +37,7 @@ func Hosts(next http.Handler, allowed []string) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := hostname(r.Host)
 		if !isHealth(r.URL.Path) && !slices.ContainsFunc(allowed, func(a string) bool { return a == name || a == AnyAddress && isAddress(name) }) {
-			refuse(w, r, http.StatusMisdirectedRequest, "host", fmt.Sprintf("the name %q is not one of this server's; see --allowed-hosts", r.Host))
+			refuse(w, r, http.StatusMisdirectedRequest, "host", fmt.Sprintf("the name %.80q is not one of this server's; see --allowed-hosts", r.Host))
 			return
 		}
 		next.ServeHTTP(w, r)
