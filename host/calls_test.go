@@ -161,3 +161,31 @@ func TestPoolMemory(t *testing.T) {
 		}
 	}
 }
+
+func isOption(err error) bool { return err != nil && errors.Is(err, ErrOption) }
+
+// Options that are nil are refused, and end nothing.
+func TestNilOptions(t *testing.T) {
+	slab := tinySlab(t, 1)
+	if _, err := Open(t.Context(), slab, WithPoolSize(1), nil); !isOption(err) {
+		t.Errorf("Open: %v", err)
+	}
+	c := open(t, slab)
+	img := noise(1, 9, 9)[0]
+	if _, err := c.Classify(t.Context(), img, nil); !isOption(err) {
+		t.Errorf("Classify: %v", err)
+	}
+	if p, err := c.ClassifyBatch(t.Context(), []image.Image{img, img}, WithTopK(1), nil); !isOption(err) || len(p) != 2 {
+		t.Errorf("ClassifyBatch: %v %v", p, err)
+	}
+	if _, err := c.ClassifyFile(t.Context(), pngOf(t, img), nil); !isOption(err) {
+		t.Errorf("ClassifyFile: %v", err)
+	}
+	g := c.NewGallery()
+	if err := g.Enrol(t.Context(), "a", img); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := g.Classify(t.Context(), img, nil); !isOption(err) {
+		t.Errorf("Gallery.Classify: %v", err)
+	}
+}

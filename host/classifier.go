@@ -286,7 +286,9 @@ func newPrediction(r *sla.Result, labels []string, k int) *Prediction {
 		Mode: r.Mode, Passes: r.Passes, Logits: slices.Clone(r.Logits),
 		Probabilities: slices.Clone(r.Probabilities), Views: slices.Clone(r.Views),
 	}
-	for _, index := range sla.Top(p.Logits, k) {
+	top := sla.Top(p.Logits, k)
+	p.Top = make([]ClassScore, 0, len(top)) // not nil, which JSON would call null
+	for _, index := range top {
 		p.Top = append(p.Top, ClassScore{labels[index], index, p.Probabilities[index]})
 	}
 	return p

@@ -50,13 +50,25 @@ type config struct {
 	signature    []byte
 	keys         []signature.Key
 	tracer       Tracer
-	err          error // of the first bad option
+	refusal
 }
 
+// A refusal is the error of the first bad option, if there is one.
+type refusal struct{ err error }
+
 // refuse keeps the error of an option, unless ok.
-func (c *config) refuse(ok bool, format string, args ...any) {
-	if !ok && c.err == nil {
-		c.err = &taggedError{ErrOption, fmt.Sprintf(format, args...)}
+func (r *refusal) refuse(ok bool, format string, args ...any) {
+	if !ok && r.err == nil {
+		r.err = &taggedError{ErrOption, fmt.Sprintf(format, args...)}
+	}
+}
+
+// apply has options change a configuration.
+func apply[C any, O ~func(*C)](c *C, r *refusal, opts []O) {
+	for i, o := range opts {
+		if r.refuse(o != nil, "option %d of %d is nil", i+1, len(opts)); o != nil {
+			o(c)
+		}
 	}
 }
 
@@ -179,15 +191,14 @@ func (noTracer) Start(ctx context.Context, _ string) (context.Context, func(erro
 
 func newConfig(opts []Option) (config, error) {
 	c := config{pool: runtime.GOMAXPROCS(0), maxWork: 1 << 36, simd: true, tracer: noTracer{}}
-	for _, o := range opts {
-		o(&c)
-	}
+	apply(&c, &c.refusal, opts)
 	return c, c.err
 }
 
 type call struct {
 	mode sla.Mode
 	topK int
+	refusal
 }
 
 // A CallOption changes one call of Classify.
@@ -208,11 +219,7 @@ func TopK(k int) CallOption { return WithTopK(k) }
 
 func newCall(opts []CallOption) (call, error) {
 	c := call{topK: 5}
-	for _, o := range opts {
-		o(&c)
-	}
-	if c.topK < 0 {
-		return c, &taggedError{ErrOption, fmt.Sprintf("the top %d classes; want 0 or more", c.topK)}
-	}
-	return c, nil
+	apply(&c, &c.refusal, opts)
+	c.refuse(c.topK >= 0, "the top %d classes; want 0 or more", c.topK)
+	return c, c.err
 }

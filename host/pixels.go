@@ -3,6 +3,8 @@ package host
 import (
 	"fmt"
 	"image"
+	"image/color"
+	"slices"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/host/imagefile"
@@ -36,6 +38,8 @@ func newBands(img image.Image, in *format.Input) (s *bands, err error) {
 	if s.width < 1 || s.height < 1 || s.width > sla.MaxSide || s.height > sla.MaxSide {
 		return nil, &taggedError{ErrImage, fmt.Sprintf("the image has sides beyond %d pixels", sla.MaxSide)}
 	}
+	// Its last pixel is there: an image that lacks a part is not to be taken for another.
+	img.At(b.Max.X-1, b.Max.Y-1)
 	s.rows = min(max(1, min(bandBytes/(4*s.width), slice/sla.RowWork(in, s.width, s.height))), s.height)
 	if n, ok := img.(*image.NRGBA); !ok || n.Stride != 4*s.width {
 		s.strip = image.NewNRGBA(image.Rect(0, 0, s.width, s.rows))
@@ -54,8 +58,38 @@ func (s *bands) at(y int) (rgba []byte, err error) {
 		return n.Pix[at : at+4*s.width*rows : len(n.Pix)], nil
 	}
 	band := s.strip.Pix[:4*s.width*rows]
-	imagefile.Rows(band, s.img, from.Y)
+	switch m := s.img.(type) {
+	case *image.Paletted:
+		for r := range rows {
+			row := m.Pix[m.PixOffset(from.X, from.Y+r):][:s.width]
+			if i := slices.Max(row); int(i) >= len(m.Palette) {
+				return nil, &taggedError{ErrImage, fmt.Sprintf("the image has a pixel of colour %d, and its palette has %d", i, len(m.Palette))}
+			}
+		}
+		imagefile.Rows(band, m, from.Y)
+	case *imagefile.Picture, *image.NRGBA, *image.NRGBA64, *image.NYCbCrA, *image.RGBA, *image.RGBA64, *image.YCbCr, *image.CMYK,
+		*image.Gray, *image.Gray16, *image.Alpha, *image.Alpha16:
+		imagefile.Rows(band, m, from.Y)
+	default:
+		for i := range s.width * rows {
+			c := straight(m.At(from.X+i%s.width, from.Y+i/s.width))
+			band[4*i], band[4*i+1], band[4*i+2], band[4*i+3] = c.R, c.G, c.B, c.A
+		}
+	}
 	return band, nil
+}
+
+// straight returns a colour as imagefile.Rows takes it from an image: straight samples as
+// they are, the upper eight bits of 16, and premultiplied ones divided by their alpha.
+func straight(c color.Color) color.NRGBA {
+	switch c := c.(type) {
+	case color.NRGBA64:
+		return color.NRGBA{uint8(c.R >> 8), uint8(c.G >> 8), uint8(c.B >> 8), uint8(c.A >> 8)}
+	case color.NYCbCrA:
+		r, g, b := color.YCbCrToRGB(c.Y, c.Cb, c.Cr)
+		return color.NRGBA{r, g, b, c.A}
+	}
+	return color.NRGBAModel.Convert(c).(color.NRGBA)
 }
 
 // recoverImage makes an error of a panic in the methods of an image, which are its owner's:

@@ -103,6 +103,13 @@ func (p *pool) release(ctx context.Context, i instance, broken bool) {
 	<-p.slots
 }
 
+// isClosed reports whether new calls are refused.
+func (p *pool) isClosed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
 // close refuses new calls, waits for those under way, and closes everything.
 func (p *pool) close(ctx context.Context) error {
 	p.mu.Lock()

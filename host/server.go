@@ -20,6 +20,8 @@ func NewServer(h http.Handler, d time.Duration) *http.Server {
 		ReadTimeout: d, WriteTimeout: d + time.Minute, IdleTimeout: 2 * time.Minute,
 		ConnContext: func(ctx context.Context, c net.Conn) context.Context {
 			if b := boundOf(c); b != nil {
+				_, secure := c.(*tls.Conn)
+				b.handshake.Store(secure)
 				ctx = context.WithValue(ctx, boundKey{}, b)
 			}
 			return ctx
@@ -33,10 +35,11 @@ func NewServer(h http.Handler, d time.Duration) *http.Server {
 }
 
 // Bound returns a listener that holds at most n connections at a time. When there are as
-// many, the one that has been idle for the longest time is closed for the next; if all
-// have requests, the next waits. Besides, a server of NewServer learns from it when a
-// request's first byte came, so that a Service's deadline counts from there, and not from
-// the end of the headers.
+// many, the one that has been idle for the longest time is closed for the next, or else the
+// one whose client has read nothing of its answer for the longest time, two seconds at
+// least; if all have requests that go on, the next waits. Besides, a server of NewServer
+// learns from it when a request's first byte came, so that a Service's deadline counts from
+// there, and not from the end of the headers or the beginning of a TLS handshake.
 func Bound(l net.Listener, n int) net.Listener {
 	b := &boundListener{Listener: l, limit: max(1, n), open: map[*boundConn]bool{}}
 	b.room.L = &b.mu
@@ -63,12 +66,15 @@ func (l *boundListener) Accept() (net.Conn, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	for len(l.open) >= l.limit && !l.closed {
-		if idle := l.longestIdle(); idle != nil {
-			delete(l.open, idle)
-			idle.Conn.Close() // its server sees the end and cleans up
+		if c := l.expendable(); c != nil {
+			delete(l.open, c)
+			c.Conn.Close() // its server sees the end and cleans up
 			continue
 		}
+		// Clients that stop reading say nothing: look again.
+		look := time.AfterFunc(stall, l.wake)
 		l.room.Wait()
+		look.Stop()
 	}
 	if l.closed {
 		c.Close()
@@ -78,15 +84,33 @@ func (l *boundListener) Accept() (net.Conn, error) {
 	return b, nil
 }
 
-// longestIdle is the connection that has waited longest for a request, or nil.
-func (l *boundListener) longestIdle() *boundConn {
-	var longest *boundConn
+// stall is how long a client that has been sent part of an answer may read nothing before
+// others need its connection more.
+const stall = 2 * time.Second
+
+// expendable is the connection that has waited longest for a request, or else for its
+// client to read, or nil.
+func (l *boundListener) expendable() *boundConn {
+	var idle, stuck *boundConn
+	since := time.Now().Add(-stall).UnixNano()
 	for c := range l.open {
-		if c.started.Load() == 0 && (longest == nil || c.idleSince.Load() < longest.idleSince.Load()) {
-			longest = c
+		if c.started.Load() == 0 && (idle == nil || c.idleSince.Load() < idle.idleSince.Load()) {
+			idle = c
+		}
+		if w := c.writing.Load(); w != 0 && w <= since {
+			since, stuck = w, c
 		}
 	}
-	return longest
+	if idle == nil {
+		return stuck
+	}
+	return idle
+}
+
+func (l *boundListener) wake() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.room.Signal()
 }
 
 func (l *boundListener) Close() error {
@@ -103,6 +127,8 @@ type boundConn struct {
 	l         *boundListener
 	idleSince atomic.Int64 // a time.Time's UnixNano
 	started   atomic.Int64 // when the first byte of its request came; 0 while it is idle
+	writing   atomic.Int64 // since when its client has read nothing of what is sent; 0 while nothing is
+	handshake atomic.Bool  // whether what is read is TLS's
 }
 
 type boundKey struct{}
@@ -120,17 +146,37 @@ func boundOf(c net.Conn) *boundConn {
 func (c *boundConn) rest() {
 	c.idleSince.Store(time.Now().UnixNano())
 	c.started.Store(0)
-	c.l.mu.Lock()
-	c.l.room.Signal()
-	c.l.mu.Unlock()
+	c.l.wake()
 }
 
 func (c *boundConn) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
-	if n > 0 {
+	if n > 0 && !c.handshake.Load() {
 		c.started.CompareAndSwap(0, time.Now().UnixNano())
 	}
 	return n, err
+}
+
+// writeStep is how many bytes a client reads, at most, to be seen to read.
+const writeStep = 16 << 10
+
+func (c *boundConn) Write(p []byte) (n int, err error) {
+	defer c.writing.Store(0)
+	for n < len(p) && err == nil {
+		c.writing.Store(time.Now().UnixNano())
+		var k int
+		k, err = c.Conn.Write(p[n:min(n+writeStep, len(p))])
+		n += k
+	}
+	return n, err
+}
+
+// SetReadDeadline learns that a TLS handshake is over: net/http then takes its deadline off.
+func (c *boundConn) SetReadDeadline(t time.Time) error {
+	if t.IsZero() {
+		c.handshake.Store(false)
+	}
+	return c.Conn.SetReadDeadline(t)
 }
 
 func (c *boundConn) Close() error {

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"log/slog"
+	"math"
 	"net/http"
 	"runtime"
 	"strings"
@@ -36,12 +37,14 @@ type Service struct {
 	classifier atomic.Pointer[Classifier]
 	unready    atomic.Bool
 	draining   atomic.Bool
-	places     chan struct{} // one for each request that waits or is at work
-	work       chan struct{} // one for each image that is decoded or classified
-	large      chan struct{} // one for the large image that is decoded or classified
 	bodies     *bodyBudget
-	mux        http.ServeMux
-	config     serviceConfig
+
+	places      room // for each request that waits or is at work
+	largePlaces room // for each of them that has large images
+	work        room // for each image that is decoded or classified
+	large       room // for the large image that is decoded or classified
+	mux         http.ServeMux
+	config      serviceConfig
 }
 
 type serviceConfig struct {
@@ -52,20 +55,31 @@ type serviceConfig struct {
 	timeout   time.Duration
 	metrics   []Metrics
 	log       *slog.Logger
+	refusal
 }
 
 // A ServiceOption changes how NewService sets a Service up.
 type ServiceOption func(*serviceConfig)
 
-// WithMaxBody bounds the bytes of a request's body; the default is 64 MiB. All bodies
-// together take at most four times as much: when that is used up, the request that has
-// been sending its body for the longest time is told to come back.
-func WithMaxBody(bytes int64) ServiceOption { return func(s *serviceConfig) { s.maxBody = bytes } }
+// WithMaxBody bounds the bytes of a request's body, 1 or more; the default is 64 MiB. All
+// bodies together take at most four times as much: when that is used up, the request that
+// has been sending its body for the longest time is told to come back.
+func WithMaxBody(bytes int64) ServiceOption {
+	return func(s *serviceConfig) {
+		s.refuse(bytes > 0, "bodies of at most %d bytes; want 1 or more", bytes)
+		s.maxBody = bytes
+	}
+}
 
-// WithMaxPixels bounds width times height, which are checked before an image is
-// decoded; the default is 64 million. Of images with more than 4 million pixels one is decoded
-// at a time.
-func WithMaxPixels(n int) ServiceOption { return func(s *serviceConfig) { s.maxPixels = n } }
+// WithMaxPixels bounds width times height, 1 or more, which are checked before an image is
+// decoded; the default is 64 million. Of images with more than 4 million pixels one is
+// decoded at a time, and at most half of the requests that wait have such ones.
+func WithMaxPixels(n int) ServiceOption {
+	return func(s *serviceConfig) {
+		s.refuse(n > 0, "images of at most %d pixels; want 1 or more", n)
+		s.maxPixels = n
+	}
+}
 
 // WithMaxBatch bounds the images of one request; the default is 64.
 func WithMaxBatch(n int) ServiceOption { return func(s *serviceConfig) { s.maxBatch = max(1, n) } }
@@ -76,16 +90,29 @@ func WithQueue(n int) ServiceOption { return func(s *serviceConfig) { s.queue = 
 
 // WithTimeout bounds the time from a request's first byte to its answer: 408 if its
 // body is not there by then, 504 if the answer is not. The default is 10 s.
-func WithTimeout(d time.Duration) ServiceOption { return func(s *serviceConfig) { s.timeout = d } }
+func WithTimeout(d time.Duration) ServiceOption {
+	return func(s *serviceConfig) {
+		s.refuse(d > 0, "a timeout of %v; want more than nothing", d)
+		s.timeout = d
+	}
+}
 
 // WithMetrics counts every request to classify; several options count in several places.
 func WithMetrics(m Metrics) ServiceOption {
-	return func(s *serviceConfig) { s.metrics = append(s.metrics, m) }
+	return func(s *serviceConfig) {
+		s.refuse(m != nil, "the metrics are nil")
+		s.metrics = append(s.metrics, m)
+	}
 }
 
 // WithLogger logs failures of the service at level error, and what was asked and
 // answered at level debug. The default is silence.
-func WithLogger(l *slog.Logger) ServiceOption { return func(s *serviceConfig) { s.log = l } }
+func WithLogger(l *slog.Logger) ServiceOption {
+	return func(s *serviceConfig) {
+		s.refuse(l != nil, "the logger is nil")
+		s.log = l
+	}
+}
 
 // Metrics counts what a Service does; packages host/prometheus and host/otel each have
 // one. Its methods are called from many goroutines.
@@ -112,24 +139,27 @@ const modest = 4_000_000
 var openAPI []byte
 
 // NewService returns a Service that answers with a classifier, which stays the caller's
-// to close. A nil one makes a service that is not ready until Swap brings one.
+// to close. A nil one makes a service that is not ready until Swap brings one. It panics,
+// with an error that is ErrOption, for an option that makes no sense: no request is to meet
+// what the program got wrong.
 func NewService(c *Classifier, opts ...ServiceOption) *Service {
 	s := &Service{config: serviceConfig{
 		maxBody: 64 << 20, maxPixels: 64_000_000, maxBatch: 64, queue: 64, timeout: 10 * time.Second,
 		log: slog.New(slog.DiscardHandler),
 	}}
-	for _, o := range opts {
-		o(&s.config)
+	if apply(&s.config, &s.config.refusal, opts); s.config.err != nil {
+		panic(s.config.err)
 	}
 	workers := runtime.GOMAXPROCS(0)
 	if c != nil {
 		s.classifier.Store(c)
 		workers = cap(c.pool.slots)
 	}
-	s.work = make(chan struct{}, workers)
-	s.large = make(chan struct{}, 1)
-	s.places = make(chan struct{}, workers+s.config.queue)
-	s.bodies = &bodyBudget{left: 4 * s.config.maxBody}
+	s.work = make(room, workers)
+	s.large = make(room, 1)
+	s.places = make(room, workers+min(s.config.queue, math.MaxInt-workers))
+	s.largePlaces = make(room, max(1, cap(s.places)/2))
+	s.bodies = &bodyBudget{left: 4 * min(s.config.maxBody, math.MaxInt64/4)}
 
 	s.mux.HandleFunc("POST /v1/classify", s.inference(classifyEndpoint))
 	s.mux.HandleFunc("POST /v1/batch", s.inference(batchEndpoint))
@@ -178,8 +208,11 @@ func (s *Service) ready() error {
 	if s.draining.Load() || s.unready.Load() {
 		return errDraining
 	}
-	if s.classifier.Load() == nil {
+	switch c := s.classifier.Load(); {
+	case c == nil:
 		return errNoModel
+	case c.pool.isClosed():
+		return errDraining // as whoever asks it will be told
 	}
 	return nil
 }
@@ -213,11 +246,11 @@ func (s *Service) unknown(w http.ResponseWriter, r *http.Request) {
 	if r.ContentLength != 0 {
 		w.Header().Set("Connection", "close") // net/http would wait for the body before it answers
 	}
-	err := &httpError{http.StatusNotFound, "not-found", "there is no " + r.URL.Path}
+	err := &httpError{http.StatusNotFound, "not-found", "there is no " + cut(r.URL.Path)}
 	for _, method := range []string{http.MethodGet, http.MethodPost} {
 		if _, pattern := s.mux.Handler(&http.Request{Method: method, URL: r.URL, Host: r.Host}); pattern != "" {
 			w.Header().Set("Allow", strings.Replace(method, "GET", "GET, HEAD", 1))
-			err = &httpError{http.StatusMethodNotAllowed, "method", r.URL.Path + " takes " + method + ", not " + r.Method}
+			err = &httpError{http.StatusMethodNotAllowed, "method", cut(r.URL.Path) + " takes " + method + ", not " + cut(r.Method)}
 		}
 	}
 	if strings.HasPrefix(r.URL.Path, "/v2") {

@@ -24,8 +24,7 @@ var classifyEndpoint = endpoint{
 		if err != nil {
 			return nil, err
 		}
-		j.images, err = q.files(1, true)
-		return j, err
+		return j, q.files(j, 1, true)
 	},
 	send: func(q *request, _ *job, results []result) int {
 		if err := results[0].err; err != nil {
@@ -44,8 +43,7 @@ var batchEndpoint = endpoint{
 		if err != nil {
 			return nil, err
 		}
-		j.images, err = q.files(q.s.config.maxBatch, false)
-		return j, err
+		return j, q.files(j, q.s.config.maxBatch, false)
 	},
 	send: func(q *request, _ *job, results []result) int {
 		list := make([]any, len(results))

@@ -51,6 +51,10 @@ func TestFieldC47(t *testing.T) {
 	if status, got := c.do("POST", "/v1/classify?mode=aggregated", "application/json", strings.NewReader(`{"image":"`+inBase64(files[1])+`"}`)); status != http.StatusOK || got.Digest != want[1].Digest {
 		t.Errorf("JSON: %d %+v", status, got)
 	}
+	escaped := strings.ReplaceAll(inBase64(files[1]), "/", `\/`) // as PHP writes it
+	if status, got := c.do("POST", "/v1/classify?mode=aggregated", "application/json", strings.NewReader(" {\n\"image\" : \""+escaped+"\"}\n")); status != http.StatusOK || got.Digest != want[1].Digest {
+		t.Errorf("JSON with escapes: %d %+v", status, got)
+	}
 	kind, body = form(t, files[0], []byte("no image"), files[1])
 	batch := fmt.Sprintf(`{"images":["%s","%s","%s"]}`, inBase64(files[0]), inBase64([]byte("no image")), inBase64(files[1]))
 	for kind, body := range map[string]string{kind: string(body), "application/json": batch} {
@@ -77,7 +81,12 @@ func TestFieldC47(t *testing.T) {
 		{"classify", "application/json", `{"image":"!"}`, 400, "body", "base64"},
 		{"classify", "application/json", `{"images":["AAAA"]}`, 400, "body", "/v1/batch"},
 		{"classify", "application/json", `{"image":"AAAA","mode":"single"}`, 400, "body", `"mode"`},
-		{"classify", "application/json", `{"image":"AAAA"} {}`, 400, "body", "follows"},
+		{"classify", "application/json", `{"image":"AAAA"} {}`, 400, "body", "after top-level value"},
+		{"classify", "application/json", `{"image":"AAAA"}}garbage`, 400, "body", "after top-level value"},
+		{"classify", "application/json", `{"image":"AAAA"}]`, 400, "body", "after top-level value"},
+		{"classify", "application/json", `{"image":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}`, 400, "body", "base64"},
+		{"batch", "application/json", `{"images":["AAAA",3]}`, 400, "body", "image 1: "},
+		{"batch", "application/json", `{"images":"AAAA"}`, 400, "body", "images"},
 		{"classify", "application/json", `{`, 400, "body", "JSON"},
 		{"batch", "application/json", `{"images":[]}`, 400, "body", "images"},
 		{"batch", "application/json", `{"images":["","","","",""]}`, 400, "body", "more than 4"},

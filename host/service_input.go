@@ -1,10 +1,7 @@
 package host
 
 import (
-	"bytes"
 	"context"
-	"encoding/base64"
-	"encoding/json"
 	"errors"
 	"image"
 	"io"
@@ -23,12 +20,12 @@ import (
 func (q *request) query() (*job, error) {
 	values, err := url.ParseQuery(q.r.URL.RawQuery)
 	if err != nil {
-		return nil, badParameter("the query %q cannot be read: %v", q.r.URL.RawQuery, err)
+		return nil, badParameter("the query %s cannot be read: %s", quote(q.r.URL.RawQuery), cut(err.Error()))
 	}
 	j := &job{top: 5}
 	for name, v := range values {
 		if len(v) > 1 {
-			return nil, badParameter("%s is there %d times", strconv.Quote(name), len(v))
+			return nil, badParameter("%s is there %d times", quote(name), len(v))
 		}
 		switch name {
 		case "mode":
@@ -36,7 +33,7 @@ func (q *request) query() (*job, error) {
 		case "top":
 			j.top, err = parseTop(v[0])
 		default:
-			err = badParameter("there is no parameter %s; use mode and top", strconv.Quote(name))
+			err = badParameter("there is no parameter %s; use mode and top", quote(name))
 		}
 		if err != nil {
 			return nil, err
@@ -51,7 +48,7 @@ func (q *request) mode(name string) (sla.Mode, error) {
 	if err != nil {
 		return 0, err
 	}
-	m, err := sla.ParseMode(name)
+	m, err := sla.ParseMode(cut(name)) // no mode's name is as long
 	if err == nil {
 		_, err = sla.ResolveMode(&c.Model().Manifest, m)
 	}
@@ -64,16 +61,16 @@ func (q *request) mode(name string) (sla.Mode, error) {
 func parseTop(text string) (int, error) {
 	n, err := strconv.ParseUint(text, 10, 31)
 	if err != nil {
-		return 0, badParameter("top is to be a number of classes, not %s", strconv.Quote(text))
+		return 0, badParameter("top is to be a number of classes, not %s", quote(text))
 	}
 	return int(n), nil
 }
 
 // contentType returns the body's media type, which may be empty, and its parameters.
 func (q *request) contentType() (string, map[string]string, error) {
-	if e := q.r.Header.Get("Content-Encoding"); e != "" && e != "identity" {
+	if e := q.r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
 		q.w.Header().Set("Accept-Encoding", "identity") // RFC 9110, section 15.5.16
-		return "", nil, badType("the body is not to be compressed (Content-Encoding: %s); image files are already", e)
+		return "", nil, badType("the body is not to be compressed (Content-Encoding: %s); image files are already", cut(e))
 	}
 	t := q.r.Header.Get("Content-Type")
 	if t == "" {
@@ -81,7 +78,7 @@ func (q *request) contentType() (string, map[string]string, error) {
 	}
 	kind, parameters, err := mime.ParseMediaType(t)
 	if err != nil {
-		return "", nil, badType("the Content-Type %q cannot be read: %v", t, err)
+		return "", nil, badType("the Content-Type %s cannot be read: %s", quote(t), cut(err.Error()))
 	}
 	return kind, parameters, nil
 }
@@ -108,26 +105,28 @@ func (q *request) whole() ([]byte, error) {
 	return b, err
 }
 
-// files reads the image files of a body of any of the types that are understood, at most
-// limit of them. plain says whether the body may itself be an image.
-func (q *request) files(limit int, plain bool) ([][]byte, error) {
+// files reads a body of any of the types that are understood and gives its image files,
+// at most limit of them, to the job. plain says whether the body may itself be an image.
+func (q *request) files(j *job, limit int, plain bool) error {
 	kind, parameters, err := q.contentType()
 	if err != nil {
-		return nil, err
+		return err
 	}
 	switch {
 	case kind == "multipart/form-data":
-		return q.form(parameters["boundary"], limit)
+		j.images, err = q.form(parameters["boundary"], limit)
+		return err
 	case kind == "application/json":
-		return q.jsonImages(limit, plain)
+		return q.jsonImages(j, limit, plain)
 	case !plain:
-		return nil, badType("several images come as multipart/form-data or as application/json, not as %q", kind)
+		return badType("several images come as multipart/form-data or as application/json, not as %s", quote(kind))
 	// A form is what curl calls any body it was not told about.
 	case kind == "", kind == "application/octet-stream", kind == "application/x-www-form-urlencoded", strings.HasPrefix(kind, "image/"):
 		b, err := q.whole()
-		return [][]byte{b}, err
+		j.images = [][]byte{b}
+		return err
 	}
-	return nil, badType("the body is to be an image, multipart/form-data with one, or application/json, not %s", kind)
+	return badType("the body is to be an image, multipart/form-data with one, or application/json, not %s", cut(kind))
 }
 
 // form reads the files of multipart/form-data.
@@ -140,17 +139,20 @@ func (q *request) form(boundary string, limit int) ([][]byte, error) {
 		return nil, err
 	}
 	var files [][]byte
-	parts := multipart.NewReader(r, boundary)
+	source := &formReader{r: r, body: q.body}
+	parts := multipart.NewReader(source, boundary)
 	for {
+		source.headers = maxPartHeaders
 		part, err := parts.NextRawPart()
+		source.headers = -1
 		if err == io.EOF {
 			break
 		}
 		if err != nil {
 			return nil, q.formError(err)
 		}
-		if part.FileName() == "" {
-			return nil, badBody("the form's field %q is not a file; mode and top go into the address", part.FormName())
+		if !isFile(part) {
+			return nil, badBody("the form's field %s is not a file; mode and top go into the address", quote(part.FormName()))
 		}
 		if len(files) == limit {
 			return nil, badBody("the form has more than %d %s", limit, plural(limit, "file"))
@@ -169,6 +171,39 @@ func (q *request) form(boundary string, limit int) ([][]byte, error) {
 		return nil, q.body.readError(err, 0)
 	}
 	return files, nil
+}
+
+// isFile reports whether a part of a form is a file: it has a file's name, or a type that
+// no ordinary field has.
+func isFile(part *multipart.Part) bool {
+	kind, _, _ := mime.ParseMediaType(part.Header.Get("Content-Type")) // empty if it cannot be read
+	return part.FileName() != "" || kind == "application/octet-stream" || strings.HasPrefix(kind, "image/")
+}
+
+// maxPartHeaders is how many bytes of headers a part of a form may have, and so how many
+// package multipart holds while they come.
+const maxPartHeaders = 4 << 10
+
+// A formReader is a form's body. It bounds the headers of its parts, and charges for them.
+type formReader struct {
+	r       io.Reader
+	body    *body
+	headers int // how many bytes of them may still come; -1 within a part
+}
+
+func (f *formReader) Read(p []byte) (int, error) {
+	if f.headers < 0 {
+		return f.r.Read(p)
+	}
+	if f.headers == 0 {
+		return 0, badBody("no part of the form with headers of at most %d bytes begins here; is the boundary right?", maxPartHeaders)
+	}
+	n, err := f.r.Read(p[:min(len(p), f.headers)])
+	f.headers -= n
+	if charged := f.body.charge(int64(n)); charged != nil {
+		return n, charged
+	}
+	return n, err
 }
 
 func plural(n int, noun string) string {
@@ -196,57 +231,76 @@ func (q *request) formError(err error) error {
 }
 
 // jsonImages reads {"image": base64} or {"images": [base64, ..]}.
-func (q *request) jsonImages(limit int, single bool) ([][]byte, error) {
-	b, err := q.whole()
+func (q *request) jsonImages(j *job, limit int, single bool) error {
+	text, err := q.whole()
+	if err != nil {
+		return err
+	}
+	j.parse = func() error {
+		list, err := imagesOf(text, limit, single)
+		if err != nil {
+			return err
+		}
+		j.images, err = q.base64List(list)
+		return err
+	}
+	return nil
+}
+
+// imagesOf returns the images of a request in JSON.
+func imagesOf(text []byte, limit int, single bool) ([]jsonValue, error) {
+	v, err := parseJSON(text)
 	if err != nil {
 		return nil, err
 	}
-	var v struct {
-		Image  *string  `json:"image"`
-		Images []string `json:"images"`
-	}
-	decoder := json.NewDecoder(bytes.NewReader(b))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&v); err != nil {
-		return nil, badBody("the JSON cannot be read: %v", err)
-	}
-	if decoder.More() {
-		return nil, badBody("something follows the JSON object")
+	var image jsonValue
+	var images []jsonValue
+	for name, member := range v.members() {
+		switch strings.ToLower(name) { // as encoding/json takes them
+		case "image":
+			image = member
+		case "images":
+			images = nil
+			for e := range member.elements() {
+				if len(images) == limit && !single {
+					return nil, badBody("there are more than %d images", limit)
+				}
+				if images = append(images, e); single {
+					break // it is refused below
+				}
+			}
+		default:
+			return nil, badBody("the JSON has a field %s that is not known", quote(name))
+		}
 	}
 	switch {
-	case single && v.Image != nil && v.Images == nil:
-		v.Images = []string{*v.Image}
+	case single && !image.isNull() && images == nil:
+		return []jsonValue{image}, nil
 	case single:
 		return nil, badBody(`the JSON is to be {"image": "..."} with the file in base64; several images go to /v1/batch`)
-	case v.Image != nil || len(v.Images) == 0:
+	case !image.isNull() || len(images) == 0:
 		return nil, badBody(`the JSON is to be {"images": ["...", ...]} with each file in base64`)
-	case len(v.Images) > limit:
-		return nil, badBody("there are %d images, more than %d", len(v.Images), limit)
 	}
-	var files [][]byte
-	for i, text := range v.Images {
-		file, err := q.base64(text)
-		if err != nil {
+	return images, nil
+}
+
+// base64List decodes files in base64.
+func (q *request) base64List(list []jsonValue) (files [][]byte, err error) {
+	for i, v := range list {
+		if err := q.ctx.Err(); err != nil {
+			return nil, err
+		}
+		file, err := q.base64(v)
+		var told *httpError
+		if errors.As(err, &told) && told != errEvicted && len(list) > 1 {
 			return nil, badBody("image %d: %v", i, err)
+		}
+		if err != nil {
+			return nil, err
 		}
 		files = append(files, file)
 	}
 	return files, nil
-}
-
-// base64 decodes a file in base64, for which it charges the body.
-func (q *request) base64(text string) ([]byte, error) {
-	if strings.HasPrefix(text, "data:") {
-		return nil, badBody("a data URL is not read; send what follows its comma")
-	}
-	if err := q.body.charge(int64(len(text)) + int64(base64.StdEncoding.DecodedLen(len(text)))); err != nil {
-		return nil, err
-	}
-	b, err := base64.StdEncoding.DecodeString(text)
-	if err != nil {
-		return nil, badBody("the base64 cannot be read: %v", err)
-	}
-	return b, nil
 }
 
 // measure returns the number of an image's pixels, if it can be read and is bearable.

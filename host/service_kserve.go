@@ -1,11 +1,9 @@
 package host
 
 import (
-	"bytes"
 	"cmp"
 	"encoding/binary"
 	"encoding/json"
-	"math"
 	"net/http"
 	"strconv"
 	"strings"
@@ -29,16 +27,6 @@ type tensor struct {
 	Shape      []int          `json:"shape,omitempty"`
 	Parameters map[string]any `json:"parameters,omitempty"`
 	Data       any            `json:"data,omitempty"`
-}
-
-type inferRequest struct {
-	ID         string         `json:"id"`
-	Parameters map[string]any `json:"parameters"`
-	Inputs     []struct {
-		tensor
-		Data json.RawMessage `json:"data"`
-	} `json:"inputs"`
-	Outputs []tensor `json:"outputs"`
 }
 
 type inferResponse struct {
@@ -88,7 +76,7 @@ func (s *Service) model(r *http.Request) (*format.Model, error) {
 	name, version := r.PathValue("name"), r.PathValue("version")
 	if name != modelName(m) || version != "" && version != modelVersion(m) {
 		return nil, &httpError{http.StatusNotFound, "not-found",
-			"there is no model " + strconv.Quote(strings.TrimSuffix(name+"/"+version, "/")) + "; this is " + strconv.Quote(modelName(m)+"/"+modelVersion(m))}
+			"there is no model " + quote(strings.TrimSuffix(name+"/"+version, "/")) + "; this is " + strconv.Quote(modelName(m)+"/"+modelVersion(m))}
 	}
 	return m, nil
 }
@@ -148,131 +136,21 @@ func (q *request) readInfer() (*job, error) {
 	if _, _, err := q.contentType(); err != nil {
 		return nil, err
 	}
-	b, err := q.whole()
+	text, err := q.whole()
 	if err != nil {
 		return nil, err
 	}
 	var blob []byte
 	if h := q.r.Header.Get(binaryHeader); h != "" {
 		n, err := strconv.Atoi(h)
-		if err != nil || n < 0 || n > len(b) {
-			return nil, badBody("%s is %q for a body of %d bytes", binaryHeader, h, len(b))
+		if err != nil || n < 0 || n > len(text) {
+			return nil, badBody("%s is %s for a body of %d bytes", binaryHeader, quote(h), len(text))
 		}
-		b, blob = b[:n], b[n:]
+		text, blob = text[:n], text[n:]
 	}
 	j := &job{infer: &inferRequest{}}
-	if err := json.Unmarshal(b, j.infer); err != nil {
-		return nil, badBody("the JSON cannot be read: %v", err)
-	}
-	if j.mode, err = q.inferMode(j.infer); err != nil {
-		return nil, err
-	}
-	j.images, err = q.inferImages(j.infer, blob)
-	return j, err
-}
-
-// inferMode reads the parameters of a request.
-func (q *request) inferMode(v *inferRequest) (mode sla.Mode, err error) {
-	for name, p := range v.Parameters {
-		switch text, isText := p.(string); {
-		case name == "mode" && isText:
-			if mode, err = q.mode(text); err != nil {
-				return 0, err
-			}
-		case name == "binary_data_output":
-		default:
-			return 0, badParameter("the parameter %q is not known, or not of its type; there are mode and binary_data_output", name)
-		}
-	}
-	for _, o := range v.Outputs {
-		switch o.Name {
-		case "label", "probabilities", "logits", "passes":
-		default:
-			return 0, badParameter("there is no output %q; there are label, probabilities, logits and passes", o.Name)
-		}
-	}
-	return mode, nil
-}
-
-// inferImages returns the files of the input.
-func (q *request) inferImages(v *inferRequest, blob []byte) ([][]byte, error) {
-	if len(v.Inputs) != 1 || v.Inputs[0].Name != "image" || v.Inputs[0].DataType != "BYTES" {
-		return nil, badBody(`there is one input: "image", of datatype BYTES, an image file for each element`)
-	}
-	in := v.Inputs[0]
-	n := 1
-	for _, d := range in.Shape {
-		if d < 0 || d > q.s.config.maxBatch || n*d > q.s.config.maxBatch {
-			return nil, badBody("the shape %v is of more than %d images", in.Shape, q.s.config.maxBatch)
-		}
-		n *= d
-	}
-	if len(in.Shape) == 0 || len(in.Shape) > 4 || n == 0 {
-		return nil, badBody("the shape %v is of no images; it is to be (N)", in.Shape)
-	}
-	var files [][]byte
-	if size, ok := in.Parameters["binary_data_size"].(float64); ok {
-		if size != float64(len(blob)) {
-			return nil, badBody("binary_data_size is %v where %d bytes follow the JSON", size, len(blob))
-		}
-		var err error
-		if files, err = splitBytes(blob); err != nil {
-			return nil, err
-		}
-	} else {
-		list, err := texts(in.Data, len(in.Shape), nil)
-		if err != nil {
-			return nil, badBody("data is to be a list of image files in base64: %v", err)
-		}
-		for i, text := range list {
-			file, err := q.base64(text)
-			if err != nil {
-				return nil, badBody("image %d: %v", i, err)
-			}
-			files = append(files, file)
-		}
-	}
-	if len(files) != n {
-		return nil, badBody("there are %d images, and the shape is %v", len(files), in.Shape)
-	}
-	return files, nil
-}
-
-// texts appends the strings of a tensor's data, which is a list, or lists in lists as deep
-// as its shape. No deeper: every level is read again.
-func texts(data json.RawMessage, depth int, list []string) ([]string, error) {
-	var elements []json.RawMessage
-	if err := json.Unmarshal(data, &elements); err != nil {
-		return nil, err
-	}
-	for _, e := range elements {
-		var err error
-		if depth > 1 && bytes.HasPrefix(e, []byte("[")) {
-			list, err = texts(e, depth-1, list)
-		} else {
-			var text string
-			err = json.Unmarshal(e, &text)
-			list = append(list, text)
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-// splitBytes reads a binary tensor of BYTES: each element after its length.
-func splitBytes(blob []byte) ([][]byte, error) {
-	var files [][]byte
-	for len(blob) > 0 {
-		if len(blob) < 4 || uint64(binary.LittleEndian.Uint32(blob)) > uint64(len(blob)-4) {
-			return nil, badBody("element %d of the binary tensor is longer than what is left of it", len(files))
-		}
-		n := 4 + int(binary.LittleEndian.Uint32(blob))
-		files = append(files, blob[4:n])
-		blob = blob[n:]
-	}
-	return files, nil
+	j.parse = func() error { return q.parseInfer(j, text, blob) }
+	return j, nil
 }
 
 func (q *request) sendInfer(j *job, results []result) int {
@@ -290,20 +168,22 @@ func (q *request) sendInfer(j *job, results []result) int {
 		}
 		return q.s.failKServe(q.w, &e)
 	}
-	outputs := j.infer.Outputs
+	outputs := j.infer.outputs
 	if len(outputs) == 0 {
-		outputs = []tensor{{Name: "label"}, {Name: "probabilities"}, {Name: "logits"}, {Name: "passes"}}
+		for _, name := range outputNames {
+			outputs = append(outputs, inferOutput{name: name})
+		}
 	}
-	v := inferResponse{ModelName: modelName(m), ModelVersion: modelVersion(m), ID: j.infer.ID,
+	v := inferResponse{ModelName: modelName(m), ModelVersion: modelVersion(m), ID: j.infer.id,
 		Parameters: map[string]any{"mode": results[0].prediction.Mode.String()}}
 	var blob []byte
 	for _, o := range outputs {
-		t, raw, err := outputTensor(o, results, m.Labels)
-		if err != nil {
-			return q.s.failKServe(q.w, err)
+		t, raw := outputTensor(o, results, m.Labels)
+		binary := j.infer.binary
+		if o.binary != nil {
+			binary = *o.binary
 		}
-		inBinary, asked := o.Parameters["binary_data"].(bool)
-		if all, _ := j.infer.Parameters["binary_data_output"].(bool); inBinary || all && !asked {
+		if binary {
 			t.Data, t.Parameters = nil, map[string]any{"binary_data_size": len(raw)}
 			blob = append(blob, raw...)
 		}
@@ -321,48 +201,44 @@ func (q *request) sendInfer(j *job, results []result) int {
 }
 
 // outputTensor returns an output as JSON and as a binary tensor.
-func outputTensor(o tensor, results []result, labels []string) (tensor, []byte, error) {
+func outputTensor(o inferOutput, results []result, labels []string) (tensor, []byte) {
 	n := len(results)
-	if o.Name == "label" {
+	if o.name == "label" {
 		var list []string
 		for _, r := range results {
 			list = append(list, labels[sla.Top(r.prediction.Logits, 1)[0]])
 		}
-		return textTensor(o.Name, list, n), textBytes(list), nil
+		return textTensor(o.name, list, n), textBytes(list)
 	}
-	if o.Name == "passes" {
+	if o.name == "passes" {
 		list, raw := []int{}, []byte{}
 		for _, r := range results {
 			list = append(list, r.prediction.Passes)
 			raw = binary.LittleEndian.AppendUint32(raw, uint32(r.prediction.Passes))
 		}
-		return tensor{Name: o.Name, DataType: "INT32", Shape: []int{n}, Data: list}, raw, nil
+		return tensor{Name: o.name, DataType: "INT32", Shape: []int{n}, Data: list}, raw
 	}
 	values := func(p *Prediction) []float32 {
-		if o.Name == "logits" {
+		if o.name == "logits" {
 			return p.Logits
 		}
 		return p.Probabilities
 	}
-	if k, ok := o.Parameters["classification"]; ok { // Triton's extension: the first k classes
-		count, ok := k.(float64)
-		if !ok || count < 1 || count != math.Trunc(count) {
-			return tensor{}, nil, badParameter("classification is to be a number of classes, not %v", k)
-		}
-		each := int(min(count, float64(len(labels))))
+	if o.classes > 0 {
+		each := min(o.classes, len(labels))
 		var list []string
 		for _, r := range results {
 			for _, i := range sla.Top(r.prediction.Logits, each) {
 				list = append(list, strconv.FormatFloat(float64(values(r.prediction)[i]), 'g', -1, 32)+":"+itoa(i)+":"+labels[i])
 			}
 		}
-		return textTensor(o.Name, list, n, each), textBytes(list), nil
+		return textTensor(o.name, list, n, each), textBytes(list)
 	}
 	list := []float32{}
 	for _, r := range results {
 		list = append(list, values(r.prediction)...)
 	}
-	return tensor{Name: o.Name, DataType: "FP32", Shape: []int{n, len(labels)}, Data: list}, sla.AppendBits(nil, list), nil
+	return tensor{Name: o.name, DataType: "FP32", Shape: []int{n, len(labels)}, Data: list}, sla.AppendBits(nil, list)
 }
 
 func textTensor(name string, list []string, shape ...int) tensor {

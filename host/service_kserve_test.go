@@ -169,6 +169,14 @@ func TestFieldC47KServeErrors(t *testing.T) {
 	input := func(shape []int, data ...string) map[string]any {
 		return map[string]any{"name": "image", "datatype": "BYTES", "shape": shape, "data": data}
 	}
+	with := func(m map[string]any, name string, value any) map[string]any {
+		m[name] = value
+		return m
+	}
+	request := func() map[string]any { return map[string]any{"inputs": []any{input([]int{1}, good)}} }
+	one := func(in map[string]any, name string, value any) map[string]any {
+		return map[string]any{"inputs": []any{with(in, name, value)}}
+	}
 	for _, x := range []struct {
 		request map[string]any
 		blob    []byte
@@ -177,7 +185,7 @@ func TestFieldC47KServeErrors(t *testing.T) {
 	}{
 		{map[string]any{"inputs": []any{input([]int{1}, good)}}, nil, 200, ""},
 		{map[string]any{"inputs": []any{map[string]any{"name": "image", "datatype": "BYTES", "shape": []int{2, 1}, "data": []any{[]any{good}, []any{good}}}}}, nil, 200, ""},
-		{map[string]any{"inputs": []any{map[string]any{"name": "image", "datatype": "BYTES", "shape": []int{1}, "data": []any{3}}}}, nil, 400, "data"},
+		{map[string]any{"inputs": []any{map[string]any{"name": "image", "datatype": "BYTES", "shape": []int{1}, "data": []any{3}}}}, nil, 400, "base64, not 3"},
 		{map[string]any{"inputs": []any{}}, nil, 400, "one input"},
 		{map[string]any{"inputs": []any{map[string]any{"name": "pixels", "datatype": "FP32", "shape": []int{1}}}}, nil, 400, `"image"`},
 		{map[string]any{"inputs": []any{input([]int{2}, good)}}, nil, 400, "1 images"},
@@ -193,8 +201,27 @@ func TestFieldC47KServeErrors(t *testing.T) {
 		{map[string]any{"inputs": []any{input([]int{1}, good)}, "outputs": []any{map[string]any{"name": "logits", "parameters": map[string]any{"classification": 1.5}}}}, nil, 400, "1.5"},
 		{map[string]any{"inputs": []any{map[string]any{"name": "image", "datatype": "BYTES", "shape": []int{1}, "parameters": map[string]any{"binary_data_size": 9}}}}, []byte("\xff\xff\xff\xffxxxxx"), 400, "longer"},
 		{map[string]any{"inputs": []any{map[string]any{"name": "image", "datatype": "BYTES", "shape": []int{1}, "parameters": map[string]any{"binary_data_size": 5}}}}, []byte("\x01\x00\x00\x00xx"), 400, "binary_data_size"},
+		// What is not of its type, or not in its place, is told, in the protocol's words.
+		{with(request(), "outputs", []any{map[string]any{"name": "label", "parameters": map[string]any{"binary_data": "true"}}}), nil, 400, "binary_data is to be true or false"},
+		{with(request(), "parameters", map[string]any{"binary_data_output": "yes"}), nil, 400, `"binary_data_output" is "yes"`},
+		{with(request(), "parameters", map[string]any{"speed": 1}), nil, 400, `"speed" is not known`},
+		{with(request(), "outputs", []any{map[string]any{"name": "label"}, map[string]any{"name": "label"}}), nil, 400, `"label" is asked for twice`},
+		{with(request(), "outputs", []any{map[string]any{"name": "label", "parameters": map[string]any{"classification": 2.0, "content_type": "str"}}}), nil, 200, ""},
+		{with(request(), "id", 7), nil, 400, "id is to be text"},
+		{with(with(request(), "id", nil), "outputs", nil), nil, 200, ""},
+		{request(), []byte("x"), 400, "1 bytes follow the JSON"},
+		{one(input([]int{1}, good), "parameters", map[string]any{"binary_data_size": 1}), []byte("x"), 400, "data and binary_data_size"},
+		{one(map[string]any{"name": "image", "datatype": "BYTES", "shape": []int{1}}, "parameters", map[string]any{"binary_data_size": "123"}), []byte("x"), 400, `binary_data_size is "123" where 1 bytes`},
+		{one(input([]int{2, 1}), "data", []any{[]any{good, good}, []any{}}), nil, 400, "more than 1"},
+		{one(input([]int{2, 1}), "data", []any{[]any{good}, good}), nil, 400, "not of its shape"},
+		{one(input([]int{2, 1}), "data", []any{good, good}), nil, 200, ""},
+		{one(input([]int{-1}), "shape", []int{-1}), nil, 400, "not of -1"},
+		{one(input([]int{1}, good), "shape", []float64{1.5}), nil, 400, "not of 1.5"},
+		{one(input([]int{1}, good), "shape", "1"), nil, 400, "(N)"},
+		{one(input([]int{1}, good), "name", 3), nil, 400, "one input"},
+		{map[string]any{"inputs": "x"}, nil, 400, "one input"},
 	} {
-		if status, got, _ := c.infer(path, x.request, x.blob); status != x.status || !strings.Contains(got.Error, x.says) {
+		if status, got, _ := c.infer(path, x.request, x.blob); status != x.status || !strings.Contains(got.Error, x.says) || strings.Contains(got.Error, "Go ") {
 			t.Errorf("%v: %d %q, want %d %q", x.request, status, got.Error, x.status, x.says)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +27,8 @@ type endpoint struct {
 
 // A job is what a request asks for.
 type job struct {
-	images [][]byte // files
+	images [][]byte     // files
+	parse  func() error // what finds them in the body, by a worker; nil if they are there
 	mode   sla.Mode
 	top    int
 	infer  *inferRequest // of KServe
@@ -126,17 +128,15 @@ func (q *request) whyNoBody(err error) error {
 
 // enter takes a place in the queue, if there is one.
 func (s *Service) enter() bool {
-	select {
-	case s.places <- struct{}{}:
+	ok := s.places.enter()
+	if ok {
 		s.inFlight()
-		return true
-	default:
-		return false
 	}
+	return ok
 }
 
 func (s *Service) leave() {
-	<-s.places
+	s.places.leave()
 	s.inFlight()
 }
 
@@ -149,97 +149,154 @@ func (s *Service) inFlight() {
 // run does a job, and returns at the deadline even if a decoder or a layer takes longer:
 // that one keeps its place until it notices.
 func (q *request) run(j *job) ([]result, error) {
-	done := make(chan []result, 1)
+	type outcome struct {
+		results []result
+		err     error
+	}
+	done := make(chan outcome, 1)
 	go func() {
 		defer q.s.leave()
 		defer q.body.close()
-		done <- q.s.classifyAll(q.ctx, j)
+		results, err := q.s.do(q.ctx, j)
+		done <- outcome{results, err}
 	}()
 	select {
-	case results := <-done:
+	case o := <-done:
 		if err := q.ctx.Err(); err != nil {
 			return nil, err
 		}
-		return results, nil
+		return o.results, o.err
 	case <-q.ctx.Done():
 		return nil, q.ctx.Err()
 	}
 }
 
-// classifyAll classifies a job's images, as many side by side as there are workers.
-func (s *Service) classifyAll(ctx context.Context, j *job) []result {
-	results := make([]result, len(j.images))
+// do finds the images of a job, and classifies them unless it has large ones and so have
+// enough other requests.
+func (s *Service) do(ctx context.Context, j *job) (results []result, err error) {
+	if j.parse != nil {
+		if err := s.work.take(ctx); err != nil {
+			return nil, err
+		}
+		err := s.guard(j.parse)
+		s.work.leave()
+		if err != nil {
+			return nil, err
+		}
+	}
+	results = make([]result, len(j.images))
+	pixels := make([]int, len(j.images))
+	for i, file := range j.images {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		results[i].err = s.guard(func() (err error) {
+			pixels[i], err = s.measure(file)
+			return err
+		})
+	}
+	if len(pixels) > 0 && slices.Max(pixels) > modest {
+		if !s.largePlaces.enter() {
+			return nil, errBusy
+		}
+		defer s.largePlaces.leave()
+	}
+	s.classifyAll(ctx, j, pixels, results)
+	return results, nil
+}
+
+// guard makes an error of a panic: net/http does so for its own goroutines only.
+func (s *Service) guard(f func() error) (err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			s.config.log.Error("a panic while a request was answered", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
+			err = errEngine
+		}
+	}()
+	return f()
+}
+
+// classifyAll classifies a job's images, as many side by side as there are workers, but for
+// those that have an error already.
+func (s *Service) classifyAll(ctx context.Context, j *job, pixels []int, results []result) {
 	var next atomic.Int64
 	var wait sync.WaitGroup
 	for range min(len(j.images), cap(s.work)) {
 		wait.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(results); i = int(next.Add(1)) - 1 {
-				results[i] = s.classifyFile(ctx, j.images[i], j.mode, j.top)
+				if r := &results[i]; r.err == nil {
+					r.err = s.guard(func() error { return s.classifyFile(ctx, j, i, pixels[i] > modest, r) })
+				}
 			}
 		})
 	}
 	wait.Wait()
-	return results
 }
 
-// classifyFile waits for a worker, decodes an image file and classifies it.
-func (s *Service) classifyFile(ctx context.Context, file []byte, mode sla.Mode, top int) (r result) {
-	defer func() {
-		if p := recover(); p != nil { // net/http does this for its own goroutines only
-			s.config.log.Error("a panic while an image was classified", "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			r = result{err: errEngine}
+// classifyFile waits for a worker, decodes image i of a job and classifies it.
+func (s *Service) classifyFile(ctx context.Context, j *job, i int, large bool, r *result) error {
+	if large {
+		if err := s.large.take(ctx); err != nil {
+			return err
 		}
-	}()
-	pixels, err := s.measure(file)
+		defer s.large.leave()
+	}
+	if err := s.work.take(ctx); err != nil {
+		return err
+	}
+	defer s.work.leave()
+	img, err := s.decode(ctx, j.images[i])
 	if err != nil {
-		return result{err: err}
+		return err
 	}
-	if pixels > modest {
-		if err := take(ctx, s.large); err != nil {
-			return result{err: err}
-		}
-		defer func() { <-s.large }()
-	}
-	if err := take(ctx, s.work); err != nil {
-		return result{err: err}
-	}
-	defer func() { <-s.work }()
-	img, err := s.decode(ctx, file)
-	if err != nil {
-		return result{err: err}
-	}
-	return s.classifyImage(ctx, img, mode, top)
+	r.prediction, r.model, err = s.classifyImage(ctx, img, j.mode, j.top)
+	return err
 }
 
 // classifyImage classifies with the slab of the moment.
-func (s *Service) classifyImage(ctx context.Context, img image.Image, mode sla.Mode, top int) result {
+func (s *Service) classifyImage(ctx context.Context, img image.Image, mode sla.Mode, top int) (*Prediction, *format.Model, error) {
 	for {
 		c, err := s.current()
 		if err != nil {
-			return result{err: err}
+			return nil, nil, err
 		}
 		p, err := c.Classify(ctx, img, WithMode(mode), WithTopK(top))
 		switch {
 		case errors.Is(err, ErrClosed) && s.classifier.Load() != c:
 			continue // it was swapped and closed in between
 		case err != nil:
-			return result{err: err}
+			return nil, nil, err
 		case !finite(p.Logits):
-			return result{err: errInfinite}
+			return nil, nil, errInfinite
 		}
-		return result{prediction: p, model: c.Model()}
+		return p, c.Model(), nil
 	}
 }
 
-// take waits for room in a channel.
-func take(ctx context.Context, room chan struct{}) error {
+// room bounds how many are at something at a time.
+type room chan struct{}
+
+// take waits to come in.
+func (r room) take(ctx context.Context) error {
 	select {
-	case room <- struct{}{}:
+	case r <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
+
+// enter comes in if that needs no waiting.
+func (r room) enter() bool {
+	select {
+	case r <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (r room) leave() { <-r }
 
 func finite(logits []float32) bool {
 	for _, v := range logits {

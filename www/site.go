@@ -228,15 +228,42 @@ func Handler(models []Shown) (http.Handler, error) {
 		b, tag := f.plain, f.tag
 		if f.gzip != nil {
 			h.Set("Vary", "Accept-Encoding")
-			if strings.Contains(r.Header.Get("Accept-Encoding"), "gzip") && r.Header.Get("Range") == "" {
-				h.Set("Content-Encoding", "gzip")
-				h.Set("Content-Length", strconv.Itoa(len(f.gzip)))
+			if acceptsGzip(r.Header) && r.Header.Get("Range") == "" {
+				w = gzipWriter{w}
 				b, tag = f.gzip, f.tag+"-gzip"
 			}
 		}
 		h.Set("Etag", `"`+tag+`"`)
 		http.ServeContent(w, r, name, time.Time{}, bytes.NewReader(b))
 	}), nil
+}
+
+// A gzipWriter says of an answer that it is compressed, unless it is one without a body,
+// such as 304 and 412.
+type gzipWriter struct{ http.ResponseWriter }
+
+func (w gzipWriter) WriteHeader(status int) {
+	if status == http.StatusOK {
+		w.Header().Set("Content-Encoding", "gzip")
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Unwrap is for http.ResponseController.
+func (w gzipWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// acceptsGzip reports whether a client takes gzip (RFC 9110, section 12.5.3): what it says
+// of gzip counts, or else what it says of *.
+func acceptsGzip(h http.Header) bool {
+	accepts := map[string]bool{}
+	for item := range strings.SplitSeq(strings.Join(h.Values("Accept-Encoding"), ","), ",") {
+		coding, weight, weighed := strings.Cut(item, ";")
+		_, q, _ := strings.Cut(weight, "=")
+		value, err := strconv.ParseFloat(strings.TrimSpace(q), 64)
+		accepts[strings.ToLower(strings.TrimSpace(coding))] = !weighed || err == nil && value > 0
+	}
+	gzip, said := accepts["gzip"]
+	return gzip || !said && accepts["*"]
 }
 
 // Policy is the Content-Security-Policy of the page: its own files, pictures that are dropped or taught, and the

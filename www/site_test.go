@@ -10,6 +10,7 @@ import (
 	"image/draw"
 	"image/png"
 	"io"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"slices"
@@ -149,5 +150,59 @@ func TestHandler(t *testing.T) {
 	}
 	if w := get("POST", "/", "", ""); w.Code != 405 {
 		t.Errorf("POST: %d", w.Code)
+	}
+}
+
+// RFC 9110, sections 12.5.3 and 13.1.1: what a client says of codings is heard, and an
+// answer without a body has no coding and no length of one. Asked over HTTP, since a
+// recorder sends whatever it is given.
+func TestHandlerOverHTTP(t *testing.T) {
+	h, err := Handler([]Shown{{Slab: Model}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	transport := &http.Transport{DisableCompression: true} // which would ask for gzip by itself
+	get := func(headers ...string) *http.Response {
+		t.Helper()
+		r, err := http.NewRequest("GET", server.URL+"/page.js", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Add(headers[i], headers[i+1])
+		}
+		answer, err := transport.RoundTrip(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer answer.Body.Close()
+		b, err := io.ReadAll(answer.Body)
+		if err != nil || answer.ContentLength > 0 && int64(len(b)) != answer.ContentLength {
+			t.Errorf("%q: %v, %d bytes of %d", headers, err, len(b), answer.ContentLength)
+		}
+		return answer
+	}
+	for accepted, want := range map[string]string{"gzip": "gzip", "br, GZIP;q=0.5": "gzip", "gzip;q=0": "", "identity, gzip;q=0": "", "gzip; q=0.000, *": "",
+		"*": "gzip", "*;q=0": "", "identity": "", "": "", "xgzip": "", "gzip;q=1.0,*;q=0": "gzip", "deflate , gzip ; q=0.1": "gzip"} {
+		if r := get("Accept-Encoding", accepted); r.StatusCode != 200 || r.Header.Get("Content-Encoding") != want || r.ContentLength < 1 {
+			t.Errorf("%q: %d %v", accepted, r.StatusCode, r.Header)
+		}
+	}
+	if r := get("Accept-Encoding", "br", "Accept-Encoding", "gzip"); r.Header.Get("Content-Encoding") != "gzip" {
+		t.Errorf("in two lines: %v", r.Header)
+	}
+	for header, want := range map[string]int{"If-Match": 412, "If-None-Match": 304} {
+		value := `"another"`
+		if want == 304 {
+			value = get("Accept-Encoding", "gzip").Header.Get("Etag")
+		}
+		if r := get("Accept-Encoding", "gzip", header, value); r.StatusCode != want || r.Header.Get("Content-Encoding") != "" || r.ContentLength > 0 {
+			t.Errorf("%s: %d %v", header, r.StatusCode, r.Header)
+		}
+	}
+	if r := get("Accept-Encoding", "gzip", "Range", "bytes=2-5"); r.StatusCode != 206 || r.Header.Get("Content-Encoding") != "" || r.ContentLength != 4 {
+		t.Errorf("a range: %d %v", r.StatusCode, r.Header)
 	}
 }

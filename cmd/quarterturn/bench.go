@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/bench"
-	"github.com/quarterturn/quarterturn/internal/plain"
+	"github.com/quarterturn/quarterturn/format/plain"
 )
 
 func benchCommand() *cobra.Command {

@@ -5,7 +5,7 @@ import (
 	"os"
 	"strings"
 
-	"github.com/quarterturn/quarterturn/internal/plain"
+	"github.com/quarterturn/quarterturn/format/plain"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 

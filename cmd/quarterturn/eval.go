@@ -11,7 +11,7 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/atomicfile"
-	"github.com/quarterturn/quarterturn/internal/plain"
+	"github.com/quarterturn/quarterturn/format/plain"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/report"

@@ -14,7 +14,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/quarterturn/quarterturn/internal/plain"
+	"github.com/quarterturn/quarterturn/format/plain"
 )
 
 // A usageError is the caller's: exit code 2.
@@ -33,7 +33,11 @@ func main() {
 			err = errors.New("interrupted")
 		}
 		// One line, whatever a library wrote.
-		fmt.Fprintln(os.Stderr, "quarterturn:", plain.Line(strings.Join(strings.Fields(err.Error()), " ")))
+		if text := strings.Join(strings.Fields(err.Error()), " "); logger != nil {
+			logger.Error(text)
+		} else {
+			fmt.Fprintln(os.Stderr, "quarterturn:", plain.Line(text))
+		}
 		if errors.As(err, new(usageError)) {
 			os.Exit(2)
 		}

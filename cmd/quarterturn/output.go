@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
+	"log/slog"
 	"os"
 	"strings"
 	"sync"
@@ -11,7 +13,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 	"golang.org/x/term"
 
-	"github.com/quarterturn/quarterturn/internal/plain"
+	"github.com/quarterturn/quarterturn/format/plain"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 )
 
@@ -32,23 +34,34 @@ func printText(text string) error {
 	return err
 }
 
+// logger takes the lines of note, warn and detail, and the error that ends the process, if
+// it is not nil: serve --log-format json sets it.
+var logger *slog.Logger
+
+// say writes a line to standard error.
+func say(level slog.Level, format string, args ...any) {
+	if logger != nil {
+		logger.Log(context.Background(), level, fmt.Sprintf(format, args...))
+		return
+	}
+	fmt.Fprintln(os.Stderr, plain.Line(fmt.Sprintf(format, args...)))
+}
+
 // note writes a line of progress to standard error, unless -q was given.
 func note(format string, args ...any) {
 	if !quiet {
-		warn(format, args...)
+		say(slog.LevelInfo, format, args...)
 	}
 }
 
 // warn writes a line that even -q lets through: about something that went wrong, though
 // the command goes on.
-func warn(format string, args ...any) {
-	fmt.Fprintln(os.Stderr, plain.Line(fmt.Sprintf(format, args...)))
-}
+func warn(format string, args ...any) { say(slog.LevelWarn, format, args...) }
 
 // detail writes a line to standard error if -v was given.
 func detail(format string, args ...any) {
 	if verbose {
-		warn(format, args...)
+		say(slog.LevelDebug, format, args...)
 	}
 }
 

@@ -12,8 +12,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/parity"
+	"github.com/quarterturn/quarterturn/format/plain"
 	"github.com/quarterturn/quarterturn/host/imagefile"
-	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 

@@ -11,9 +11,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/cmd/internal/score"
+	"github.com/quarterturn/quarterturn/format/plain"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/host/imagefile"
-	"github.com/quarterturn/quarterturn/internal/plain"
 	"github.com/quarterturn/quarterturn/sla"
 )
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -9,9 +10,7 @@ import (
 	"net/http"
 	"net/http/pprof"
 	"os"
-	"os/signal"
 	"strconv"
-	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -21,7 +20,6 @@ import (
 	"golang.org/x/term"
 
 	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/guard"
-	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/host/prometheus"
 	"github.com/quarterturn/quarterturn/trainer/backbone"
@@ -69,13 +67,13 @@ func serveCommand() *cobra.Command {
 			"The first slab also classifies here: POST an image to /v1/classify, with ?mode=.. and ?top=.. as you like, or\n" +
 			"several to /v1/batch; /v2 is the inference protocol of KServe and Triton. GET /v1/model, /v1/openapi.json,\n" +
 			"/healthz, /readyz and /metrics (Prometheus).\n\n" +
-			"SIGHUP reads the first slab and the tokens again and drops no request. SIGTERM and Ctrl-C let requests under way\n" +
+			"SIGHUP reads the first slab, the tokens and the certificate again and drops no request. SIGTERM and Ctrl-C let requests under way\n" +
 			"end; a second Ctrl-C does not. Every flag can also be set by a variable: --max-batch by QUARTERTURN_MAX_BATCH. If\n" +
 			"OTEL_EXPORTER_OTLP_ENDPOINT is set, traces and metrics go there.",
 		Example: "  quarterturn serve\n" +
 			"  quarterturn serve run/model.slab --addr 0.0.0.0:8080 --allowed-hosts pictures.example\n" +
 			"  curl --data-binary @picture.png 'http://127.0.0.1:8080/v1/classify?mode=aggregated&top=3'",
-		RunE: func(cmd *cobra.Command, args []string) error {
+		PreRunE: func(cmd *cobra.Command, args []string) error {
 			if len(args) > 0 { // which win over QUARTERTURN_MODEL
 				cmd.Flags().Lookup("model").Changed = true
 			}
@@ -86,9 +84,14 @@ func serveCommand() *cobra.Command {
 			if s.models, err = chosen.all(args); err != nil {
 				return err
 			}
-			if err := s.check(); err != nil {
-				return err
+			if err = s.check(); err == nil && s.logFormat == "json" {
+				logger = s.logger()
 			}
+			return err
+		},
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			hangups := watchHangups() // before anything that takes time
+			defer hangups.stop()
 			if term.IsTerminal(int(os.Stderr.Fd())) && !cmd.Flags().Changed("drain-delay") {
 				s.drainDelay = 0 // somebody waits for it, and no balancer looks
 			}
@@ -97,7 +100,7 @@ func serveCommand() *cobra.Command {
 				slabs = nil
 			}
 			for _, name := range s.models {
-				slab, _, err := readSlab(name)
+				slab, _, err := readServed(name)
 				if err != nil {
 					return err
 				}
@@ -107,7 +110,7 @@ func serveCommand() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return s.serve(cmd.Context(), listener, slabs)
+			return s.serve(cmd.Context(), listener, slabs, hangups)
 		},
 	}
 	s.flags(cmd.Flags(), &chosen)
@@ -165,20 +168,35 @@ func (s *serveOptions) check() error {
 	if s.timeout <= 0 || s.drainDelay < 0 {
 		return usagef("--timeout is to be more than nothing, and --drain-delay no less")
 	}
-	return nil
+	var err error
+	if s.allowedHosts, err = guard.ParseHosts(s.allowedHosts); err != nil {
+		return usagef("--allowed-hosts: %w", err)
+	}
+	if s.corsOrigins, err = guard.ParseOrigins(s.corsOrigins); err != nil {
+		return usagef("--cors-origins: %w", err)
+	}
+	return checkTelemetry()
 }
 
-// serve answers on listener, which it closes, until ctx ends.
-func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [][]byte) error {
+// serve answers on listener, which it closes, until ctx ends. Everything that may fail is
+// done before it says that it serves.
+func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [][]byte, hangups hangups) error {
 	defer listener.Close() // a second close, after the server's, is an error that nobody needs
 	log := s.logger()
 	page, err := pageOf(ctx, slabs)
 	if err != nil {
 		return err
 	}
-	tokens, err := s.readTokens()
-	if err != nil {
+	secrets := &secrets{tokenFile: s.tokenFile, certFile: s.cert, keyFile: s.key}
+	if err := errors.Join(secrets.readTokens(), secrets.readCertificate()); err != nil {
 		return err
+	}
+	var adminListener net.Listener
+	if s.adminAddr != "" {
+		if adminListener, err = net.Listen("tcp", s.adminAddr); err != nil {
+			return fmt.Errorf("--admin-addr: %w", err)
+		}
+		defer adminListener.Close()
 	}
 	telemetry, stopTelemetry, err := startTelemetry(ctx, log)
 	if err != nil {
@@ -196,14 +214,10 @@ func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [
 		return err
 	}
 	service := host.NewService(classifier, options...)
-	var current atomic.Pointer[guard.Tokens]
-	current.Store(&tokens)
-	hangup := make(chan os.Signal, 1)
-	signal.Notify(hangup, syscall.SIGHUP) // before anybody can know that it serves
-	defer signal.Stop(hangup)
-	go s.reload(ctx, hangup, service, &current, log)
+	go onHangup(ctx, hangups.secrets, func() { secrets.reload(log) })
+	go onHangup(ctx, hangups.slab, func() { s.reload(ctx, service, log) })
 
-	public := s.public(page, service, metrics, &current)
+	public := s.public(page, service, metrics, secrets)
 	if telemetry != nil {
 		public = telemetry.Handler(public)
 	}
@@ -213,21 +227,18 @@ func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [
 	bound := host.Bound(listener, s.connections)
 	if s.cert != "" {
 		scheme = "https"
-		go func() { failed <- servers[0].ServeTLS(bound, s.cert, s.key) }()
+		servers[0].TLSConfig = &tls.Config{GetCertificate: secrets.certificate}
+		go func() { failed <- servers[0].ServeTLS(bound, "", "") }()
 	} else {
 		go func() { failed <- servers[0].Serve(bound) }()
 	}
 	note("serving %s (stop with Ctrl-C)", browserURL(scheme, listener.Addr()))
-	if s.adminAddr != "" {
-		l, err := net.Listen("tcp", s.adminAddr)
-		if err != nil {
-			return fmt.Errorf("--admin-addr: %w", err)
-		}
+	if adminListener != nil {
 		admin := s.server(guard.Hosts(s.admin(service, metrics), append(guard.DefaultHosts(s.adminAddr), s.allowedHosts...)), log)
 		admin.WriteTimeout = 0 // profiles take as long as they are asked for
 		servers = append(servers, admin)
-		go func() { failed <- admin.Serve(host.Bound(l, 64)) }()
-		note("metrics and profiles at %s", browserURL("http", l.Addr()))
+		go func() { failed <- admin.Serve(host.Bound(adminListener, 64)) }()
+		note("metrics and profiles at %s", browserURL("http", adminListener.Addr()))
 	}
 	select {
 	case err = <-failed:
@@ -250,7 +261,7 @@ func (s *serveOptions) server(h http.Handler, log *slog.Logger) *http.Server {
 }
 
 // public is what the address that everybody knows answers.
-func (s *serveOptions) public(page http.Handler, service *host.Service, metrics http.Handler, tokens *atomic.Pointer[guard.Tokens]) http.Handler {
+func (s *serveOptions) public(page http.Handler, service *host.Service, metrics http.Handler, secrets *secrets) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/", page)
 	for _, path := range []string{"/v1/", "/v2", "/v2/", "/healthz", "/readyz"} {
@@ -264,7 +275,7 @@ func (s *serveOptions) public(page http.Handler, service *host.Service, metrics 
 	}
 	h := http.Handler(mux)
 	if s.tokenFile != "" {
-		h = guard.Bearer(h, func() guard.Tokens { return *tokens.Load() })
+		h = guard.Bearer(h, secrets.goodTokens)
 	}
 	if len(s.corsOrigins) > 0 {
 		h = cors.New(cors.Options{
@@ -359,55 +370,4 @@ func (s *serveOptions) open(ctx context.Context, slab []byte) (*host.Classifier,
 		options = append(options, host.WithTracer(s.tracer))
 	}
 	return host.Open(ctx, slab, options...)
-}
-
-// readTokens reads --token-file, if there is one.
-func (s *serveOptions) readTokens() (guard.Tokens, error) {
-	if s.tokenFile == "" {
-		return nil, nil
-	}
-	text, err := os.ReadFile(s.tokenFile)
-	if err != nil {
-		return nil, err
-	}
-	tokens, err := guard.ParseTokens(text)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", s.tokenFile, err)
-	}
-	return tokens, nil
-}
-
-// reload reads the tokens and the first slab again at every SIGHUP. What cannot be read
-// changes nothing. The page stays with the slabs it began with.
-func (s *serveOptions) reload(ctx context.Context, hangup <-chan os.Signal, service *host.Service, current *atomic.Pointer[guard.Tokens], log *slog.Logger) {
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-hangup:
-		}
-		if tokens, err := s.readTokens(); err != nil {
-			log.Error("the tokens were not read again", "error", err)
-		} else {
-			current.Store(&tokens)
-		}
-		if len(s.models) == 0 {
-			log.Info("SIGHUP: the slab that comes with the program stays")
-			continue
-		}
-		slab, m, err := readSlab(s.models[0])
-		var c *host.Classifier
-		if err == nil {
-			c, err = s.open(ctx, slab)
-		}
-		if err != nil {
-			log.Error("the slab was not read again", "file", s.models[0], "error", err)
-			continue
-		}
-		old := service.Swap(c)
-		log.Info("read again", "file", s.models[0], "hash", format.Hex(m.Hash[:]))
-		if err := old.Close(ctx); err != nil && ctx.Err() == nil {
-			log.Error("closing the slab before", "error", err)
-		}
-	}
 }

@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/url"
 	"os"
+	"slices"
 
 	otelapi "go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/exporters/otlp/otlpmetric/otlpmetrichttp"
@@ -17,13 +19,34 @@ import (
 	"github.com/quarterturn/quarterturn/host/otel"
 )
 
+// otlpEndpoints are the variables that say where telemetry goes, the one for all first.
+var otlpEndpoints = []string{"OTEL_EXPORTER_OTLP_ENDPOINT", "OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_METRICS_ENDPOINT"}
+
+// wantsTelemetry reports whether OpenTelemetry's own variables ask for telemetry.
+func wantsTelemetry() bool {
+	return os.Getenv("OTEL_SDK_DISABLED") != "true" && slices.ContainsFunc(otlpEndpoints, func(name string) bool { return os.Getenv(name) != "" })
+}
+
+// checkTelemetry refuses addresses for which the exporters would take localhost instead.
+func checkTelemetry() error {
+	if !wantsTelemetry() {
+		return nil
+	}
+	for _, name := range otlpEndpoints {
+		text := os.Getenv(name)
+		u, err := url.Parse(text)
+		if text != "" && (err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "") {
+			return usagef("%s is %q; it is to be an address such as http://collector:4318", name, text)
+		}
+	}
+	return nil
+}
+
 // startTelemetry sends traces and metrics by OTLP over HTTP to where OpenTelemetry's own
 // variables say, and returns nil if none of them says anything. stop sends the rest.
 func startTelemetry(ctx context.Context, log *slog.Logger) (t *otel.Telemetry, stop func(context.Context) error, err error) {
-	const all = "OTEL_EXPORTER_OTLP_ENDPOINT"
 	stop = func(context.Context) error { return nil }
-	if os.Getenv("OTEL_SDK_DISABLED") == "true" ||
-		os.Getenv(all) == "" && os.Getenv("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT") == "" && os.Getenv("OTEL_EXPORTER_OTLP_METRICS_ENDPOINT") == "" {
+	if !wantsTelemetry() {
 		return nil, stop, nil
 	}
 	otelapi.SetErrorHandler(otelapi.ErrorHandlerFunc(func(err error) { log.Warn("telemetry", "error", err) }))
@@ -34,7 +57,7 @@ func startTelemetry(ctx context.Context, log *slog.Logger) (t *otel.Telemetry, s
 	traces, tracesErr := otlptracehttp.New(ctx)
 	metrics, metricsErr := otlpmetrichttp.New(ctx)
 	if err := errors.Join(tracesErr, metricsErr); err != nil {
-		return nil, stop, fmt.Errorf("%s: %w", all, err)
+		return nil, stop, fmt.Errorf("%s: %w", otlpEndpoints[0], err)
 	}
 	tp := trace.NewTracerProvider(trace.WithBatcher(traces), trace.WithResource(about))
 	mp := metric.NewMeterProvider(metric.WithReader(metric.NewPeriodicReader(metrics)), metric.WithResource(about))

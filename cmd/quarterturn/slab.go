@@ -69,10 +69,16 @@ func readSlab(name string) ([]byte, *format.Model, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	m, err := decodeSlab(name, b)
+	return b, m, err
+}
+
+// decodeSlab returns the model in the bytes of a slab's file.
+func decodeSlab(name string, b []byte) (*format.Model, error) {
 	m, err := format.Decode(b)
 	if err != nil {
-		return nil, nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", name, err)
 	}
 	detail("%s: %d bytes, hash %x", name, len(b), m.Hash)
-	return b, m, nil
+	return m, nil
 }

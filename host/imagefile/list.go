@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/quarterturn/quarterturn/internal/plain"
+	"github.com/quarterturn/quarterturn/format/plain"
 )
 
 // A Listing is what lies in a folder tree.

@@ -17,7 +17,7 @@ import (
 	"strings"
 
 	"github.com/quarterturn/quarterturn/host/imagefile"
-	"github.com/quarterturn/quarterturn/internal/plain"
+	"github.com/quarterturn/quarterturn/format/plain"
 )
 
 // A Shard is one of Of parts, numbered from 1.

@@ -3,6 +3,7 @@
 package guard
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -10,21 +11,33 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"regexp"
 	"slices"
 	"strings"
+	"unicode"
 )
 
-// Hosts refuses requests under names that are not in a list: a page of somebody else's
-// whose name was made to lead here (DNS rebinding) asks under its own. "*" allows every
-// name.
+// isHealth reports whether a path asks if the server lives and is ready. Balancers ask
+// that, under any name or none and without a token, and the answer tells nothing else.
+func isHealth(path string) bool {
+	switch path {
+	case "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready":
+		return true
+	}
+	return false
+}
+
+// Hosts refuses requests, but for those about health, under names that are not in a list,
+// which ParseHosts or DefaultHosts made: a page of somebody else's whose name was made to
+// lead here (DNS rebinding) asks under its own. "*" allows every name.
 func Hosts(next http.Handler, allowed []string) http.Handler {
 	if slices.Contains(allowed, "*") {
 		return next
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := hostname(r.Host)
-		if !slices.ContainsFunc(allowed, func(a string) bool { return strings.EqualFold(a, name) || a == AnyAddress && isAddress(name) }) {
-			refuse(w, r, http.StatusMisdirectedRequest, "host", fmt.Sprintf("the name %q is not one of this server's; see --allowed-hosts", r.Host))
+		if !isHealth(r.URL.Path) && !slices.ContainsFunc(allowed, func(a string) bool { return a == name || a == AnyAddress && isAddress(name) }) {
+			refuse(w, r, http.StatusMisdirectedRequest, "host", fmt.Sprintf("the name %.80q is not one of this server's; see --allowed-hosts", r.Host))
 			return
 		}
 		next.ServeHTTP(w, r)
@@ -52,7 +65,48 @@ func hostname(host string) string {
 	if name, _, err := net.SplitHostPort(host); err == nil {
 		host = name
 	}
-	return strings.ToLower(strings.TrimSuffix(strings.Trim(host, "[]"), "."))
+	host = strings.Trim(host, "[]")
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return ip.String()
+	}
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+var dnsName = regexp.MustCompile(`^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+)*\.?$`)
+
+// ParseHosts reads a list of names for Hosts: host names, IP addresses and "*". It refuses
+// what no request's name could be equal to.
+func ParseHosts(list []string) ([]string, error) {
+	var hosts []string
+	for _, text := range list {
+		name := strings.TrimSpace(text)
+		if name != "*" && !dnsName.MatchString(name) && !isAddress(strings.Trim(name, "[]")) {
+			return nil, fmt.Errorf("%q is not a host's name or address; write it as shop.example, without scheme, port and path", text)
+		}
+		hosts = append(hosts, hostname(name))
+	}
+	return hosts, nil
+}
+
+var origin = regexp.MustCompile(`^([a-z][a-z0-9+.-]*)://([a-z0-9._*-]+|\[[0-9a-f:.]+\])(:[0-9]+)?$`)
+
+// ParseOrigins reads a list of origins as browsers write them (RFC 6454), with one * in
+// each at most. It refuses what no browser's could be equal to.
+func ParseOrigins(list []string) ([]string, error) {
+	var origins []string
+	for _, text := range list {
+		o := strings.ToLower(strings.TrimSpace(text))
+		m := origin.FindStringSubmatch(o)
+		switch {
+		case o == "*" || o == "null":
+		case m == nil || strings.Count(o, "*") > 1:
+			return nil, fmt.Errorf("%q is not an origin; write it as https://shop.example, without a path and a / at its end", text)
+		case m[1] == "http" && m[3] == ":80", m[1] == "https" && m[3] == ":443":
+			return nil, fmt.Errorf("%q: browsers leave the port out that is its scheme's own; so leave out %s", text, m[3])
+		}
+		origins = append(origins, o)
+	}
+	return origins, nil
 }
 
 func isAddress(name string) bool {
@@ -63,14 +117,18 @@ func isAddress(name string) bool {
 // Tokens holds the bearer tokens that are good, as their SHA-256.
 type Tokens [][sha256.Size]byte
 
-// ParseTokens reads a file of tokens, one a line; blank lines do not count.
+// ParseTokens reads a file of tokens, one a line; blank lines do not count, and neither does
+// the mark that Windows begins files of UTF-8 with.
 func ParseTokens(text []byte) (Tokens, error) {
 	var t Tokens
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	for line := range strings.Lines(string(text)) {
 		switch line = strings.TrimSpace(line); {
 		case line == "":
 		case strings.ContainsAny(line, " \t"):
 			return nil, fmt.Errorf("a token has a blank in it")
+		case strings.ContainsFunc(line, unicode.IsControl):
+			return nil, fmt.Errorf("a token has a character in it that no header can carry; is the file in UTF-8?")
 		default:
 			t = append(t, sha256.Sum256([]byte(line)))
 		}
@@ -95,8 +153,7 @@ func (t Tokens) good(token string) bool {
 // that ask whether the server lives and is ready.
 func Bearer(next http.Handler, current func() Tokens) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		switch r.URL.Path {
-		case "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready":
+		if isHealth(r.URL.Path) {
 			next.ServeHTTP(w, r)
 			return
 		}
