@@ -38,7 +38,7 @@ func Write(name string, b []byte) error {
 func WriteWith(name string, write func(io.Writer) error) error {
 	f, err := os.CreateTemp(filepath.Dir(name), "."+filepath.Base(name)+".*")
 	if err != nil {
-		return cmp.Or(Ready(name), err) // which names the file that is wanted, not this one
+		return cmp.Or(Ready(name), err) // the first names the file that is wanted, not this one
 	}
 	if err = write(f); err == nil {
 		err = f.Chmod(0o644)
@@ -47,7 +47,9 @@ func WriteWith(name string, write func(io.Writer) error) error {
 		err = f.Sync()
 	}
 	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), name)
+		if err = os.Rename(f.Name(), name); err != nil {
+			err = cmp.Or(Ready(name), err)
+		}
 	}
 	if err != nil {
 		os.Remove(f.Name())
