@@ -65,7 +65,7 @@ func TestModelSamples(t *testing.T) {
 		t.Fatalf("%d samples of %d classes", len(samples), len(m.Labels))
 	}
 	for i, s := range samples {
-		img, err := png.Decode(bytes.NewReader(s.PNG))
+		img, err := png.Decode(bytes.NewReader(s.Image))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +86,7 @@ func TestModelSamples(t *testing.T) {
 
 // The page serves under any path, and its service worker keeps all of it.
 func TestSite(t *testing.T) {
-	files, err := Site([]Shown{{Slab: Model, Samples: []Sample{{PNG: []byte("png"), Label: "cat"}}}})
+	files, err := Site([]Shown{{Slab: Model, Samples: []Sample{{Image: []byte("png"), Label: "cat"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}

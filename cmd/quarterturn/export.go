@@ -25,7 +25,8 @@ func exportCommand() *cobra.Command {
 			"computes every view and then chooses. With --mode heads the outputs are the logits of each head.\n\n" +
 			"As safetensors: the tensors, and the manifest as metadata, from which import makes the same slab.\n\n" +
 			"As a site: a folder with the page that serve shows, the slab and pictures to try, for any static host, under any\n" +
-			"path; once visited it works without a network. With --data the pictures are of that data set's test split.",
+			"path; once visited it works without a network. With --data the pictures are of that data set's test split. The net that is\n" +
+			"best to teach comes along, 2.5 MB that a visitor loads only to teach it something.",
 		Example: "  quarterturn export model.slab --out model.onnx\n" +
 			"  quarterturn export model.slab --out model.onnx --mode aggregated --preprocess\n" +
 			"  quarterturn export model.slab --out model.safetensors\n" +
