@@ -109,6 +109,14 @@ func TestSite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Where nothing is to be chosen, or to be tried, the page knows it from the start.
+	for what, in := range map[string][2]bool{`<label id="chooser" hidden>`: {true, true}, `class="samples none"`: {false, true}} {
+		for i, site := range []map[string][]byte{files, other} {
+			if bytes.Contains(site["index.html"], []byte(what)) != in[i] {
+				t.Errorf("index.html %d: %s is there: %v", i, what, !in[i])
+			}
+		}
+	}
 	if bytes.Equal(files["offline.js"], other["offline.js"]) {
 		t.Error("two builds have the same service worker")
 	}

@@ -4,7 +4,7 @@ import { QuarterturnError } from './errors.js';
 
 /** Refuses a value, saying what it is to be. */
 function refuse(name, what, value) {
-  throw new QuarterturnError('option', `${name} is to be ${what}, not ${typeof value === 'string' ? JSON.stringify(value) : String(value)}`);
+  throw new QuarterturnError('option', `${name} is to be ${what}, not ${String(value)}`);
 }
 
 /**
