@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -85,8 +86,9 @@ func ContentType(name string) string {
 type Shown struct {
 	Slab     []byte
 	Samples  []Sample
-	Teach    bool // "Teach it" works with this one, whichever is looked at
-	Unlisted bool // it is for that alone: not offered to be looked at, and fetched only when it is needed
+	Title    string // of the page, if it is the first; empty: Quarterturn
+	Teach    bool   // "Teach it" works with this one, whichever is looked at
+	Unlisted bool   // it is for that alone: not offered to be looked at, and fetched only when it is needed
 }
 
 // What models.json says of a model.
@@ -169,6 +171,9 @@ func Site(models []Shown) (map[string][]byte, error) {
 		return nil, err
 	}
 	files["index.html"] = settled(files["index.html"], list)
+	if len(models) > 0 && models[0].Title != "" {
+		files["index.html"] = titled(files["index.html"], models[0].Title)
+	}
 	files["offline.js"], err = worker(files, list)
 	return files, err
 }
@@ -186,8 +191,16 @@ func settled(page []byte, list []listed) []byte {
 	}
 	if len(list) > 0 && len(list[0].Samples) == 0 {
 		page = bytes.Replace(page, []byte(`class="samples"`), []byte(`class="samples none"`), 1)
+		page = bytes.Replace(page, []byte(`<section id="views-part"`), []byte(`<section id="views-part" hidden`), 1)
 	}
 	return page
+}
+
+// titled gives a page a name of its own, above it and where links to it are shown.
+func titled(page []byte, title string) []byte {
+	title = html.EscapeString(title)
+	return []byte(strings.NewReplacer("<title>Quarterturn</title>", "<title>"+title+"</title>", `> Quarterturn</h1>`, "> "+title+"</h1>",
+		`"og:title" content="Quarterturn"`, `"og:title" content="`+title+`"`).Replace(string(page)))
 }
 
 // worker returns the service worker of a site: the script of the page, behind the

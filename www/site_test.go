@@ -109,8 +109,11 @@ func TestSite(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if got, err := Site([]Shown{{Slab: Model, Title: "Cats & <dogs>"}}); err != nil || bytes.Count(got["index.html"], []byte("Cats &amp; &lt;dogs&gt;")) != 3 {
+		t.Errorf("the title is not in its three places: %v", err)
+	}
 	// Where nothing is to be chosen, or to be tried, the page knows it from the start.
-	for what, in := range map[string][2]bool{`<label id="chooser" hidden>`: {true, true}, `class="samples none"`: {false, true}} {
+	for what, in := range map[string][2]bool{`<label id="chooser" hidden>`: {true, true}, `class="samples none"`: {false, true}, `id="views-part" hidden`: {false, true}} {
 		for i, site := range []map[string][]byte{files, other} {
 			if bytes.Contains(site["index.html"], []byte(what)) != in[i] {
 				t.Errorf("index.html %d: %s is there: %v", i, what, !in[i])

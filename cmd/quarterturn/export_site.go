@@ -19,6 +19,7 @@ import (
 // siteExport is a page to share, as a folder.
 type siteExport struct {
 	dir     string
+	title   string
 	data    string
 	samples int
 }
@@ -53,7 +54,7 @@ func (e siteExport) write(ctx context.Context, name string) error {
 		note("of the %d pictures the page shows %d", len(samples), mostSamples)
 		samples = samples[:mostSamples]
 	}
-	files, err := www.Site(withBackbone([]www.Shown{{Slab: slab, Samples: samples}}))
+	files, err := www.Site(withBackbone([]www.Shown{{Slab: slab, Samples: samples, Title: e.title}}))
 	if err != nil {
 		return err
 	}

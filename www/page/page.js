@@ -51,7 +51,7 @@ function show(id) {
 function classify(input, what, { sample, rest = [] } = {}) {
   used = true;
   $('next').hidden = rest.length === 0;
-  $('next').textContent = rest.length > 1 ? `Next picture of ${rest.length}` : 'Next picture';
+  $('next').textContent = rest.length > 1 ? `Next picture (${rest.length} more)` : 'Next picture';
   $('next').onclick = () => look(rest);
   Promise.resolve(input).catch(() => {}); // it is awaited in its turn
   return inTurn(async () => {
