@@ -66,7 +66,7 @@ func serveCommand() *cobra.Command {
 		Short: "Serve a page that classifies in the browser, and classify over HTTP",
 		Long: "Serve a page that classifies pictures in the browser, with slabs of yours, of which a visitor chooses one, or\n" +
 			"else with two that come with the program: one knows the ten classes of CIFAR-10, and the other is the best to teach\n" +
-			"things of one's own. With --data there are pictures to try.\n\n" +
+			"things of one's own, which it is taught whichever slab is looked at. With --data there are pictures to try.\n\n" +
 			"The first slab also classifies here: POST an image to /v1/classify, with ?mode=.. and ?top=.. as you like, or\n" +
 			"several to /v1/batch; /v2 is the inference protocol of KServe and Triton. GET /v1/model, /v1/openapi.json,\n" +
 			"/healthz, /readyz and /metrics (Prometheus).\n\n" +

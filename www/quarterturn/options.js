@@ -10,7 +10,7 @@ function refuse(name, what, value) {
 /**
  * Returns the options of a call, {} where there are none.
  * @param {any} options
- * @returns {Record<string, any>}
+ * @returns {any}
  */
 export function optionsOf(options) {
   if (options === undefined) return {};

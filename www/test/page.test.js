@@ -350,6 +350,7 @@ test('the keyboard reaches everything', async () => {
   await page.focus('#tab-look');
   await page.keyboard.press('ArrowRight');
   assert.equal(await page.isVisible('#teach'), true);
+  await page.waitForSelector('.thing');
   seen = await tabThrough(20);
   for (const id of ['add', 'Hold to record', 'Delete', 'teach-camera', 'try']) assert.ok(seen.has(id), `${id} is not among ${[...seen]}`);
 });
