@@ -29,7 +29,7 @@ let models = []; // of models.json, and slabs that were opened since
 let classifier;
 let taught; // the classifier that the workshop works with, perhaps the same
 let results = []; // of the last picture, one a mode
-let inView; // the picture that was given last, with its name: { input, what }
+let inView; // the picture that was given last, with its name, and its sample if it is one: { input, what, sample }
 let running = Promise.resolve();
 let used = false; // has anybody given it a picture yet?
 const times = new Map(); // milliseconds by mode, of the pictures of this model
@@ -44,6 +44,7 @@ function inTurn(f) {
 function show(id) {
   for (const other of ['shown', 'drawing', 'video', 'empty']) $(other).hidden = other !== id;
   $('draw').setAttribute('aria-pressed', String(id === 'drawing'));
+  if (id !== 'shown') mark(); // what is in view is no sample
   if (id !== 'video') camera.stop();
 }
 
@@ -55,10 +56,9 @@ function classify(input, what, { sample, rest = [] } = {}) {
   $('next').onclick = () => look(rest);
   Promise.resolve(input).catch(() => {}); // it is awaited in its turn
   return inTurn(async () => {
-    mark(sample);
     const picture = await input;
-    await answer(picture, what, what !== 'the drawing');
-    inView = { input: picture, what };
+    await answer(picture, what, what !== 'the drawing', sample);
+    inView = { input: picture, what, sample };
     if (rest.length > 0) say(`Classified ${what}. One picture is shown at a time.`);
   });
 }
@@ -72,10 +72,11 @@ function mark(sample) {
 }
 
 /** Classifies a picture and says what it is, first by the mode that is switched to; in the frame it is shown if it is not there already. */
-async function answer(input, what, paints = false) {
+async function answer(input, what, paints = false, sample) {
   const { info } = classifier;
   if (paints) {
     await paintPicture($('shown'), input);
+    mark(sample);
     frame = undefined;
     show('shown');
     say('Looking …');
@@ -290,11 +291,9 @@ async function fetchSample(src) {
 /** Shows what it says of the picture that is in view, or else of the first sample, so that there is something to see at once. */
 async function first() {
   const [sample] = samplesShown;
-  if (inView) await answer(inView.input, inView.what, true);
+  if (inView) await answer(inView.input, inView.what, true, inView.sample);
   else if (sample) {
-    const picture = await fetchSample(sample.src);
-    mark($('samples').firstElementChild);
-    await answer(picture, `a sample labelled ${sample.label}`, true);
+    await answer(await fetchSample(sample.src), `a sample labelled ${sample.label}`, true, $('samples').firstElementChild);
   } else show('empty');
 }
 
@@ -411,7 +410,6 @@ const camera = new Camera($('camera'), $('video'), (now) => inTurn(() => answer(
   used ||= on;
   if (on) {
     frame = undefined;
-    mark();
     $('next').hidden = true;
     show('video');
   } else if (frame && $('drawing').hidden) { // what the answer is about stays in view

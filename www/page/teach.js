@@ -71,6 +71,7 @@ export class Workshop {
     return this.#inTurn(async () => {
       this.#quiet();
       try {
+        if (!this.#gallery) throw new Error('The net for teaching is not there; open this tab again once there is a network.');
         await f();
       } catch (error) {
         this.#fail(error, place);
@@ -324,7 +325,7 @@ export class Workshop {
           await this.#enrol(r.card, frame);
           this.#changed();
         }
-        if (this.#gallery.examples.length > 1) await this.#compare(frame);
+        if (this.#gallery?.examples.length > 1) await this.#compare(frame);
       } catch (error) {
         this.#fail(error, r?.card ?? $('preview'));
       }

@@ -3,6 +3,8 @@
 if (location.protocol === 'file:') {
   const message = document.createElement('p');
   message.className = 'unserved';
-  message.textContent = 'This page does not run from a file. Put its folder on a web host, or run: python3 -m http.server -d FOLDER, and open http://localhost:8000/';
+  const command = document.createElement('code');
+  command.textContent = 'python3 -m http.server -d FOLDER';
+  message.append('This page does not run from a file. Put its folder on a web host, or run ', command, ' and open http://localhost:8000/.');
   document.querySelector('main').replaceChildren(message);
 }
