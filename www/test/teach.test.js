@@ -99,7 +99,7 @@ test('what is dropped while it is taught goes where it was dropped', async () =>
   const [first, second, third] = await some(1, 2, 3);
   await dropOn('.thing:nth-child(2) .shots', first, second);
   await page.waitForFunction(() => document.querySelector('.thing:nth-child(2) .count').textContent === '2 pictures');
-  assert.equal(await page.textContent('#like'), 'Add a second thing');
+  await page.waitForFunction(() => document.getElementById('like').textContent === 'Add a second thing');
   assert.equal(await page.isVisible('#keep'), false);
   await dropOn('.thing:nth-child(1)', third);
   await page.waitForFunction(() => document.querySelector('.thing:nth-child(1) .count').textContent === '1 picture');
