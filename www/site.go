@@ -10,6 +10,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"html"
 	"io/fs"
 	"maps"
 	"net/http"
@@ -46,14 +47,14 @@ func ModelSamples() []Sample {
 	for _, name := range names {
 		b, _ := samples.ReadFile(name) // it was listed
 		_, label, _ := strings.Cut(strings.TrimSuffix(path.Base(name), ".png"), "-")
-		list = append(list, Sample{PNG: b, Label: label})
+		list = append(list, Sample{Image: b, Label: label})
 	}
 	return list
 }
 
 // A Sample is an image that the page offers to classify.
 type Sample struct {
-	PNG   []byte
+	Image []byte // PNG or JPEG
 	Label string
 }
 
@@ -75,30 +76,36 @@ func ContentType(name string) string {
 		return "image/svg+xml"
 	case ".png":
 		return "image/png"
+	case ".jpg":
+		return "image/jpeg"
 	}
 	return "application/octet-stream"
 }
 
 // A Shown model is one that the page offers.
 type Shown struct {
-	Slab    []byte
-	Samples []Sample
-	Teach   bool // "Teach it" works with this one, whichever is looked at
+	Slab     []byte
+	Samples  []Sample
+	Title    string // of the page, if it is the first; empty: Quarterturn
+	Teach    bool   // "Teach it" works with this one, whichever is looked at
+	Unlisted bool   // it is for that alone: not offered to be looked at, and fetched only when it is needed
 }
 
 // What models.json says of a model.
 type listed struct {
-	Src     string          `json:"src"`
-	Name    string          `json:"name"`
-	Net     string          `json:"net"`
-	Data    string          `json:"data"`
-	Method  string          `json:"method"`
-	Images  int             `json:"images"` // trained on
-	Bytes   int             `json:"bytes"`
-	Hash    string          `json:"hash"`
-	Metrics []format.Metric `json:"metrics"`
-	Samples []listedSample  `json:"samples"`
-	Teach   bool            `json:"teach,omitempty"`
+	Src      string          `json:"src"`
+	Name     string          `json:"name"`
+	Net      string          `json:"net"`
+	Data     string          `json:"data"`
+	Method   string          `json:"method"`
+	Labels   []string        `json:"labels"`
+	Images   int             `json:"images"` // trained on
+	Bytes    int             `json:"bytes"`
+	Hash     string          `json:"hash"`
+	Metrics  []format.Metric `json:"metrics"`
+	Samples  []listedSample  `json:"samples"`
+	Teach    bool            `json:"teach,omitempty"`
+	Unlisted bool            `json:"unlisted,omitempty"`
 }
 
 type listedSample struct {
@@ -137,18 +144,24 @@ func Site(models []Shown) (map[string][]byte, error) {
 			return nil, err
 		}
 		p := m.Provenance
-		l := listed{Src: "model.slab", Name: m.Name, Net: p.Net, Data: p.Data, Method: p.Method, Images: p.Images,
-			Bytes: len(shown.Slab), Hash: format.Hex(m.Hash[:]), Metrics: m.Metrics, Samples: []listedSample{}, Teach: shown.Teach}
+		l := listed{Src: "model.slab", Name: m.Name, Net: p.Net, Data: p.Data, Method: p.Method, Labels: m.Labels, Images: p.Images,
+			Bytes: len(shown.Slab), Hash: format.Hex(m.Hash[:]), Metrics: m.Metrics, Samples: []listedSample{}, Teach: shown.Teach, Unlisted: shown.Unlisted}
 		if l.Metrics == nil {
 			l.Metrics = []format.Metric{}
 		}
-		if i > 0 {
+		switch {
+		case shown.Unlisted: // a name that no other slab ever has: pages of another build may ask for it
+			l.Src = "teach-" + l.Hash[:16] + ".slab"
+		case i > 0:
 			l.Src = "model-" + strconv.Itoa(i+1) + ".slab"
 		}
 		files[l.Src] = shown.Slab
 		for k, s := range shown.Samples {
 			name := "samples/" + strconv.Itoa(i+1) + "-" + strconv.Itoa(k+1) + ".png"
-			files[name] = s.PNG
+			if http.DetectContentType(s.Image) == "image/jpeg" {
+				name = strings.TrimSuffix(name, "png") + "jpg"
+			}
+			files[name] = s.Image
 			l.Samples = append(l.Samples, listedSample{name, s.Label})
 		}
 		list = append(list, l)
@@ -157,19 +170,54 @@ func Site(models []Shown) (map[string][]byte, error) {
 	if files["models.json"], err = json.Marshal(list); err != nil {
 		return nil, err
 	}
-	files["offline.js"], err = worker(files)
+	files["index.html"] = settled(files["index.html"], list)
+	if len(models) > 0 && models[0].Title != "" {
+		files["index.html"] = titled(files["index.html"], models[0].Title)
+	}
+	files["offline.js"], err = worker(files, list)
 	return files, err
+}
+
+// settled returns the page as it will be once it has read models.json, so that nothing in it jumps.
+func settled(page []byte, list []listed) []byte {
+	many := 0
+	for _, l := range list {
+		if !l.Unlisted {
+			many++
+		}
+	}
+	if many < 2 {
+		page = bytes.Replace(page, []byte(`<label id="chooser">`), []byte(`<label id="chooser" hidden>`), 1)
+	}
+	if len(list) > 0 && len(list[0].Samples) == 0 {
+		page = bytes.Replace(page, []byte(`class="samples"`), []byte(`class="samples none"`), 1)
+		page = bytes.Replace(page, []byte(`<section id="views-part"`), []byte(`<section id="views-part" hidden`), 1)
+	}
+	return page
+}
+
+// titled gives a page a name of its own, above it and where links to it are shown.
+func titled(page []byte, title string) []byte {
+	title = html.EscapeString(title)
+	return []byte(strings.NewReplacer("<title>Quarterturn</title>", "<title>"+title+"</title>", `> Quarterturn</h1>`, "> "+title+"</h1>",
+		`"og:title" content="Quarterturn"`, `"og:title" content="`+title+`"`).Replace(string(page)))
 }
 
 // worker returns the service worker of a site: the script of the page, behind the
 // package's function hasSIMD, a service worker being no module that could import it, and
 // a constant with the site's files and a name that changes with any of them.
-func worker(files map[string][]byte) ([]byte, error) {
+func worker(files map[string][]byte, list []listed) ([]byte, error) {
 	h := sha256.New()
 	build := struct {
 		ID    string   `json:"id"`
 		Files []string `json:"files"`
-	}{}
+		Later []string `json:"later"` // of those, what is kept only once it was asked for
+	}{Later: []string{}}
+	for _, l := range list {
+		if l.Unlisted {
+			build.Later = append(build.Later, l.Src)
+		}
+	}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		sum := sha256.Sum256(files[name])
 		fmt.Fprintf(h, "%x %s\n", sum, name)

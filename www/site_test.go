@@ -66,7 +66,7 @@ func TestModelSamples(t *testing.T) {
 		t.Fatalf("%d samples of %d classes", len(samples), len(m.Labels))
 	}
 	for i, s := range samples {
-		img, err := png.Decode(bytes.NewReader(s.PNG))
+		img, err := png.Decode(bytes.NewReader(s.Image))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,7 +87,7 @@ func TestModelSamples(t *testing.T) {
 
 // The page serves under any path, and its service worker keeps all of it.
 func TestSite(t *testing.T) {
-	files, err := Site([]Shown{{Slab: Model, Samples: []Sample{{PNG: []byte("png"), Label: "cat"}}}})
+	files, err := Site([]Shown{{Slab: Model, Samples: []Sample{{Image: []byte("png"), Label: "cat"}}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,6 +109,17 @@ func TestSite(t *testing.T) {
 	other, err := Site([]Shown{{Slab: Model}})
 	if err != nil {
 		t.Fatal(err)
+	}
+	if got, err := Site([]Shown{{Slab: Model, Title: "Cats & <dogs>"}}); err != nil || bytes.Count(got["index.html"], []byte("Cats &amp; &lt;dogs&gt;")) != 3 {
+		t.Errorf("the title is not in its three places: %v", err)
+	}
+	// Where nothing is to be chosen, or to be tried, the page knows it from the start.
+	for what, in := range map[string][2]bool{`<label id="chooser" hidden>`: {true, true}, `class="samples none"`: {false, true}, `id="views-part" hidden`: {false, true}} {
+		for i, site := range []map[string][]byte{files, other} {
+			if bytes.Contains(site["index.html"], []byte(what)) != in[i] {
+				t.Errorf("index.html %d: %s is there: %v", i, what, !in[i])
+			}
+		}
 	}
 	if bytes.Equal(files["offline.js"], other["offline.js"]) {
 		t.Error("two builds have the same service worker")

@@ -25,11 +25,12 @@ func exportCommand() *cobra.Command {
 			"computes every view and then chooses. With --mode heads the outputs are the logits of each head.\n\n" +
 			"As safetensors: the tensors, and the manifest as metadata, from which import makes the same slab.\n\n" +
 			"As a site: a folder with the page that serve shows, the slab and pictures to try, for any static host, under any\n" +
-			"path; once visited it works without a network. With --data the pictures are of that data set's test split.",
+			"path; once visited it works without a network. With --data the pictures are of that data set's test split. The net that is\n" +
+			"best to teach comes along, 2.5 MB that a visitor loads only to teach it something.",
 		Example: "  quarterturn export model.slab --out model.onnx\n" +
 			"  quarterturn export model.slab --out model.onnx --mode aggregated --preprocess\n" +
 			"  quarterturn export model.slab --out model.safetensors\n" +
-			"  quarterturn export model.slab --site page --data photos --samples 2",
+			"  quarterturn export model.slab --site page --title 'Which bird is it?' --data photos --samples 2",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name, err := slabs.only(args)
 			if err != nil {
@@ -39,7 +40,7 @@ func exportCommand() *cobra.Command {
 				return usagef("want one of --out and --site")
 			}
 			if site.dir != "" {
-				if flag := changed(cmd.Flags(), "site", "data", "samples", "model", "quiet", "verbose"); flag != "" {
+				if flag := changed(cmd.Flags(), "site", "title", "data", "samples", "model", "quiet", "verbose"); flag != "" {
 					return usagef("--%s is for ONNX, not for a site", flag)
 				}
 				return site.write(cmd.Context(), name)
@@ -79,6 +80,7 @@ func exportCommand() *cobra.Command {
 	f.StringVar(&o.Mode, "mode", "auto", "ONNX: a mode of the slab, auto for the one it recommends, or heads")
 	f.BoolVar(&o.Preprocess, "preprocess", false, "ONNX: take uint8 pixels of any size (N, height, width, 3 or 4)")
 	f.StringVar(&site.dir, "site", "", "a folder for the page, new or with a site of before")
+	f.StringVar(&site.title, "title", "", "site: what the page is called")
 	f.StringVar(&site.data, "data", "", "site: a `data set` with the slab's classes, of whose test split the pictures are")
 	f.IntVar(&site.samples, "samples", 1, "site: pictures of each class")
 	return cmd

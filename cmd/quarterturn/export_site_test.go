@@ -1,13 +1,74 @@
 package main
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
+	"fmt"
+	"image"
+	"image/color"
+	"image/draw"
+	_ "image/jpeg"
+	"image/png"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/quarterturn/quarterturn/trainer/backbone"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
+
+// The pictures to try are those of the files, as large as a screen needs them, and not what the net sees of them.
+func TestSampleImage(t *testing.T) {
+	dir := t.TempDir()
+	red, blue := color.RGBA{200, 30, 30, 255}, color.RGBA{20, 40, 210, 255}
+	for _, x := range []struct {
+		class         string
+		width, height int
+	}{{"large", 1600, 900}, {"small", 50, 40}} {
+		img := image.NewRGBA(image.Rect(0, 0, x.width, x.height))
+		for i := range 10 { // of each class, so that some are kept for the test
+			draw.Draw(img, img.Rect, image.NewUniform(red), image.Point{}, draw.Src)
+			draw.Draw(img, image.Rect(x.width/2, 0, x.width, x.height-i), image.NewUniform(blue), image.Point{}, draw.Src)
+			var b bytes.Buffer
+			if err := png.Encode(&b, img); err != nil {
+				t.Fatal(err)
+			}
+			if err := errors.Join(os.MkdirAll(filepath.Join(dir, x.class), 0o755),
+				os.WriteFile(filepath.Join(dir, x.class, fmt.Sprintf("%d.png", i)), b.Bytes(), 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	d, err := dataset.Load(t.Context(), dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples, err := samplesOf(t.Context(), d, []string{"small", "large"}, 1)
+	if err != nil || len(samples) != 2 {
+		t.Fatal(err, len(samples))
+	}
+	for i, want := range []struct {
+		kind string
+		size image.Point
+	}{{"png", image.Pt(50, 40)}, {"jpeg", image.Pt(640, 360)}} {
+		img, kind, err := image.Decode(bytes.NewReader(samples[i].Image))
+		if err != nil || kind != want.kind || img.Bounds().Size() != want.size {
+			t.Errorf("%s: %s of %v, %v", samples[i].Label, kind, img.Bounds(), err)
+			continue
+		}
+		for x, c := range map[int]color.RGBA{want.size.X / 4: red, want.size.X * 3 / 4: blue} {
+			r, g, b, _ := img.At(x, want.size.Y/4).RGBA()
+			if max(math.Abs(float64(r>>8)-float64(c.R)), math.Abs(float64(g>>8)-float64(c.G)), math.Abs(float64(b>>8)-float64(c.B))) > 4 {
+				t.Errorf("%s at %d: %d %d %d", samples[i].Label, x, r>>8, g>>8, b>>8)
+			}
+		}
+	}
+}
 
 func TestExportSite(t *testing.T) {
 	const slab = "../../www/models/cifar10.slab"
@@ -22,11 +83,18 @@ func TestExportSite(t *testing.T) {
 			t.Fatal(err)
 		}
 		var list []struct {
-			Src     string
-			Samples []struct{ Src, Label string }
+			Src             string
+			Samples         []struct{ Src, Label string }
+			Teach, Unlisted bool
 		}
-		if err := json.Unmarshal(b, &list); err != nil || len(list) != 1 {
+		if err := json.Unmarshal(b, &list); err != nil || len(list) != 2 {
 			t.Fatal(err, len(list))
+		}
+		if list[0].Teach || !list[1].Teach || !list[1].Unlisted {
+			t.Errorf("%+v", list)
+		}
+		if teach, err := os.ReadFile(filepath.Join(dir, list[1].Src)); err != nil || !bytes.Equal(teach, backbone.Slab) {
+			t.Errorf("the net for teaching: %v", err)
 		}
 		files := []string{list[0].Src}
 		for _, s := range list[0].Samples {
@@ -34,8 +102,12 @@ func TestExportSite(t *testing.T) {
 		}
 		return files
 	}
-	if code, stderr := export(); code != 0 {
+	code, stderr := export()
+	if code != 0 {
 		t.Fatal(stderr)
+	}
+	if !strings.Contains(stderr, "python3 -m http.server -d "+dir) {
+		t.Error(stderr)
 	}
 	files := samples()
 	if len(files) != 11 {

@@ -31,6 +31,7 @@ const defaultAddress = "127.0.0.1:8080"
 // serveOptions are the settings of serve.
 type serveOptions struct {
 	models          []string // files; none: those that come with the program
+	data            string   // the data set of the page's pictures to try; empty: what comes with the program
 	addr, adminAddr string
 	cert, key       string
 	allowedHosts    []string // besides those of addr
@@ -63,7 +64,7 @@ func serveCommand() *cobra.Command {
 		Short: "Serve a page that classifies in the browser, and classify over HTTP",
 		Long: "Serve a page that classifies pictures in the browser, with slabs of yours, of which a visitor chooses one, or\n" +
 			"else with two that come with the program: one knows the ten classes of CIFAR-10, and the other is the best to teach\n" +
-			"things of one's own.\n\n" +
+			"things of one's own, which it is taught whichever slab is looked at. With --data there are pictures to try.\n\n" +
 			"The first slab also classifies here: POST an image to /v1/classify, with ?mode=.. and ?top=.. as you like, or\n" +
 			"several to /v1/batch; /v2 is the inference protocol of KServe and Triton. GET /v1/model, /v1/openapi.json,\n" +
 			"/healthz, /readyz and /metrics (Prometheus).\n\n" +
@@ -71,6 +72,7 @@ func serveCommand() *cobra.Command {
 			"end; a second Ctrl-C does not. Every flag can also be set by a variable: --max-batch by QUARTERTURN_MAX_BATCH. If\n" +
 			"OTEL_EXPORTER_OTLP_ENDPOINT is set, traces and metrics go there.",
 		Example: "  quarterturn serve\n" +
+			"  quarterturn serve run/model.slab --data photos\n" +
 			"  quarterturn serve run/model.slab --addr 0.0.0.0:8080 --allowed-hosts pictures.example\n" +
 			"  curl --data-binary @picture.png 'http://127.0.0.1:8080/v1/classify?mode=aggregated&top=3'",
 		PreRunE: func(cmd *cobra.Command, args []string) error {
@@ -114,6 +116,7 @@ func serveCommand() *cobra.Command {
 		},
 	}
 	s.flags(cmd.Flags(), &chosen)
+	cmd.Flags().StringVar(&s.data, "data", "", "a `data set` with the slabs' classes, of whose test split the page shows a picture each")
 	return cmd
 }
 
@@ -183,7 +186,7 @@ func (s *serveOptions) check() error {
 func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [][]byte, hangups hangups) error {
 	defer listener.Close() // a second close, after the server's, is an error that nobody needs
 	log := s.logger()
-	page, err := pageOf(ctx, slabs)
+	page, err := pageOf(ctx, slabs, s.data)
 	if err != nil {
 		return err
 	}

@@ -140,10 +140,10 @@ func listed(names []string) string {
 }
 
 // cacheKey names a set of files by what their paths lead to: the target of a link may change
-// though the link does not.
+// though the link does not. The paths as they were given are a part of it, since the data set says them.
 func cacheKey(size int, skipBroken bool, l *layout) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, "folder cache 4", size, skipBroken, l.split, l.notes, l.leftOut)
+	fmt.Fprintln(h, "folder cache 5", size, skipBroken, l.split, l.notes, l.leftOut)
 	for _, f := range append(slices.Clone(l.train), l.test...) {
 		path, err := filepath.Abs(f.path)
 		if err != nil {
@@ -153,7 +153,7 @@ func cacheKey(size int, skipBroken bool, l *layout) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		fmt.Fprintf(h, "%q %q %s\n", path, f.class, state)
+		fmt.Fprintf(h, "%q %q %q %s\n", path, f.path, f.class, state)
 	}
 	fmt.Fprintln(h, len(l.train))
 	return hex.EncodeToString(h.Sum(nil)), nil

@@ -107,6 +107,25 @@ func TestImageFolder(t *testing.T) {
 	}
 }
 
+// A data set says its files as its folder was named, also when it comes from the cache.
+func TestFolderCacheAndPaths(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dir := t.TempDir()
+	writePicture(t, filepath.Join(dir, "photos/train/a/1.png"), 9, 9, color.Gray{50})
+	writePicture(t, filepath.Join(dir, "photos/train/b/1.png"), 9, 9, color.Gray{90})
+	writePicture(t, filepath.Join(dir, "photos/test/a/1.png"), 9, 9, color.Gray{70})
+	t.Chdir(dir)
+	for _, name := range []string{"photos", filepath.Join(dir, "photos"), "photos"} {
+		d, err := Load(t.Context(), "folder:"+name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := filepath.Join(name, "test/a/1.png"); d.Test.Files[0] != want {
+			t.Errorf("%s, want %s", d.Test.Files[0], want)
+		}
+	}
+}
+
 func TestBadImageFolders(t *testing.T) {
 	t.Setenv("XDG_CACHE_HOME", t.TempDir())
 	grey, red := color.Gray{50}, color.NRGBA{200, 10, 10, 255}

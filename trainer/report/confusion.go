@@ -60,7 +60,8 @@ func Confusion(score *evaluate.Score, labels []int, names []string) ([]byte, err
 			return nil, err
 		}
 	}
-	canvas := vgsvg.New(18*vg.Centimeter, 18*vg.Centimeter)
+	side := min(max(12, vg.Length(n)), 18) * vg.Centimeter // of a few classes no wider than a telephone
+	canvas := vgsvg.New(side, side)
 	p.Draw(draw.New(canvas))
 	return document(canvas)
 }
@@ -80,8 +81,12 @@ func numbers(p *plot.Plot, matrix shares) error {
 	if err != nil {
 		return err
 	}
+	size := vg.Points(8)
+	if len(matrix) <= 10 {
+		size = vg.Points(12)
+	}
 	for i := range l.TextStyle {
-		l.TextStyle[i].XAlign, l.TextStyle[i].YAlign, l.TextStyle[i].Font.Size = text.XCenter, text.YCenter, vg.Points(8)
+		l.TextStyle[i].XAlign, l.TextStyle[i].YAlign, l.TextStyle[i].Font.Size = text.XCenter, text.YCenter, size
 	}
 	p.Add(l)
 	return nil

@@ -2,6 +2,8 @@ package report
 
 import (
 	"image/color"
+	"math"
+	"strconv"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/plotter"
@@ -33,7 +35,9 @@ func Curves(epochs []Epoch) ([]byte, error) {
 	loss, accuracy := plot.New(), plot.New()
 	loss.Title.Text, loss.Y.Label.Text = "Training", "loss"
 	accuracy.Y.Label.Text, accuracy.X.Label.Text = "validation accuracy, %", "epoch"
-	accuracy.Legend.Left, accuracy.Legend.Top = true, true
+	// The legend is at the bottom right, where curves that rise leave room; names stand behind their lines, since
+	// whoever looks at the SVG may have wider letters.
+	accuracy.Legend.Left, accuracy.Legend.XOffs = true, 7*vg.Centimeter
 	accuracy.Legend.Padding, accuracy.Legend.TextStyle.Font.Size = vg.Points(2), vg.Points(9)
 
 	points := make(plotter.XYs, len(epochs))
@@ -66,12 +70,29 @@ func Curves(epochs []Epoch) ([]byte, error) {
 	}
 	for _, p := range []*plot.Plot{loss, accuracy} {
 		p.Add(plotter.NewGrid())
+		p.X.Tick.Marker = wholeTicks{}
 	}
-	canvas := vgsvg.New(16*vg.Centimeter, 18*vg.Centimeter)
+	// As wide as a telephone, so that its text can be read there.
+	canvas := vgsvg.New(12*vg.Centimeter, 15*vg.Centimeter)
 	tiles := draw.Tiles{Rows: 2, Cols: 1, PadY: 5 * vg.Millimeter, PadRight: 5 * vg.Millimeter, PadTop: 2 * vg.Millimeter}
 	plots := [][]*plot.Plot{{loss}, {accuracy}}
 	for row, c := range plot.Align(plots, tiles, draw.New(canvas)) {
 		plots[row][0].Draw(c[0])
 	}
 	return document(canvas)
+}
+
+// wholeTicks marks whole numbers alone: there is no epoch 2.5.
+type wholeTicks struct{}
+
+// Ticks returns at most about eight marks, every 1, 2 or 5 times a power of ten.
+func (wholeTicks) Ticks(low, high float64) (ticks []plot.Tick) {
+	step := 1
+	for k := 0; (high-low)/float64(step) > 8; k++ {
+		step = [...]int{2, 5, 10}[k%3] * int(math.Pow10(k/3))
+	}
+	for v := int(math.Ceil(low/float64(step))) * step; float64(v) <= high; v += step {
+		ticks = append(ticks, plot.Tick{Value: float64(v), Label: strconv.Itoa(v)})
+	}
+	return ticks
 }

@@ -45,3 +45,19 @@ func TestPage(t *testing.T) {
 		}
 	}
 }
+
+// Epochs are whole numbers, and so are their marks, of which there are few.
+func TestWholeTicks(t *testing.T) {
+	for _, c := range []struct {
+		low, high float64
+		want      string
+	}{{1, 1, "1"}, {1, 4, "1 2 3 4"}, {1, 13, "2 4 6 8 10 12"}, {1, 24, "5 10 15 20"}, {1, 100, "20 40 60 80 100"}, {0, 1, "0 1"}} {
+		var got []string
+		for _, tick := range (wholeTicks{}).Ticks(c.low, c.high) {
+			got = append(got, tick.Label)
+		}
+		if s := strings.Join(got, " "); s != c.want {
+			t.Errorf("%v to %v: %s, want %s", c.low, c.high, s, c.want)
+		}
+	}
+}

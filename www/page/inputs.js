@@ -1,40 +1,55 @@
-// The ways a picture comes to the page. Each calls take(input, what).
+// The ways pictures come to the page.
 
 import { pixelsOf } from './quarterturn/pixels.js';
 
 const $ = (id) => document.getElementById(id);
 
-/** Sets up files: picked, dropped anywhere and pasted. Slabs go to open(file). */
-export function setUpFiles(take, open, attempt) {
-  const read = (file, name) => attempt(async () => {
-    if (/\.slab$/i.test(file.name)) await open(file);
-    else await take($('invert').checked && !$('invert').closest('.grey').hidden ? invert(await pixelsOf(file)) : file, name);
-  });
+/**
+ * Sets up files: picked, dropped anywhere and pasted. receive(files, place, what) gets all of them, with the element
+ * that they are for, placeOf(where they came to); what: their name, where they have none of their own.
+ */
+export function setUpFiles(receive, placeOf, attempt) {
   $('file').addEventListener('change', (e) => {
-    const [file] = e.target.files;
-    if (file) read(file, file.name);
+    const files = [...e.target.files];
     e.target.value = ''; // the same file may be picked again
+    if (files.length > 0) receive(files, $('drop'));
   });
-  const drop = $('drop');
+  let over; // what would get them
+  const mark = (place) => {
+    over?.classList.remove('over');
+    over = place;
+    over?.classList.add('over');
+  };
   document.addEventListener('dragover', (e) => {
     e.preventDefault();
-    drop.classList.add('over');
+    mark(placeOf(e.target));
   });
-  document.addEventListener('dragleave', (e) => !e.relatedTarget && drop.classList.remove('over'));
+  document.addEventListener('dragleave', (e) => !e.relatedTarget && mark());
   document.addEventListener('drop', (e) => {
     e.preventDefault();
-    drop.classList.remove('over');
-    const [file] = e.dataTransfer.files;
-    if (file) read(file, file.name);
+    mark();
+    const files = [...e.dataTransfer.files];
+    if (files.length > 0) receive(files, placeOf(e.target));
     else attempt(() => { throw new Error('what was dropped is no file; save the picture first'); });
   });
   document.addEventListener('paste', (e) => {
     if (e.target.matches?.('input[type=text]')) return;
-    const [file] = e.clipboardData.files;
-    if (file) read(file, 'the pasted picture');
+    const files = [...e.clipboardData.files];
+    if (files.length > 0) receive(files, placeOf(e.target), 'the pasted picture');
     else attempt(() => { throw new Error('there is no picture on the clipboard'); });
   });
 }
+
+const MAGIC = [0x89, 0x51, 0x54, 0x53]; // docs/format.md
+
+/** Is this file meant as a slab? Its first bytes tell, or its name. */
+export async function isSlab(file) {
+  const head = new Uint8Array(await file.slice(0, MAGIC.length).arrayBuffer());
+  return /\.slab$/i.test(file.name) || MAGIC.every((byte, i) => head[i] === byte);
+}
+
+/** A file as it is to be looked at: inverted, where that is asked for. */
+export const wanted = async (file) => ($('invert').checked && !$('invert').closest('.grey').hidden ? invert(await pixelsOf(file)) : file);
 
 function invert(image) {
   for (let i = 0; i < image.data.length; i++) if (i % 4 !== 3) image.data[i] = 255 - image.data[i];
@@ -85,6 +100,7 @@ export class Camera {
   #attempt;
   #changed;
   #stream;
+  #starting; // the promise of a camera that is being turned on
 
   /** changed(on) is told when it is turned on or off. */
   constructor(button, video, each, attempt, changed) {
@@ -101,6 +117,7 @@ export class Camera {
   }
 
   stop() {
+    this.#starting = undefined;
     if (!this.#stream) return;
     this.#stream.getTracks().forEach((track) => track.stop());
     this.#stream = undefined;
@@ -108,22 +125,38 @@ export class Camera {
     this.#show(false);
   }
 
-  /** Turns the camera on; returns once there is a picture. */
-  async start() {
-    if (this.#stream) return;
+  /** Turns the camera on; returns once there is a picture, or it was stopped meanwhile. */
+  start() {
+    if (this.#stream) return Promise.resolve();
+    if (!this.#starting) {
+      const mine = this.#turnOn(() => this.#starting === mine).finally(() => {
+        if (this.#starting === mine) this.#starting = undefined;
+      });
+      this.#starting = mine;
+    }
+    return this.#starting;
+  }
+
+  async #turnOn(isWanted) {
     if (!navigator.mediaDevices) throw new Error('a page may use the camera only over https or on localhost');
+    let stream;
     try {
-      this.#stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: { ideal: 'environment' } } });
+      stream = await navigator.mediaDevices.getUserMedia({ video: { width: { ideal: 640 }, height: { ideal: 480 }, facingMode: { ideal: 'environment' } } });
     } catch (error) {
       throw new Error({ NotAllowedError: 'the camera was not allowed', NotFoundError: 'there is no camera' }[error.name] ?? `the camera cannot be used: ${error.message}`);
     }
+    if (!isWanted()) { // stopped before it was there
+      stream.getTracks().forEach((track) => track.stop());
+      return;
+    }
+    this.#stream = stream;
     // What looks at the user is shown as a mirror shows it.
-    this.#video.classList.toggle('mirror', this.#stream.getVideoTracks()[0].getSettings().facingMode !== 'environment');
-    this.#video.srcObject = this.#stream;
+    this.#video.classList.toggle('mirror', stream.getVideoTracks()[0].getSettings().facingMode !== 'environment');
+    this.#video.srcObject = stream;
     this.#show(true);
     await this.#video.play();
-    this.#stream?.getTracks()[0].addEventListener('ended', () => this.stop());
-    this.#attempt(() => this.#run(this.#stream));
+    stream.getTracks()[0].addEventListener('ended', () => this.#stream === stream && this.stop());
+    this.#attempt(() => this.#run(stream));
   }
 
   async #run(mine) {
@@ -135,7 +168,7 @@ export class Camera {
 
   #show(on) {
     this.#video.hidden = !on;
-    this.#button.textContent = on ? 'Stop the camera' : 'Camera';
+    this.#button.textContent = on ? 'Stop camera' : 'Camera';
     this.#button.setAttribute('aria-pressed', String(on));
     this.#changed(on);
   }

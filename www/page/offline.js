@@ -6,9 +6,12 @@
 // closed, so that files of two builds never meet. What is not a file of the build goes
 // to the network, as if there were no worker.
 //
+// A slab that is only for teaching is kept once somebody has asked for it: it has a name of its own
+// in every build.
+//
 // Of the two builds of the module it keeps the one that runs in this browser.
 //
-// Package www puts `const BUILD = { id, files }` and hasSIMD before this file.
+// Package www puts `const BUILD = { id, files, later }` and hasSIMD before this file.
 
 /* global BUILD, hasSIMD */
 const OTHER = `quarterturn/quarterturn${hasSIMD() ? '' : '-simd'}.wasm`;
@@ -16,11 +19,12 @@ const PREFIX = `quarterturn ${self.registration.scope} `;
 const CACHE = PREFIX + BUILD.id;
 const address = (name) => new URL(name === 'index.html' ? './' : name, self.registration.scope).href;
 const own = new Set(BUILD.files.filter((name) => name !== OTHER).map(address));
+const later = new Set(BUILD.later.map(address));
 
 self.addEventListener('install', (event) => event.waitUntil((async () => {
   const cache = await caches.open(CACHE);
   try {
-    await cache.addAll([...own].map((url) => new Request(url, { cache: 'no-cache' })));
+    await cache.addAll([...own].filter((url) => !later.has(url)).map((url) => new Request(url, { cache: 'no-cache' })));
   } catch (error) {
     await caches.delete(CACHE);
     throw error;
@@ -40,5 +44,12 @@ self.addEventListener('fetch', (event) => {
   if (request.mode === 'navigate') url.search = ''; // the page is the same, whatever a link to it carries
   url.hash = '';
   if (request.method !== 'GET' || !own.has(url.href)) return;
-  event.respondWith((async () => await (await caches.open(CACHE)).match(url.href) ?? fetch(request))());
+  event.respondWith((async () => {
+    const cache = await caches.open(CACHE);
+    const kept = await cache.match(url.href);
+    if (kept) return kept;
+    const response = await fetch(request);
+    if (later.has(url.href) && response.ok) await cache.put(url.href, response.clone());
+    return response;
+  })());
 });

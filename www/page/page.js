@@ -1,25 +1,27 @@
 // The page: one picture in, the answer out; and how the net came to it.
 
-import { Camera, setUpDrawing, setUpFiles } from './inputs.js';
+import { Camera, isSlab, setUpDrawing, setUpFiles, wanted } from './inputs.js';
+import { pixelsOf } from './quarterturn/pixels.js';
 import { load } from './quarterturn/quarterturn.js';
 import {
-  bars, costOf, doubtOf, fillTerms, interval, make, milliseconds, modeCard, modeName, paint, paintPicture, passesOf, percent, pitchOf, sumTable, sureWords, togetherCard, viewCard, votesWords,
+  bars, costOf, fillTerms, interval, isCalibrated, kindsOf, make, milliseconds, modeCard, modeName, paint, paintPicture, passesOf, percent, pitchOf, sentence, sumTable, togetherCard, verdictOf, viewCard, votesWords,
 } from './render.js';
 import { Workshop } from './teach.js';
 
 const $ = (id) => document.getElementById(id);
 
-function say(text, isError = false) {
-  $('status').textContent = text;
-  $('status').classList.toggle('error', isError);
+/** Says something of what is looked at, or in another place. */
+function say(text, isError = false, place = $('status')) {
+  place.textContent = text;
+  place.classList.toggle('error', isError);
 }
 
 /** Runs f, and shows what goes wrong as a sentence. */
-async function attempt(f) {
+async function attempt(f, place) {
   try {
     await f();
   } catch (error) {
-    say(error.message.replace(/[^.]$/, '$&.'), true); // a sentence
+    say(sentence(error), true, place);
   }
 }
 
@@ -27,6 +29,7 @@ let models = []; // of models.json, and slabs that were opened since
 let classifier;
 let taught; // the classifier that the workshop works with, perhaps the same
 let results = []; // of the last picture, one a mode
+let inView; // the picture that was given last, with its name, and its sample if it is one: { input, what, sample }
 let running = Promise.resolve();
 let used = false; // has anybody given it a picture yet?
 const times = new Map(); // milliseconds by mode, of the pictures of this model
@@ -37,78 +40,121 @@ function inTurn(f) {
   return running;
 }
 
-/** Shows one of the ways a picture is shown: shown, drawing or video. */
+/** Shows one of the ways a picture is shown: shown, drawing, video, or that it is empty. */
 function show(id) {
-  for (const other of ['shown', 'drawing', 'video']) $(other).hidden = other !== id;
+  for (const other of ['shown', 'drawing', 'video', 'empty']) $(other).hidden = other !== id;
   $('draw').setAttribute('aria-pressed', String(id === 'drawing'));
+  if (id !== 'shown') mark(); // what is in view is no sample
   if (id !== 'video') camera.stop();
 }
 
-/** Classifies a picture and shows it: in the frame, unless it is a drawing or the camera's. */
-const classify = (input, what, sample) => inTurn(async () => {
+/** Classifies a picture and shows it: in the frame, unless it is a drawing. `rest`: the files that wait behind it. */
+function classify(input, what, { sample, rest = [] } = {}) {
   used = true;
-  for (const button of $('samples').children) button.setAttribute('aria-pressed', String(button === sample));
-  await answer(input, what, what !== 'the drawing');
-});
+  $('next').hidden = rest.length === 0;
+  $('next').textContent = rest.length > 1 ? `Next picture (${rest.length} more)` : 'Next picture';
+  $('next').onclick = () => look(rest);
+  Promise.resolve(input).catch(() => {}); // it is awaited in its turn
+  return inTurn(async () => {
+    const picture = await input;
+    await answer(picture, what, what !== 'the drawing', sample);
+    inView = { input: picture, what, sample };
+    if (rest.length > 0) say(`Classified ${what}. One picture is shown at a time.`);
+  });
+}
 
-/** Classifies a picture and says what it is; in the frame it is shown if it is not there already. */
-async function answer(input, what, paints = false) {
+/** Looks at files, one at a time. */
+const look = ([file, ...rest], what = file.name) => classify(wanted(file), what, { rest });
+
+/** Marks the sample that is in view, if one is. */
+function mark(sample) {
+  for (const button of $('samples').children) button.setAttribute('aria-pressed', String(button === sample));
+}
+
+/** Classifies a picture and says what it is, first by the mode that is switched to; in the frame it is shown if it is not there already. */
+async function answer(input, what, paints = false, sample) {
   const { info } = classifier;
-  const all = [];
-  for (const { mode } of info.modes) {
-    const result = await classifier.classify(input, { mode, topK: 5 });
-    all.push(result);
-    times.set(mode, [...(times.get(mode) ?? []), result.ms].slice(-50));
-  }
-  results = all;
-  const pixels = await classifier.input();
   if (paints) {
     await paintPicture($('shown'), input);
+    mark(sample);
+    frame = undefined;
     show('shown');
+    say('Looking …');
   }
-  paint($('seen'), pixels, info.input, info.transforms[0]);
-  summarise();
-  const digests = Object.fromEntries(await Promise.all(results.map(async (r) => [r.mode, await digest(r.logits)])));
-  $('modes').replaceChildren(...results.map((r) => modeCard(info, r, digests[r.mode])));
+  $('answer').setAttribute('aria-busy', 'true');
+  try {
+    const picture = await pixelsOf(input);
+    results = [];
+    for (const mode of info.modes.map((m) => m.mode).sort((a, b) => (b === chosenMode()) - (a === chosenMode()))) {
+      const result = await classifier.classify(picture, { mode, topK: 5 });
+      results.push(result);
+      times.set(mode, [...(times.get(mode) ?? []), result.ms].slice(-50));
+      if (results.length > 1) continue;
+      firstTime ??= result;
+      paint($('seen'), await classifier.input(), info.input, info.transforms[0]);
+      summarise();
+      $('answer').removeAttribute('aria-busy');
+    }
+    await explain();
+  } finally {
+    $('answer').removeAttribute('aria-busy');
+  }
+  say(`Classified ${what}.`);
+}
+
+const chosenMode = () => document.querySelector('#switch input:checked').value;
+
+/** The answer in words, by the mode that is switched to. */
+function summarise() {
+  const { info } = classifier;
+  const chosen = results.find((r) => r.mode === chosenMode());
+  if (!chosen) return;
+  const { text, why, unsure } = verdictOf(chosen.top, isCalibrated(info, chosen.mode));
+  $('summary').textContent = text;
+  $('summary').classList.toggle('unsure', unsure);
+  $('sure').textContent = why;
+  $('top').replaceChildren(...bars(chosen.top));
+  $('cost').textContent = `${chosen.mode}: ${passesOf(chosen.passes)} of the net, ${milliseconds(median(times.get(chosen.mode)))}`;
+  [$('views-title').textContent, $('views-words').textContent] = votesWords(info, chosen);
+}
+
+/** How the answer came about, by every mode. */
+async function explain() {
+  const { info } = classifier;
+  const inOrder = info.modes.map(({ mode }) => results.find((r) => r.mode === mode));
+  const digests = Object.fromEntries(await Promise.all(inOrder.map(async (r) => [r.mode, await digest(r.logits)])));
+  $('modes').replaceChildren(...inOrder.map((r) => modeCard(info, r, digests[r.mode])));
   const aggregated = results.find((r) => r.mode === 'aggregated');
   if (aggregated) {
+    const pixels = await classifier.input();
     $('views').replaceChildren(...info.transforms.map((_, j) => viewCard(info, aggregated, j, pixels)), togetherCard(info, aggregated));
     $('sum').replaceChildren(sumTable(info, aggregated));
   }
   showTimes();
+  showParts();
   // What a test, or the curious, compare with `quarterturn predict --json`.
   document.body.dataset.digests = JSON.stringify(digests);
-  say(`Classified ${what}.`);
 }
 
-/** The answer in words, by the mode that is switched to. */
-function summarise() {
-  const mode = document.querySelector('#switch input:checked').value;
-  const chosen = results.find((r) => r.mode === mode);
-  if (!chosen) return;
-  const [first] = chosen.top;
-  const doubt = doubtOf(classifier.info, mode);
-  const sure = first.probability >= doubt.least;
-  $('summary').textContent = sure ? first.label : 'Not sure';
-  $('summary').classList.toggle('unsure', !sure);
-  $('sure').textContent = sureWords(chosen.top, doubt);
-  $('top').replaceChildren(...bars(chosen.top));
-  $('cost').textContent = `${mode}: ${passesOf(chosen.passes)} of the net, ${milliseconds(median(times.get(mode)))}`;
+/** Shows the parts that there is something to say in. */
+function showParts() {
+  const any = results.length > 0;
+  $('views-part').hidden = !any || !classifier.info.modes.some(({ mode }) => mode === 'aggregated');
+  for (const id of ['modes-part', 'times-part']) $(id).hidden = !any;
 }
 
 const median = (values) => values.toSorted((a, b) => a - b)[values.length >> 1];
 
-let firstTime; // milliseconds that the first picture took
+let firstTime; // the result of the first picture
 
 function showTimes() {
   const { timings, info } = classifier;
-  firstTime ??= results[0].ms;
   const steady = info.modes.map((m) => `${m.mode} ${milliseconds(median(times.get(m.mode)))} (${costOf(m)})`);
   fillTerms($('times'), {
     Download: milliseconds(timings.download),
     Compile: milliseconds(timings.compile),
     Open: `${milliseconds(timings.open)}, checking the slab and packing its weights`,
-    'First picture': `${milliseconds(firstTime)} (${results[0].mode})`,
+    'First picture': `${milliseconds(firstTime.ms)} (${firstTime.mode})`,
     'Every picture': `${steady.join('; ')}; medians of ${times.get(results[0].mode).length}`,
   });
 }
@@ -120,9 +166,9 @@ async function digest(logits) {
 }
 
 /** Loads a model of the list, and says how far it is. */
-const loadModel = (model) => load(model.source ?? model.src, {
+const loadModel = (model, place) => load(model.source ?? model.src, {
   onProgress: ({ what, loaded, total }) => {
-    say(`Loading the ${what === 'model' ? 'model' : 'module'}: ${Math.round(loaded / 1024)} KB${total ? ` of ${Math.round(total / 1024)}` : ''}`);
+    say(`Loading the ${what === 'model' ? 'model' : 'module'}: ${Math.round(loaded / 1024)} KB${total ? ` of ${Math.round(total / 1024)}` : ''}`, false, place);
   },
 });
 
@@ -151,14 +197,25 @@ async function open(model) {
   showModel();
   $('verify').disabled = false;
   say('Ready.');
-  await first();
-  await attempt(openWorkshop); // without the net for teaching the rest works
+  await attempt(first);
+  await attempt(openWorkshop, $('teach-status')); // without the net for teaching the rest works
   document.body.dataset.ready = 'true';
 }
 
+/** Was this slab made by teaching? It holds no pictures, and so cannot be taught further. */
+const wasTaught = () => classifier.info.provenance.method === 'prototypes';
+
+/** Is what is looked at a slab of the visitor's own, to be taught? */
+const isOwn = () => Boolean(classifier.model.source) && !wasTaught();
+
 /** Offers the models where there is a choice: what is taught does not depend on it if the list has one for that. */
 function showChooser() {
-  $('chooser').hidden = models.length < 2 || (!$('teach').hidden && models.some((m) => m.teach) && !classifier.model.source);
+  const listed = models.filter((m) => !m.unlisted);
+  $('chooser').hidden = listed.length < 2 || (!$('teach').hidden && models.some((m) => m.teach) && !isOwn());
+  const names = listed.map((m) => m.file ?? kindsOf(m.labels));
+  $('models').replaceChildren(...listed.map((m, i) => make('option', {
+    value: m.src, textContent: names.indexOf(names[i]) === names.lastIndexOf(names[i]) ? names[i] : m.name, title: m.name, selected: m === classifier?.model,
+  })));
 }
 
 /**
@@ -167,13 +224,13 @@ function showChooser() {
  */
 async function openWorkshop() {
   if ($('teach').hidden) return;
-  const model = classifier.model.source ? classifier.model : models.find((m) => m.teach) ?? classifier.model;
+  $('teach-note').hidden = !wasTaught();
+  const model = isOwn() ? classifier.model : models.find((m) => m.teach) ?? classifier.model;
   if (taught?.model === model) return;
-  const next = model === classifier.model ? classifier : Object.assign(await loadModel(model), { model });
+  const next = model === classifier.model ? classifier : Object.assign(await loadModel(model, $('teach-status')), { model });
   if (taught && taught !== classifier) await taught.close();
   taught = next;
   await workshop.open(taught);
-  say('Ready.');
 }
 
 function showModel() {
@@ -181,10 +238,8 @@ function showModel() {
   for (const id of ['modes', 'views', 'sum', 'verified', 'times', 'top', 'sure', 'cost']) $(id).replaceChildren();
   $('summary').textContent = 'Give it a picture';
   $('summary').classList.remove('unsure');
-  show('shown');
+  showParts();
   $('pitch').textContent = pitchOf(info);
-  $('views-part').hidden = !info.modes.some(({ mode }) => mode === 'aggregated');
-  $('views-words').textContent = votesWords(info);
   // Drawings and inverted pictures are for nets that know light shapes on black.
   for (const e of document.querySelectorAll('.grey')) e.hidden = info.input.channels !== 1;
   const { provenance: p, input, metrics } = info;
@@ -201,9 +256,8 @@ function showModel() {
     Size: `${p.net ? `${p.net}, ` : ''}${info.parameters.toLocaleString('en')} parameters, ${(info.macs / 1e6).toFixed(1)} million multiply-adds a pass${model.bytes ? `; ${Math.round(model.bytes / 1024)} KB` : ''}`,
     Hash: info.hash,
   });
-  $('models').replaceChildren(...models.map((m) => make('option', { value: m.src, textContent: m.name, selected: m === model })));
   showChooser();
-  $('switch').replaceChildren(make('legend', { textContent: 'How it looks' }), ...info.modes.map((m) => make('label', { className: 'choice', title: `${m.mode}, ${costOf(m)}` },
+  $('switch').replaceChildren(make('legend', { textContent: 'How it decides' }), ...info.modes.map((m) => make('label', { className: 'choice', title: `${m.mode}, ${costOf(m)}` },
     make('input', { type: 'radio', name: 'mode', value: m.mode, checked: m.mode === info.recommended }), modeName(info, m.mode))));
   $('switch').hidden = info.modes.length < 2;
   showSamples(samplesOf(model, info));
@@ -215,48 +269,75 @@ function samplesOf(model, info) {
   return models.find((m) => m.samples.length > 0 && m.samples.every((s) => info.labels.includes(s.label)))?.samples ?? [];
 }
 
+let samplesShown;
+
 function showSamples(samples) {
+  if (samples === samplesShown) return;
+  samplesShown = samples;
   $('samples').classList.toggle('none', samples.length === 0); // until then its place is kept
   $('samples').replaceChildren(...samples.map(({ src, label }) => {
     const button = make('button', { type: 'button', title: label }, make('img', { src, alt: label, width: 54, height: 54 }));
-    button.addEventListener('click', () => attempt(async () => classify(await sample(src), `a sample labelled ${label}`, button)));
+    button.addEventListener('click', () => classify(fetchSample(src), `a sample labelled ${label}`, { sample: button }));
     return button;
   }));
 }
 
-async function sample(src) {
+async function fetchSample(src) {
   const response = await fetch(src);
   if (!response.ok) throw new Error(`the sample cannot be fetched: status ${response.status}`);
   return response.blob();
 }
 
-/** Shows what it says of the first sample, so that there is something to see at once. */
+/** Shows what it says of the picture that is in view, or else of the first sample, so that there is something to see at once. */
 async function first() {
-  const [button] = $('samples').children;
-  if (!button) return;
-  const { src, alt } = button.firstElementChild;
-  const picture = await sample(src);
-  button.setAttribute('aria-pressed', 'true');
-  await answer(picture, `a sample labelled ${alt}`, true);
+  const [sample] = samplesShown;
+  if (inView) await answer(inView.input, inView.what, true, inView.sample);
+  else if (sample) {
+    await answer(await fetchSample(sample.src), `a sample labelled ${sample.label}`, true, $('samples').firstElementChild);
+  } else show('empty');
+}
+
+/** Shows what is known before a model is there: what it tells apart, and the first picture. */
+async function preview({ labels, method, images, samples }) {
+  $('pitch').textContent = pitchOf({ labels, provenance: { method, images } });
+  showChooser();
+  showSamples(samples);
+  if (samples.length === 0) return;
+  await paintPicture($('shown'), await fetchSample(samples[0].src));
 }
 
 /** Opens a slab that was dropped or chosen. */
 async function openFile(file) {
   used = true;
-  const model = { src: `file ${models.length}`, name: file.name, bytes: file.size, samples: [], source: file };
+  const model = { src: `file ${models.length}`, name: file.name, file: file.name, bytes: file.size, samples: [], source: file };
   await inTurn(async () => {
     models.push(model);
     try {
       await open(model);
     } catch (error) {
       models = models.filter((m) => m !== model);
-      throw new Error(`${file.name}: ${error.message}`, { cause: error });
+      throw new Error(error.code === 'not-slab' ? `${file.name} is not a slab, or was damaged on its way` : `${file.name}: ${error.message}`, { cause: error });
     }
-    model.name = classifier.info.name || file.name;
-    $('models').selectedOptions[0].textContent = model.name;
     say(`Opened ${file.name}.`);
   });
 }
+
+/** Takes files that came to a place of the page: a slab is opened, pictures are looked at or taught. */
+const receive = (files, place, what) => attempt(async () => {
+  const slabs = await Promise.all(files.map(isSlab));
+  const slab = files[slabs.indexOf(true)];
+  const pictures = files.filter((_, i) => !slabs[i]);
+  if (slab) {
+    selectTab($('tab-look'));
+    await openFile(slab);
+  }
+  if (pictures.length === 0) return;
+  if ($('look').hidden) await workshop.receive(pictures, place);
+  else await look(pictures, what);
+});
+
+/** What a file is for that comes to an element. */
+const placeOf = (element) => ($('teach').hidden ? $('drop') : element.closest?.('.thing') ?? $('preview'));
 
 const builds = { simd: 'build with vector operations (SIMD)', plain: 'plain build' };
 
@@ -292,40 +373,50 @@ async function keep() {
   navigator.serviceWorker.addEventListener('controllerchange', () => known && location.reload());
 }
 
+const tabs = [$('tab-look'), $('tab-teach')];
+
+function selectTab(tab) {
+  for (const t of tabs) {
+    const on = t === tab;
+    t.setAttribute('aria-selected', String(on));
+    t.tabIndex = on ? 0 : -1;
+    $(t.getAttribute('aria-controls')).hidden = !on;
+  }
+  camera.stop();
+  workshop.stop();
+  if (classifier) {
+    showChooser();
+    inTurn(() => attempt(openWorkshop, $('teach-status')));
+  }
+  history.replaceState(null, '', tab === tabs[1] ? '#teach' : location.pathname + location.search);
+}
+
 /** Two tabs, as a screen reader and the arrow keys know them. */
 function setUpTabs() {
-  const tabs = [$('tab-look'), $('tab-teach')];
-  const select = (tab) => {
-    for (const t of tabs) {
-      const on = t === tab;
-      t.setAttribute('aria-selected', String(on));
-      t.tabIndex = on ? 0 : -1;
-      $(t.getAttribute('aria-controls')).hidden = !on;
-    }
-    camera.stop();
-    workshop.stop();
-    if (classifier) {
-      showChooser();
-      inTurn(openWorkshop);
-    }
-    history.replaceState(null, '', tab === tabs[1] ? '#teach' : location.pathname + location.search);
-  };
   for (const tab of tabs) {
-    tab.addEventListener('click', () => select(tab));
+    tab.addEventListener('click', () => selectTab(tab));
     tab.addEventListener('keydown', (e) => {
       if (!['ArrowLeft', 'ArrowRight'].includes(e.key)) return;
       const other = tabs[1 - tabs.indexOf(tab)];
-      select(other);
+      selectTab(other);
       other.focus();
     });
   }
-  if (location.hash === '#teach') select(tabs[1]);
+  if (location.hash === '#teach') selectTab(tabs[1]);
 }
 
-const camera = new Camera($('camera'), $('video'), (frame) => inTurn(() => answer(frame, 'what the camera sees')), attempt, (on) => {
+let frame; // the camera's last
+const camera = new Camera($('camera'), $('video'), (now) => inTurn(() => answer(frame = now, 'what the camera sees')), attempt, (on) => {
   used ||= on;
-  if (on) show('video');
-  else if (!$('video').hidden || $('drawing').hidden) show('shown');
+  if (on) {
+    frame = undefined;
+    $('next').hidden = true;
+    show('video');
+  } else if (frame && $('drawing').hidden) { // what the answer is about stays in view
+    inView = { input: frame, what: 'what the camera saw' };
+    inTurn(() => paintPicture($('shown'), inView.input));
+  }
+  if (!on && $('drawing').hidden) show('shown');
 });
 const workshop = new Workshop(inTurn);
 
@@ -336,9 +427,10 @@ await attempt(async () => {
   $('models').addEventListener('change', (e) => inTurn(() => open(models.find((m) => m.src === e.target.value))));
   $('switch').addEventListener('change', summarise);
   $('verify').addEventListener('click', () => inTurn(verify));
-  setUpFiles(classify, openFile, attempt);
+  setUpFiles(receive, placeOf, (f) => attempt(f, $('teach').hidden ? undefined : $('teach-status')));
   setUpDrawing(classify, show);
   setUpTabs();
+  preview(models[0]).catch(() => {}); // it is told when the model is there
   await inTurn(() => open(models[0]));
   await keep();
 });

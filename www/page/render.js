@@ -1,5 +1,10 @@
 // What the page shows of results and models.
 
+import { LIKELY } from './quarterturn/prediction.js';
+
+/** An error as a sentence. */
+export const sentence = ({ message }) => message.replace(/[^.]$/, '$&.');
+
 /** 0.954 as 95.4 %. */
 export const percent = (p) => (Number.isFinite(p) ? `${(100 * p).toFixed(1)} %` : 'not a number');
 
@@ -41,15 +46,16 @@ function viewWords({ transforms }) {
   return { what, many: `${transforms.length} ${coloured ? (turned ? 'turns and colourings' : 'colourings') : 'turns'}` };
 }
 
-/** Says how a model came to know what it knows, and what it can do with it. */
-export function pitchOf(info) {
-  const modes = info.modes.map((m) => m.mode);
-  const here = 'It runs in this tab; no picture leaves it.';
-  const knows = `This net tells ${info.labels.length} kinds of things apart. `;
-  if (info.provenance.method === 'prototypes') return `${knows}Somebody showed it ${info.provenance.images} pictures of them. ${here}`;
-  if (!modes.includes('aggregated')) return knows + here;
-  const { what, many } = viewWords(info);
-  return `This net learned what a picture shows together with how it ${what}, so it can look at all ${many} and let them vote. ${here}`;
+/** Labels as a list: "cup, key and pen". */
+const listed = (labels) => (labels.length < 2 ? labels.join() : `${labels.slice(0, -1).join(', ')} and ${labels.at(-1)}`);
+
+/** What a model knows, short enough for a list of models. */
+export const kindsOf = (labels) => (labels.length < 4 ? listed(labels) : `${labels.length} things: ${labels.slice(0, 3).join(', ')} …`);
+
+/** Says in a line what a model can do. */
+export function pitchOf({ labels, provenance: { method, images } }) {
+  const what = labels.length < 6 ? `Tells ${listed(labels)} apart.` : `Tells ${labels.length} kinds of things apart, from ${labels[0]} to ${labels.at(-1)}.`;
+  return `${what}${method === 'prototypes' ? ` Somebody showed it ${images} pictures of them.` : ''} It runs in this tab; no picture leaves it.`;
 }
 
 /** What a mode does, in a word or two for people. */
@@ -61,29 +67,36 @@ export function modeName(info, mode) {
   }[mode] ?? mode;
 }
 
-/** How the views vote, in words. */
-export function votesWords(info) {
+/** How the views vote, as a title and in words, beside the answer of a mode that is shown above it. */
+export function votesWords(info, { mode, passes }) {
   const { what, many } = viewWords(info);
-  return info.provenance.method === 'prototypes'
-    ? `The same net looks at ${many} and compares each with those of the pictures it was shown. Their mean decides.`
-    : `Looking at all ${many}, the same net votes once for each: it is asked only for the labels that go with how the picture ${what}. The mean of the votes is the answer.`;
+  if (info.provenance.method === 'prototypes') {
+    return ['How it makes up its mind', `The same net looks at ${many} and compares each with those of the pictures it was shown. Their mean decides.`];
+  }
+  const votes = `the same net votes once for each: it is asked only for the labels that go with how the picture ${what}.`;
+  return mode === 'aggregated' ? ['How it makes up its mind', `Looking at all ${many}, ${votes} The mean of the votes is the answer.`]
+    : [`If it looked at all ${many}`, `The answer above took ${passes === 1 ? 'one look' : `${passes} looks`}. Looking at all ${many}, ${votes} Their mean is the answer of that mode.`];
 }
+
+/** From here on an answer is given without a "probably". */
+const SURE = 0.9;
+
+/** Are the probabilities of a mode calibrated? */
+export const isCalibrated = ({ metrics }, mode) => metrics.some((m) => m.mode === mode && (m.temperature || mode === 'adaptive'));
 
 /**
- * How sure a mode must be for its answer to stand, and whether its probabilities are calibrated. Calibrated ones below
- * the share of answers that are right (by Laplace's rule) are likelier among the wrong answers than among the right ones, each
- * taken by itself. Of others nothing is known: below a half there are likelier answers than this one, taken together.
+ * The verdict on the foremost classes, in three steps, the one rule of the headline, the votes and "Teach it": below LIKELY
+ * an answer is about as likely wrong as right, and not given; below SURE it is "probably" so. Of probabilities that
+ * are not calibrated less is known than they say, so that it stays at "probably".
  */
-export function doubtOf({ metrics }, mode) {
-  const own = metrics.filter((m) => m.mode === mode);
-  const fitted = own.find((m) => m.temperature) ?? (mode === 'adaptive' ? own[0] : undefined);
-  return fitted ? { calibrated: true, least: (fitted.accuracy * fitted.n + 1) / (fitted.n + 2) } : { calibrated: false, least: 0.5 };
-}
-
-/** How sure an answer is, in words. */
-export function sureWords([first, second], { calibrated, least }) {
-  if (!(first.probability >= least)) return `Perhaps ${first.label}${second ? `, or ${second.label}` : ''}.`;
-  return calibrated ? `${roughly(first.probability)} sure` : `${roughly(first.probability)}, but this slab was never calibrated`;
+export function verdictOf([first, second], calibrated) {
+  const p = first.probability;
+  if (!(p >= LIKELY)) return { text: 'Not sure', unsure: true, why: `Perhaps ${first.label}${second ? `, or ${second.label}` : ''}.` };
+  return {
+    text: calibrated && p >= SURE ? first.label : `Probably ${first.label}`,
+    unsure: false,
+    why: calibrated ? `${roughly(p)} sure` : `${roughly(p)}, but this slab was never calibrated`,
+  };
 }
 
 /** The foremost classes as bars. */
@@ -97,7 +110,8 @@ function bar(label, probability) {
 
 /** The answer of one mode. */
 export function modeCard(info, result, hash) {
-  const score = info.metrics.find((m) => m.mode === result.mode);
+  const scores = info.metrics.filter((m) => m.mode === result.mode);
+  const score = scores.find((m) => m.split.endsWith('test')) ?? scores[0];
   const recommended = result.mode === info.recommended;
   return make('div', { className: recommended ? 'mode recommended' : 'mode' },
     make('h3', {}, result.mode, make('small', { textContent: passesOf(result.passes) })),
@@ -130,9 +144,13 @@ export function viewCard(info, { views, top }, j, pixels) {
 }
 
 /** What the views say together. */
-export const togetherCard = (info, { top: [first] }) => make('div', { className: 'together' },
-  make('span', { className: 'quiet', textContent: `all ${info.transforms.length} together` }), make('b', { textContent: first.label }),
-  make('span', { className: 'quiet', textContent: percent(first.probability) }));
+export function togetherCard(info, { mode, top }) {
+  const { text, unsure } = verdictOf(top, isCalibrated(info, mode));
+  const share = percent(top[0].probability);
+  return make('div', { className: unsure ? 'together unsure' : 'together' },
+    make('span', { className: 'quiet', textContent: `all ${info.transforms.length} together` }), make('b', { textContent: text }),
+    make('span', { className: 'quiet', textContent: unsure ? `perhaps ${top[0].label}, ${share}` : share }));
+}
 
 /** How the views' logits of the foremost classes add up. */
 export function sumTable(info, { views, logits, top }) {
@@ -168,7 +186,8 @@ export async function paintPicture(canvas, input, most = 640) {
   const source = input instanceof Blob || input instanceof ImageData ? input
     : input.data ? new ImageData(new Uint8ClampedArray(input.data), input.width, input.height) : input;
   const bitmap = await createImageBitmap(source).catch((cause) => {
-    throw new Error(`${input.name ?? 'this'} is not an image this browser can read`, { cause });
+    const other = input.type && !input.type.startsWith('image/');
+    throw new Error(`${input.name ?? 'this'} is not ${other ? 'a picture' : 'an image this browser can read'}`, { cause });
   });
   const scale = Math.min(1, most / Math.max(bitmap.width, bitmap.height));
   Object.assign(canvas, { width: Math.max(1, Math.round(scale * bitmap.width)), height: Math.max(1, Math.round(scale * bitmap.height)) });

@@ -1,11 +1,12 @@
 // "Teach it": things of the user's own, told apart by a few pictures of each.
 
 import { Camera } from './inputs.js';
-import { bars, make, paintPicture, percent } from './render.js';
+import { bars, make, paintPicture, sentence, verdictOf } from './render.js';
 import { save, saved } from './store.js';
 
 const $ = (id) => document.getElementById(id);
 const SHOT = 180; // milliseconds between pictures while recording
+const UNDO = 12000; // milliseconds in which a deletion can be taken back
 const THUMBNAIL = 96;
 
 /** The workshop; it works with one classifier at a time. */
@@ -16,37 +17,39 @@ export class Workshop {
   #thumbnails = new Map(); // label to addresses of its pictures' thumbnails
   #blobs = new Map(); // label to those thumbnails
   #tried; // the last picture that was tried
-  #recording; // the label that is recorded
+  #last; // the camera's last frame
+  #recording; // the card that is recorded
   #camera;
+  #undo; // what was there before the last deletion, and when that is forgotten
 
-  /** inTurn(f) does things to the classifier one after the other; fail(error) shows what went wrong. */
+  /** inTurn(f) does things to the classifier one after the other. */
   constructor(inTurn) {
     this.#inTurn = inTurn;
-    const attempt = (f) => Promise.resolve().then(f).catch((error) => this.#say(error.message, true));
+    const attempt = (f) => Promise.resolve().then(f).catch((error) => this.#fail(error, $('preview')));
     this.#camera = new Camera($('teach-camera'), $('teach-video'), (frame) => this.#live(frame), attempt, (on) => {
       $('tried').hidden = on;
-      if (!on) this.#record();
+      if (on) return;
+      this.#record();
+      if (this.#last) this.#hold(this.#last);
     });
     $('add').addEventListener('click', () => this.#addThing());
     $('try').addEventListener('change', (e) => {
-      const [file] = e.target.files;
-      if (file) this.#do(() => this.#try(file));
+      const files = [...e.target.files];
       e.target.value = '';
+      if (files.length > 0) this.receive(files, $('preview'));
     });
-    $('download').addEventListener('click', () => this.#do(() => this.#download()));
-    $('forget').addEventListener('click', () => this.#do(() => this.#startOver()));
+    $('download').addEventListener('click', () => this.#do(() => this.#download(), $('keep')));
+    $('forget').addEventListener('click', () => this.#do(() => this.#startOver(), $('keep')));
+    $('undo').querySelector('button').addEventListener('click', () => this.#do(() => this.#takeBack(), $('preview')));
   }
 
   /** Takes another classifier, and what was taught to it before. */
   async open(classifier) {
     this.stop();
     this.#classifier = classifier;
-    this.#clear();
-    const things = await saved(classifier.info.hash);
-    this.#gallery = classifier.gallery(things.map(({ label, pictures }) => ({ label, pictures: pictures.map((p) => p.directions) })));
-    for (const { label, pictures } of things) for (const { thumbnail } of pictures) this.#keepThumbnail(label, thumbnail);
     this.#tried = undefined;
-    this.#show();
+    this.#quiet();
+    this.#restore(await saved(classifier.info.hash));
   }
 
   /** Turns the camera off. */
@@ -54,20 +57,41 @@ export class Workshop {
     this.#camera.stop();
   }
 
-  #do(f) {
+  /** Takes pictures that came to a place: a thing learns all of them; anywhere else one is tried. */
+  receive(files, place) {
+    if (place.matches('.thing')) return this.#do(() => this.#enrolFiles(place, files), place);
+    return this.#do(async () => {
+      await this.#try(files[0]);
+      if (files.length > 1) this.#say(`One picture is tried at a time: this is ${files[0].name}. To teach them, drop them on a thing.`, $('preview'));
+    }, $('preview'));
+  }
+
+  /** Does something in turn; what goes wrong is said in the place that it is about. */
+  #do(f, place) {
     return this.#inTurn(async () => {
+      this.#quiet();
       try {
-        this.#say('');
+        if (!this.#gallery) throw new Error('The net for teaching is not there; open this tab again once there is a network.');
         await f();
       } catch (error) {
-        this.#say(error.message, true);
+        this.#fail(error, place);
       }
     });
   }
 
-  #say(text, isError = false) {
-    $('teach-status').textContent = text;
-    $('teach-status').classList.toggle('error', isError);
+  #say(text, place, isError = false) {
+    const note = place.querySelector('.note');
+    note.textContent = text;
+    note.classList.toggle('error', isError);
+  }
+
+  #fail(error, place) {
+    this.#say(sentence(error), place, true);
+  }
+
+  #quiet() {
+    for (const note of document.querySelectorAll('#teach .note')) note.textContent = '';
+    $('teach-status').textContent = '';
   }
 
   // Things without pictures are on the page alone; the gallery has the others.
@@ -89,27 +113,45 @@ export class Workshop {
     card.dataset.label = label;
     const name = make('input', { type: 'text', value: label, maxLength: 60, autocomplete: 'off', spellcheck: false });
     name.setAttribute('aria-label', 'Name of the thing');
-    name.addEventListener('change', () => this.#do(() => this.#rename(card, name)));
+    name.addEventListener('change', () => this.#do(() => this.#rename(card, name), card));
     const remove = make('button', { type: 'button', className: 'plain', textContent: 'Delete' });
-    remove.addEventListener('click', () => this.#do(() => this.#remove(card)));
+    remove.addEventListener('click', () => this.#do(() => this.#remove(card), $('preview')));
     const record = make('button', { type: 'button', className: 'record', textContent: 'Hold to record' });
-    const begin = () => this.#camera.start().then(() => this.#record(card), (error) => this.#say(error.message, true));
+    let held = false; // the pointer or the key is down
+    const begin = async () => {
+      held = true;
+      this.#quiet();
+      try {
+        await this.#camera.start();
+      } catch (error) {
+        this.#fail(error, card);
+        return;
+      }
+      if (!this.#camera.on) return; // it was stopped meanwhile
+      if (held) this.#record(card);
+      else this.#say('The camera is on. Now hold the button.', card);
+    };
+    const end = () => {
+      held = false;
+      this.#record();
+    };
     record.addEventListener('pointerdown', (e) => {
       record.setPointerCapture(e.pointerId);
       begin();
     });
-    for (const end of ['pointerup', 'pointercancel', 'blur']) record.addEventListener(end, () => this.#record());
+    for (const name of ['pointerup', 'pointercancel', 'blur', 'keyup']) record.addEventListener(name, end);
     record.addEventListener('keydown', (e) => [' ', 'Enter'].includes(e.key) && !e.repeat && begin());
-    record.addEventListener('keyup', () => this.#record());
     record.addEventListener('contextmenu', (e) => e.preventDefault());
     const files = make('input', { type: 'file', accept: 'image/*', multiple: true, className: 'hidden' });
     files.addEventListener('change', () => {
       const all = [...files.files];
       files.value = '';
-      this.#do(() => this.#enrolFiles(card, all));
+      this.receive(all, card);
     });
+    const note = make('p', { className: 'note' });
+    note.setAttribute('role', 'status');
     card.append(make('div', { className: 'name' }, name, make('span', { className: 'count' }), remove), make('div', { className: 'shots' }),
-      make('div', { className: 'actions' }, record, make('label', { className: 'button' }, 'Add pictures', files)));
+      make('div', { className: 'actions' }, record, make('label', { className: 'button' }, 'Add pictures', files)), note);
     this.#fill(card);
     return card;
   }
@@ -126,33 +168,67 @@ export class Workshop {
       return;
     }
     box.replaceChildren(...shots.map((src, i) => {
-      const button = make('button', { type: 'button', title: 'Delete this picture' }, make('img', { src, alt: `${label}, picture ${i + 1}`, width: 56, height: 56 }));
-      button.addEventListener('click', () => this.#do(() => this.#forget(card, i)));
-      return button;
+      const button = make('button', { type: 'button', title: 'Delete this picture', textContent: '×' });
+      button.setAttribute('aria-label', `Delete picture ${i + 1} of ${label}`);
+      button.addEventListener('click', () => this.#do(() => this.#forget(card, i), card));
+      return make('div', { className: 'shot' }, make('img', { src, alt: `${label}, picture ${i + 1}`, width: 64, height: 64 }), button);
     }));
     box.scrollLeft = box.scrollWidth;
   }
 
-  #show() {
-    const labels = this.#gallery.examples.map((e) => e.label);
+  /** What there is to be kept: the things that have pictures. */
+  #things() {
+    return this.#gallery.state.map(({ label, pictures }) => ({
+      label, pictures: pictures.map((directions, i) => ({ directions, thumbnail: this.#blobs.get(label)[i] })),
+    }));
+  }
+
+  /** Begins with such things, and cards for these labels. */
+  #restore(things, labels = things.map((t) => t.label)) {
+    for (const all of this.#thumbnails.values()) all.forEach((url) => URL.revokeObjectURL(url));
+    this.#thumbnails.clear();
+    this.#blobs.clear();
+    this.#gallery = this.#classifier.gallery(things.map(({ label, pictures }) => ({ label, pictures: pictures.map((p) => p.directions) })));
+    for (const { label, pictures } of things) for (const { thumbnail } of pictures) this.#keepThumbnail(label, thumbnail);
     $('classes').replaceChildren(...(labels.length > 0 ? labels : ['thing 1', 'thing 2']).map((label) => this.#card(label)));
+    this.#offerUndo();
     this.#changed();
   }
 
   #changed() {
     const { length } = this.#gallery.examples;
-    $('download').disabled = length === 0;
-    $('forget').disabled = length === 0;
+    $('keep').hidden = length < 2;
     if (length === 0) this.#answer('Nothing yet', 'Give each thing a few pictures.');
+    if (length === 1) this.#answer('Add a second thing', 'To tell it apart, it has to know something else as well.');
+    if (length > 1 && !this.#tried && !this.#camera.on) this.#answer('Try it', 'Show it something with the camera, or a picture that it has not seen.');
   }
 
-  async #keep() {
-    const things = this.#gallery.state.map(({ label, pictures }) => ({
-      label, pictures: pictures.map((directions, i) => ({ directions, thumbnail: this.#blobs.get(label)[i] })),
-    }));
-    await save(this.#classifier.info.hash, things).catch(() => this.#say('This browser does not keep what you teach; download it before you leave.', true));
+  /** Keeps what there is now; what was there before a deletion can be had back until something else changes. */
+  async #keep(before) {
+    const things = this.#things();
+    this.#offerUndo(before);
+    await save(this.#classifier.info.hash, things).catch(() => this.#say('This browser does not keep what you teach; download it before you leave.', $('preview'), true));
     this.#changed();
-    if (this.#tried && things.length > 0) await this.#compare(this.#tried);
+    if (this.#tried && things.length > 1) await this.#compare(this.#tried);
+  }
+
+  #offerUndo(before) {
+    clearTimeout(this.#undo?.timer);
+    this.#undo = before && { ...before, timer: setTimeout(() => this.#offerUndo(), UNDO) };
+    $('undo').hidden = !before;
+    $('undo').querySelector('span').textContent = before?.what ?? '';
+  }
+
+  /** What a deletion, described in words, can be undone with. */
+  #before(what) {
+    return { what, things: this.#things(), labels: this.#labels() };
+  }
+
+  async #takeBack() {
+    if (!this.#undo) return;
+    const { things, labels } = this.#undo;
+    this.#restore(things, labels);
+    await this.#keep();
   }
 
   #keepThumbnail(label, blob) {
@@ -160,24 +236,19 @@ export class Workshop {
     this.#thumbnails.set(label, [...(this.#thumbnails.get(label) ?? []), URL.createObjectURL(blob)]);
   }
 
-  #clear() {
-    for (const all of this.#thumbnails.values()) all.forEach((url) => URL.revokeObjectURL(url));
-    this.#thumbnails.clear();
-    this.#blobs.clear();
-  }
-
   async #enrol(card, input) {
     await this.#gallery.enrol(card.dataset.label, input);
     const canvas = new OffscreenCanvas(1, 1);
     await paintPicture(canvas, input, THUMBNAIL);
     this.#keepThumbnail(card.dataset.label, await canvas.convertToBlob({ type: 'image/webp' }));
+    this.#offerUndo(); // which would take this picture back, too
     this.#fill(card);
   }
 
   async #enrolFiles(card, files) {
     const bad = [];
     for (const [i, file] of files.entries()) {
-      this.#say(files.length > 1 ? `Looking at picture ${i + 1} of ${files.length} …` : '');
+      this.#say(files.length > 1 ? `Looking at picture ${i + 1} of ${files.length} …` : 'Looking …', card);
       try {
         await this.#enrol(card, file);
       } catch (error) {
@@ -185,8 +256,8 @@ export class Workshop {
         bad.push(file.name);
       }
     }
+    this.#say(bad.length > 0 ? `This browser cannot read ${bad.join(', ')}.` : '', card, true);
     await this.#keep();
-    this.#say(bad.length > 0 ? `This browser cannot read ${bad.join(', ')}.` : '', true);
   }
 
   async #rename(card, input) {
@@ -197,7 +268,7 @@ export class Workshop {
       input.value = before;
       throw new Error(label ? `There is a thing called ${label} already.` : 'A thing needs a name.');
     }
-    this.#gallery.rename(before, label);
+    if (this.#thumbnails.has(before)) this.#gallery.rename(before, label);
     for (const map of [this.#thumbnails, this.#blobs]) {
       if (!map.has(before)) continue;
       map.set(label, map.get(before));
@@ -210,22 +281,29 @@ export class Workshop {
 
   async #remove(card) {
     const { label } = card.dataset;
+    const before = this.#thumbnails.has(label) ? this.#before(`Deleted ${label}.`) : undefined;
     this.#gallery.forget(label);
     this.#thumbnails.get(label)?.forEach((url) => URL.revokeObjectURL(url));
     this.#thumbnails.delete(label);
     this.#blobs.delete(label);
     card.remove();
-    await this.#keep();
+    await this.#keep(before);
   }
 
   async #forget(card, i) {
     const { label } = card.dataset;
+    const before = this.#before(`Deleted a picture of ${label}.`);
     this.#gallery.forget(label, i);
     const [url] = this.#thumbnails.get(label).splice(i, 1);
     URL.revokeObjectURL(url);
     this.#blobs.get(label).splice(i, 1);
+    for (const map of [this.#thumbnails, this.#blobs]) if (map.get(label).length === 0) map.delete(label);
+    const { scrollLeft } = card.querySelector('.shots');
     this.#fill(card);
-    await this.#keep();
+    card.querySelector('.shots').scrollLeft = scrollLeft;
+    const rest = card.querySelectorAll('.shot button');
+    rest[Math.min(i, rest.length - 1)]?.focus({ preventScroll: true }); // where the one was that is gone
+    await this.#keep(before);
   }
 
   /** Records a thing from the camera, or ends that. */
@@ -233,42 +311,56 @@ export class Workshop {
     const before = this.#recording;
     this.#recording = card && { card, next: 0 };
     for (const button of document.querySelectorAll('.record')) button.classList.toggle('on', card?.contains(button) ?? false);
-    if (before && !card) this.#do(() => this.#keep());
+    if (before && !card) this.#do(() => this.#keep(), before.card);
   }
 
   /** One frame of the camera: recorded, and compared. */
   async #live(frame) {
+    this.#last = frame;
     await this.#inTurn(async () => {
       const r = this.#recording;
-      if (r && performance.now() >= r.next) {
-        r.next = performance.now() + SHOT;
-        await this.#enrol(r.card, frame);
-        this.#changed();
+      try {
+        if (r && performance.now() >= r.next) {
+          r.next = performance.now() + SHOT;
+          await this.#enrol(r.card, frame);
+          this.#changed();
+        }
+        if (this.#gallery?.examples.length > 1) await this.#compare(frame);
+      } catch (error) {
+        this.#fail(error, r?.card ?? $('preview'));
       }
-      if (this.#gallery.examples.length > 0) await this.#compare(frame);
     });
   }
 
+  /** Shows a picture as the one that is tried. */
+  async #hold(picture) {
+    this.#tried = picture;
+    this.#last = undefined;
+    await paintPicture($('tried'), picture);
+  }
+
   async #try(file) {
+    this.#last = undefined;
     this.stop();
-    await paintPicture($('tried'), file);
-    this.#tried = file;
-    if (this.#gallery.examples.length > 0) await this.#compare(file);
+    await this.#hold(file);
+    if (this.#gallery.examples.length > 1) await this.#compare(file);
+    else this.#changed();
   }
 
   async #compare(input) {
     const { top, doubt, calibrated } = await this.#gallery.classify(input);
-    const why = {
-      unlike: 'It is like nothing that you showed it.',
-      between: `Between ${top.slice(0, 2).map((t) => t.label).join(' and ')}.`,
-    }[doubt] ?? (top.length > 1 ? `${percent(calibrated[top[0].index])} sure` : 'Show it something else as well.');
-    this.#answer(doubt ? 'Not sure' : top[0].label, why, doubt);
-    $('like-top').replaceChildren(...(top.length > 1 ? bars(top.map((t) => ({ ...t, probability: calibrated[t.index] }))) : []));
+    const foremost = top.map((t) => ({ ...t, probability: calibrated[t.index] }));
+    if (doubt === 'unlike') this.#answer('Not sure', 'It is like nothing that you showed it.', true);
+    else {
+      const { text, why, unsure } = verdictOf(foremost, true);
+      this.#answer(text, why, unsure);
+    }
+    $('like-top').replaceChildren(...bars(foremost));
   }
 
-  #answer(text, why, doubt) {
+  #answer(text, why, unsure = false) {
     $('like').textContent = text;
-    $('like').classList.toggle('unsure', Boolean(doubt));
+    $('like').classList.toggle('unsure', unsure);
     $('like-why').textContent = why;
     $('like-top').replaceChildren();
   }
@@ -279,15 +371,13 @@ export class Workshop {
     const url = URL.createObjectURL(new Blob([slab], { type: 'application/octet-stream' }));
     make('a', { href: url, download: 'taught.slab' }).click();
     setTimeout(() => URL.revokeObjectURL(url), 60000);
-    this.#say(`Saved ${Math.round(slab.length / 1024)} KB. Drop the file on this page, or give it to anybody.`);
+    this.#say(`Saved ${Math.round(slab.length / 1024)} KB. Drop the file on this page, or give it to anybody.`, $('keep'));
   }
 
   async #startOver() {
-    if (!confirm('Forget everything that you taught it here?')) return;
-    for (const { label } of this.#gallery.examples) this.#gallery.forget(label);
-    this.#clear();
+    const before = this.#before('Deleted everything that you taught here.');
     this.#tried = undefined;
-    this.#show();
-    await this.#keep();
+    this.#restore([]);
+    await this.#keep(before);
   }
 }

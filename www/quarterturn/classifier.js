@@ -1,8 +1,10 @@
 // A loaded model. What each method takes and returns is in quarterturn.d.ts.
 
 import { Gallery } from './gallery.js';
+import { checkState, checkTopK, optionsOf } from './options.js';
 import { pixelsOf } from './pixels.js';
-import { checkTopK, prediction } from './prediction.js';
+import { prediction } from './prediction.js';
+import { featuresOf } from './slab.js';
 
 export class Classifier {
   #engine;
@@ -16,8 +18,8 @@ export class Classifier {
     this.timings = timings;
   }
 
-  async classify(input, options = {}) {
-    const { mode = 'auto', topK = 5, signal } = options;
+  async classify(input, options) {
+    const { mode = 'auto', topK = 5, signal } = optionsOf(options);
     checkTopK(topK);
     if (Array.isArray(input)) {
       const all = [];
@@ -29,6 +31,7 @@ export class Classifier {
   }
 
   gallery(state = []) {
+    checkState(state, this.info.transforms.length * featuresOf(this.#slab));
     return new Gallery((...args) => this.#engine.call(...args), this.#slab, this.info, state);
   }
 

@@ -1,8 +1,9 @@
 // Telling apart what a user shows. What each method takes and returns is in quarterturn.d.ts.
 
 import { QuarterturnError } from './errors.js';
+import { checkText, checkTopK, optionsOf } from './options.js';
 import { pixelsOf } from './pixels.js';
-import { checkTopK, prediction } from './prediction.js';
+import { LIKELY, prediction } from './prediction.js';
 import { taughtSlab } from './slab.js';
 
 const SCALE = 10; // of a match's cosines; sla.MatchScale
@@ -27,9 +28,9 @@ export class Gallery {
     return this.#classes.map(({ label, pictures }) => ({ label, pictures: [...pictures] }));
   }
 
-  async enrol(label, input, options = {}) {
-    const { signal } = /** @type {{ signal?: AbortSignal }} */ (options);
-    checkLabel(label);
+  async enrol(label, input, options) {
+    const { signal } = optionsOf(options);
+    checkText('a label', label);
     const directions = await this.#call('features', [await pixelsOf(input)], signal);
     const known = this.#find(label);
     if (known) known.pictures.push(directions);
@@ -45,31 +46,34 @@ export class Gallery {
   }
 
   rename(label, name) {
-    checkLabel(name);
-    if (name !== label && this.#find(name)) throw new QuarterturnError('option', `there is a label ${name} already`);
+    checkText('a label', name);
     const known = this.#find(label);
-    if (known) known.label = name;
+    if (!known) throw new QuarterturnError('option', `there is no label ${label}`);
+    if (name !== label && this.#find(name)) throw new QuarterturnError('option', `there is a label ${name} already`);
+    known.label = name;
   }
 
   get examples() {
     return this.#classes.map(({ label, pictures }) => ({ label, pictures: pictures.length }));
   }
 
-  async classify(input, options = {}) {
-    const { topK = 5, signal } = options;
+  async classify(input, options) {
+    const { topK = 5, signal } = optionsOf(options);
     checkTopK(topK);
     if (this.#classes.length === 0) throw new QuarterturnError('mode', 'nothing is enrolled yet');
     const labels = this.#classes.map((c) => c.label);
-    const { scale, least, usual } = this.#calibrated();
+    const { scale, least } = this.#calibrated();
     const image = await pixelsOf(input);
     const p = await prediction(labels, topK, () => this.#call('match', [image, this.#rows()], signal));
     const best = Math.max(...p.logits);
     const odds = p.logits.map((v) => Math.exp((scale / SCALE) * (v - best)));
     const all = odds.reduce((a, b) => a + b, 0);
-    return { ...p, calibrated: odds.map((v) => v / all), doubt: best / SCALE < least ? 'unlike' : 1 / all < usual ? 'between' : undefined };
+    return { ...p, calibrated: odds.map((v) => v / all), doubt: best / SCALE < least ? 'unlike' : 1 / all < LIKELY ? 'between' : undefined };
   }
 
-  async slab({ name = 'taught' } = {}) {
+  async slab(options) {
+    const { name = 'taught' } = optionsOf(options);
+    checkText('name', name);
     if (this.#classes.length === 0) throw new QuarterturnError('mode', 'nothing is enrolled yet');
     const { length: width } = this.#classes[0].pictures[0];
     const rows = this.#rows();
@@ -99,10 +103,6 @@ export class Gallery {
   }
 }
 
-function checkLabel(label) {
-  if (typeof label !== 'string' || label === '') throw new QuarterturnError('option', 'a label is to be a string, and not empty');
-}
-
 function sum(vectors) {
   const out = vectors[0].slice();
   for (const v of vectors.slice(1)) for (let i = 0; i < out.length; i++) out[i] += v[i];
@@ -121,9 +121,7 @@ function unit(v) {
  * What the pictures say of themselves, each left out in turn: the factor of the cosines with
  * which the probabilities of their labels are best (temperature scaling, Guo et al. 2017, with a
  * prior around SCALE, since the pictures are few); how unlike its label a picture can be:
- * three standard deviations below their mean; their score; and how often answers are right, by
- * Laplace's rule. An answer that is less sure than that is likelier among the wrong ones than among the
- * right ones, each taken by itself.
+ * three standard deviations below their mean; and their score.
  * @param {{ pictures: Float32Array[] }[]} classes
  * @param {number} views
  */
@@ -145,12 +143,11 @@ export function calibrate(classes, views) {
     const all = cosines.reduce((z, c) => z + Math.exp(scale * (c - top)), 0);
     return { right: cosines[own] === top, sure: 1 / all, nll: Math.log(all) - scale * (cosines[own] - top) };
   }));
-  const usual = (score.accuracy * score.n + 1) / (score.n + 2);
-  if (cases.length < 4) return { scale, least: -1, usual, score };
+  if (cases.length < 4) return { scale, least: -1, score };
   const likeness = cases.map(({ own, cosines }) => cosines[own]);
   const mean = likeness.reduce((a, b) => a + b) / likeness.length;
   const deviation = Math.sqrt(likeness.reduce((a, b) => a + (b - mean) ** 2, 0) / likeness.length);
-  return { scale, least: mean - 3 * Math.max(deviation, 0.03), usual, score };
+  return { scale, least: mean - 3 * Math.max(deviation, 0.03), score };
 }
 
 /** The accuracy, mean negative log-likelihood and expected calibration error, over 15 bins, of answers. */

@@ -5,6 +5,7 @@ import { Engine, local } from './engine.js';
 import { QuarterturnError, throwIfAborted } from './errors.js';
 import { bytesOf } from './fetch.js';
 import { bounded } from './memory.js';
+import { checkLoad, optionsOf } from './options.js';
 import { hasSIMD } from './simd.js';
 
 /**
@@ -21,9 +22,10 @@ import { hasSIMD } from './simd.js';
  * @param {Platform} platform
  * @returns {typeof import('./quarterturn.d.ts').load}
  */
-export const loader = (platform) => async function load(model, options = {}) {
+export const loader = (platform) => async function load(model, given) {
+  const options = optionsOf(given);
+  checkLoad(options);
   const { simd = 'auto', worker = true, maxWork = 2 ** 36, signal } = options;
-  if (simd !== 'auto' && simd !== false) throw new QuarterturnError('option', `simd is to be 'auto' or false, not ${String(simd)}`);
   const build = simd && hasSIMD() ? 'simd' : 'plain';
   const { wasm = platform[build] } = options;
   const started = performance.now();

@@ -13,7 +13,6 @@ const MEMORY = 5; // the section's number
  * @returns {Uint8Array}
  */
 export function bounded(module, bytes) {
-  if (!(bytes > 0)) throw new QuarterturnError('option', `maxMemory is to be a number of bytes, not ${bytes}`);
   const pages = Math.min(65536, Math.ceil(bytes / PAGE));
   let at = 8; // behind the magic and the version
   /** Reads an unsigned LEB128. */

@@ -25,7 +25,7 @@ export async function pixelsOf(input) {
     if (is('HTMLImageElement')) return await ofImage(input);
     if (is('VideoFrame')) return draw(input, input.displayWidth, input.displayHeight);
     if (is('HTMLVideoElement')) return draw(input, input.videoWidth, input.videoHeight);
-    if (input?.data && input.width > 0 && input.height > 0) return plain(input);
+    if (input?.data && 'width' in input) return plain(input);
     if (is('ImageBitmap')) return await straightened(input, draw(input, input.width, input.height));
     if (is('HTMLCanvasElement') || is('OffscreenCanvas')) return draw(input, input.width, input.height);
   } catch (cause) {
@@ -41,6 +41,9 @@ export async function pixelsOf(input) {
 function plain({ data, width, height, channels = 4 }) {
   if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
     throw new QuarterturnError('image', `the data of an image is to be a Uint8Array or Uint8ClampedArray, not ${data?.constructor?.name ?? typeof data}`);
+  }
+  if (!(Number.isInteger(width) && width > 0 && Number.isInteger(height) && height > 0)) {
+    throw new QuarterturnError('image', `the width and height of an image are to be whole numbers of pixels, not ${JSON.stringify(width)} and ${JSON.stringify(height)}`);
   }
   if (![1, 3, 4].includes(channels)) throw new QuarterturnError('image', `an image has 1, 3 or 4 channels (grey, RGB, RGBA), not ${channels}`);
   if (data.length !== channels * width * height) {

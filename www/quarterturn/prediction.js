@@ -1,6 +1,7 @@
 // What an answer is.
 
-import { QuarterturnError } from './errors.js';
+/** Below this calibrated probability an answer is about as likely wrong as right. */
+export const LIKELY = 0.6;
 
 /** The classes of an answer, best first: of equal logits, the first; NaN last. */
 function top(labels, { logits, probabilities }, topK) {
@@ -9,11 +10,6 @@ function top(labels, { logits, probabilities }, topK) {
     .sort((a, b) => order(a.logit, b.logit) || a.index - b.index)
     .slice(0, topK)
     .map(({ index }) => ({ label: labels[index], index, probability: probabilities[index] }));
-}
-
-/** Refuses what is not a whole number from 0. */
-export function checkTopK(topK) {
-  if (!Number.isInteger(topK) || topK < 0) throw new QuarterturnError('option', `topK is to be a whole number from 0, not ${topK}`);
 }
 
 /** What a call for an answer returns, with its time and the foremost labels. */

@@ -19,7 +19,7 @@ export const modes: readonly ('auto' | Mode)[];
  * - `fetch`: the model or the module could not be downloaded or read
  * - `module`: what was given as `wasm` is not the module of this release
  * - `csp`: the page's Content-Security-Policy forbids WebAssembly
- * - `memory`: the module ran out of memory (a model that needs more than `maxMemory` is `unsupported`)
+ * - `memory`: the module ran out of memory, or takes more than `maxMemory` by itself (a model that needs more is `unsupported`)
  * - `crashed`: the worker or the module failed; the next call starts a new one
  * - `aborted`: the signal was aborted; `name` is AbortError or TimeoutError, `cause` the signal's reason
  * - `closed`: the classifier was closed
@@ -185,6 +185,7 @@ export interface Classifier extends Disposable {
   /**
    * A gallery, which classifies by what it is shown: without examples, or with those of a `Gallery.state` of the same slab.
    * It ends with this classifier.
+   * @throws {QuarterturnError} `option` if the state is not one of this slab
    */
   gallery(state?: GalleryState): Gallery;
 
@@ -210,7 +211,7 @@ export type GalleryState = { label: string; pictures: Float32Array[] }[];
 export interface Match extends Prediction {
   /** (N): the probabilities as they are calibrated on the pictures themselves, each left out in turn. */
   calibrated: Float32Array;
-  /** Why not to rely on it: like nothing that was shown, or between labels. */
+  /** Why not to rely on it: like nothing that was shown, or between labels, none of which is as probable as 0.6 (`calibrated`). */
   doubt?: 'unlike' | 'between';
 }
 
@@ -236,7 +237,7 @@ export interface Gallery {
 
   /**
    * Gives a label another name.
-   * @throws {QuarterturnError} `option` if there is one of that name, or it is empty
+   * @throws {QuarterturnError} `option` if there is no such label, or one of the new name, or that is empty
    */
   rename(label: string, name: string): void;
 
@@ -249,7 +250,7 @@ export interface Gallery {
   /**
    * The slab of what was taught: the net under a head of prototypes. Whatever opens slabs opens it, and
    * its mode `aggregated` answers as this gallery does.
-   * @throws {QuarterturnError} `mode` if nothing is enrolled; `unsupported` without https; `closed`
+   * @throws {QuarterturnError} `mode` if nothing is enrolled; `option`; `unsupported` without https; `closed`
    */
   slab(options?: { name?: string }): Promise<Uint8Array>;
 }

@@ -76,6 +76,11 @@ export async function taughtSlab(slab, info, { name, labels, rows, scale, score,
   return seal(await sha256(answers));
 }
 
+/** The features of a sound slab's net: how many numbers F it makes of a view, which each of its heads takes. */
+export function featuresOf(slab) {
+  return entryOf(readManifest(slab).array('tensors').at(-2)).shape[1];
+}
+
 /** The image of a self-test. */
 function testImage({ width: w, height: h }) {
   const [width, height] = [w + (w >> 1) + 5, h + 3];

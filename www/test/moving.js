@@ -55,7 +55,7 @@ for (const [n, name, all] of [[1, 'Machines', pictures.slice(0, 3)], [2, 'Animal
 }
 await page.evaluate(() => document.activeElement.blur());
 await page.setInputFiles('#try', frog);
-await page.waitForFunction(() => document.getElementById('like-why').textContent !== 'Give each thing a few pictures.');
+await page.waitForSelector('#like-top .bar', { state: 'attached' });
 await frame(2600);
 await browser.close();
 const { size } = await sharp(frames, { join: { animated: true } }).webp({ quality: 70, effort: 6, delay: delays, loop: 0 }).toFile(out);

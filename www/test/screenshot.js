@@ -37,7 +37,7 @@ for (const [name, viewport] of Object.entries(sizes)) {
       await page.waitForFunction((n) => document.querySelector(`.thing:nth-child(${n}) .count`).textContent === '3 pictures', thing);
     }
     await page.setInputFiles('#try', files[1]);
-    await page.waitForFunction(() => document.getElementById('like-why').textContent !== 'Give each thing a few pictures.');
+    await page.waitForSelector('#like-top .bar', { state: 'attached' });
     await shot('-teach', { fullPage: true });
     await page.close();
   }

@@ -110,7 +110,7 @@ func site(root, bench string) (map[string][]byte, error) {
 
 // live adds the page, with the slabs that come along, and the benchmark.
 func live(files map[string][]byte, bench string) error {
-	page, err := www.Site([]www.Shown{{Slab: www.Model}, {Slab: backbone.Slab, Teach: true}})
+	page, err := www.Site([]www.Shown{{Slab: www.Model, Samples: www.ModelSamples()}, {Slab: backbone.Slab, Teach: true}})
 	if err != nil {
 		return err
 	}
