@@ -16,8 +16,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/format/plain"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 )
 
 // A Shard is one of Of parts, numbered from 1.
