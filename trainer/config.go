@@ -152,7 +152,7 @@ func (c Config) Check() error {
 	}
 	if c.Method != AutoMethod && c.Method != OfflineMethod {
 		if _, err := graph.ParseMethod(c.Method); err != nil {
-			return err
+			return fmt.Errorf("%w or %s", err, OfflineMethod)
 		}
 	}
 	if _, err := optim.ParseSchedule(c.Schedule); err != nil {
