@@ -373,6 +373,7 @@ func TestHostStaysLight(t *testing.T) {
 			dep == "github.com/quarterturn/quarterturn/host/imagefile",
 			dep == "github.com/quarterturn/quarterturn/host",
 			dep == "github.com/quarterturn/quarterturn/format",
+			dep == "github.com/quarterturn/quarterturn/format/plain",
 			strings.HasPrefix(dep, "github.com/quarterturn/quarterturn/sla"),
 			dep == "github.com/quarterturn/quarterturn/wasm/abi",
 			dep == "github.com/quarterturn/quarterturn/wasm/module":

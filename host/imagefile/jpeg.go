@@ -214,9 +214,6 @@ func (d *jpegDecoder) segment(marker byte) ([]byte, error) {
 func (d *jpegDecoder) decode() error {
 	for {
 		marker, err := d.marker()
-		if err != nil && d.complete() && !d.progressive {
-			return nil // the mark of the end alone is missing; behind a progressive scan more may be
-		}
 		if err != nil {
 			return err
 		}

@@ -68,7 +68,7 @@ const (
 )
 
 // essentialPNG reads the chunks of a file that its pixels depend on: IHDR, a palette where it is
-// needed, tRNS, IDAT, and an end. As browsers and Pillow do, it passes over what is wrong with the others
+// needed, tRNS, IDAT, and the end. As browsers and Pillow do, it passes over what is wrong with the others
 // and over colours of a palette that no index leads to, and takes the first tRNS that can be meant from
 // wherever it is. Critical chunks are left as they are, for the decoder to judge.
 func essentialPNG(data []byte) io.Reader {
@@ -84,15 +84,15 @@ func essentialPNG(data []byte) io.Reader {
 	}
 	palette, pixels := 0, -1 // colours; the part before which tRNS belongs, once there are pixels
 	var transparency []byte
-	for len(data)-at >= 12 {
+	for {
 		rest := data[at:]
+		if len(rest) < 12 || int64(binary.BigEndian.Uint32(rest)) > int64(len(rest)-12) && string(rest[4:8]) != "IEND" {
+			return io.MultiReader(append(parts, bytes.NewReader(data[from:]))...) // cut off, which the decoder finds
+		}
 		size := int64(binary.BigEndian.Uint32(rest))
 		name := string(rest[4:8])
 		if name == "IEND" {
 			break
-		}
-		if size > int64(len(rest)-12) { // cut off, which the decoder finds
-			return io.MultiReader(append(parts, bytes.NewReader(data[from:]))...)
 		}
 		chunk, content := rest[:12+size], rest[8:8+size]
 		keep := true
