@@ -22,7 +22,7 @@ from torch.nn import functional as F
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / 'docs/examples/python'))
 import slab  # noqa: E402
 
-EPOCHS, BATCH, RATE, HEAD_RATE = 30, 32, 0.01, 0.05
+EPOCHS, BATCH, RATE, HEAD_RATE = 30, 32, 0.001, 0.01
 
 
 def load(s, folder):
