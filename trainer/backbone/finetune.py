@@ -7,7 +7,7 @@ what `quarterturn train FOLDER` is compared with in docs/results.md.
 FOLDER has train/CLASS and test/CLASS. First the head alone, on the features of the upright pictures;
 then all weights, with SGD (Nesterov's momentum 0.9, weight decay 5e-4, cosine schedule), steps of 32
 pictures, shifted by up to 4 pixels and mirrored. It prints the accuracy on the test pictures after
-both, and the seconds that each took.
+both, and the seconds since it began.
 """
 import pathlib
 import sys
@@ -37,7 +37,7 @@ def load(s, folder):
 
 
 def shifted(x, pixels=4):
-    """Mirrors half of the pictures and shifts each, black behind the edge of what was black before."""
+    """Mirrors half of the pictures and shifts each, with zeros, the mean colour, behind the edge."""
     x = torch.where(torch.rand(len(x), 1, 1, 1) < 0.5, x.flip(3), x)
     size = x.shape[2]
     padded = F.pad(x, (pixels,) * 4)
