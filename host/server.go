@@ -61,6 +61,9 @@ func (l *boundListener) Accept() (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	if t, ok := c.(*net.TCPConn); ok {
+		_ = t.SetWriteBuffer(sendBuffer) // a system that cannot has its own
+	}
 	b := &boundConn{Conn: c, l: l}
 	b.rest()
 	l.mu.Lock()
@@ -87,6 +90,11 @@ func (l *boundListener) Accept() (net.Conn, error) {
 // stall is how long a client that has been sent part of an answer may read nothing before
 // others need its connection more.
 const stall = 2 * time.Second
+
+// sendBuffer is how many bytes of an answer the system holds for a client. Writing goes on when a third
+// of them has been read: of the megabytes that systems take by themselves, a slow client
+// reads so many in more than stall.
+const sendBuffer = 256 << 10
 
 // expendable is the connection that has waited longest for a request, or else for its
 // client to read, or nil.
