@@ -1,7 +1,6 @@
 package trainer
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"image"
@@ -59,24 +58,7 @@ func TestFieldPicturesThatChange(t *testing.T) {
 		}
 		config := smallConfig()
 		config.Method, config.BatchSize, config.Epochs, config.Steps = "baseline", 4, 3, c.steps
-		run := filepath.Join(t.TempDir(), "run")
-		f, err := Start(t.Context(), run, dataset.Source{Data: "folder:" + photos, Size: 8}, config, nil)
-		if err != nil {
-			t.Fatalf("%s: %v", name, err)
-		}
-		ctx, cancel := context.WithCancel(t.Context())
-		_, _, err = f.Run(ctx, func(e Event) {
-			if e.Step == 11 {
-				cancel()
-			}
-		}, nil)
-		cancel()
-		if !errors.Is(err, context.Canceled) {
-			t.Fatal(err)
-		}
-		if err := f.Close(); err != nil {
-			t.Fatal(err)
-		}
+		run := stoppedOn(t, dataset.Source{Data: "folder:" + photos, Size: 8}, config, 11)
 		c.change(photos)
 		if _, err := Resume(t.Context(), run, 0, nil); err == nil || !strings.Contains(err.Error(), "the training images have changed since the run began") {
 			t.Errorf("%s: %v", name, err)

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/report"
 )
@@ -16,8 +17,14 @@ import (
 // stopped starts a run in a new folder and stops it after a step; 0: never.
 func stopped(t *testing.T, c Config, step int) (dir string) {
 	t.Helper()
+	return stoppedOn(t, mini, c, step)
+}
+
+// stoppedOn is stopped on other data.
+func stoppedOn(t *testing.T, source dataset.Source, c Config, step int) (dir string) {
+	t.Helper()
 	dir = filepath.Join(t.TempDir(), "run")
-	f, err := Start(t.Context(), dir, mini, c, nil)
+	f, err := Start(t.Context(), dir, source, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

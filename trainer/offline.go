@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 
 	"github.com/quarterturn/quarterturn/trainer/batch"
@@ -57,23 +56,16 @@ func startTeacher(ctx context.Context, dir string, source dataset.Source, c Conf
 	if err := second.check(); err != nil {
 		return nil, err
 	}
-	f, err := openRun(ctx, filepath.Join(dir, TeacherDir), source, c.teaching(), device)
+	f, err := startRun(ctx, filepath.Join(dir, TeacherDir), source, c.teaching(), device, func(teacher string) error {
+		if err := vacant(teacher); err != nil {
+			return err
+		}
+		return writeConfig(dir, runConfig{source, c})
+	})
 	if err != nil {
 		return nil, err
 	}
 	f.Student = dir
-	if err = f.run.startFrom(ctx); err == nil {
-		err = os.MkdirAll(dir, 0o755)
-	}
-	if err == nil {
-		err = writeConfig(dir, runConfig{source, c})
-	}
-	if err == nil {
-		err = f.begin(vacant)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
 	return f, nil
 }
 
@@ -81,6 +73,9 @@ func startTeacher(ctx context.Context, dir string, source dataset.Source, c Conf
 func resumeTeacher(ctx context.Context, dir string, c runConfig, epochs int, device *graph.Device) (*RunDir, error) {
 	if epochs != 0 {
 		return nil, fmt.Errorf("%s is training its teacher still; give it more epochs when it is done", dir)
+	}
+	if err := c.findData(dir); err != nil {
+		return nil, err
 	}
 	teacher := filepath.Join(dir, TeacherDir)
 	var f *RunDir
@@ -111,20 +106,10 @@ func startStudent(ctx context.Context, dir string, c runConfig, device *graph.De
 	if err != nil {
 		return nil, err
 	}
-	f, err := openRun(ctx, dir, c.Source, c.Config.learning(slab), device)
-	if err != nil {
-		return nil, err
-	}
-	if err = f.run.startFrom(ctx); err == nil {
-		err = f.begin(func(dir string) error {
-			if now, err := readConfig(dir); err != nil || now != c {
-				return errors.Join(err, fmt.Errorf("another process has begun %s", dir))
-			}
-			return nil
-		})
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return startRun(ctx, dir, c.Source, c.Config.learning(slab), device, func(dir string) error {
+		if now, err := readConfig(dir); err != nil || now != c {
+			return errors.Join(err, fmt.Errorf("another process has begun %s", dir))
+		}
+		return nil
+	})
 }

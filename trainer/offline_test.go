@@ -1,7 +1,6 @@
 package trainer
 
 import (
-	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -18,44 +17,6 @@ func offlineConfig() Config {
 	return c
 }
 
-// slabOf trains a run, and what it teaches, and returns the slab in dir. stop, if it is not 0,
-// interrupts each of them behind so many steps, and resumes in dir.
-func slabOf(t *testing.T, dir string, c Config, stop int) []byte {
-	t.Helper()
-	f, err := Start(t.Context(), dir, mini, c, nil)
-	for err == nil {
-		f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2, 3})
-		student := f.Student
-		ctx, cancel := context.WithCancel(t.Context())
-		_, _, err = f.Run(ctx, func(e Event) {
-			if stop > 0 && f.Step() == stop {
-				cancel()
-			}
-		}, nil)
-		cancel()
-		if err = errors.Join(err, f.Close()); errors.Is(err, context.Canceled) {
-			stop = -stop
-			f, err = Resume(t.Context(), dir, 0, nil)
-			continue
-		}
-		stop = max(stop, -stop)
-		if err == nil && student == "" {
-			break
-		}
-		if err == nil {
-			f, err = f.StartStudent(t.Context(), nil)
-		}
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	slab, err := os.ReadFile(filepath.Join(dir, SlabFile))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return slab
-}
-
 // Offline distillation is what two commands make, one behind the other, and resumes in either.
 func TestOffline(t *testing.T) {
 	if testing.Short() {
@@ -64,22 +25,29 @@ func TestOffline(t *testing.T) {
 	dir := t.TempDir()
 	first, second := smallConfig(), smallConfig()
 	first.SumViews, first.TrainPerClass = true, 20
-	teacher := slabOf(t, filepath.Join(dir, "first"), first, 0)
+	slab := func(name string, c Config, stop int) string {
+		t.Helper()
+		b, err := slabOf(t, filepath.Join(dir, name), c, stop)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(b)
+	}
+	teacher := slab("first", first, 0)
 	second.Method, second.TrainPerClass, second.Mix = "baseline", 20, "mixup"
 	second.Teacher = filepath.Join(dir, "first", SlabFile)
-	want := slabOf(t, filepath.Join(dir, "second"), second, 0)
+	want := slab("second", second, 0)
 
-	both := filepath.Join(dir, "both")
-	if got := slabOf(t, both, offlineConfig(), 0); string(got) != string(want) {
+	if slab("both", offlineConfig(), 0) != want {
 		t.Error("the slab is not that of two runs, one behind the other")
 	}
-	if got, err := os.ReadFile(filepath.Join(both, TeacherDir, SlabFile)); err != nil || string(got) != string(teacher) {
+	if got, err := os.ReadFile(filepath.Join(dir, "both", TeacherDir, SlabFile)); err != nil || string(got) != teacher {
 		t.Errorf("the teacher is not that of a run by itself (%v)", err)
 	}
-	if got := slabOf(t, filepath.Join(dir, "stopped"), offlineConfig(), 3); string(got) != string(want) {
+	if slab("stopped", offlineConfig(), 3) != want {
 		t.Error("stopped and resumed, the slab differs")
 	}
-	if _, err := Resume(t.Context(), both, 0, nil); !errors.Is(err, ErrComplete) {
+	if _, err := Resume(t.Context(), filepath.Join(dir, "both"), 0, nil); !errors.Is(err, ErrComplete) {
 		t.Errorf("a complete run: %v", err)
 	}
 
@@ -94,11 +62,7 @@ func TestOffline(t *testing.T) {
 	if f, err = Resume(t.Context(), f.Student, 0, nil); err != nil {
 		t.Fatal(err)
 	}
-	f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2, 3})
-	_, _, err = f.Run(t.Context(), nil, nil)
-	if err := errors.Join(err, f.Close()); err != nil {
-		t.Fatal(err)
-	}
+	finish(t, f)
 	if _, err := Resume(t.Context(), f.Student, 5, nil); err == nil || !strings.Contains(err.Error(), "teacher still") {
 		t.Errorf("more epochs between the runs: %v", err)
 	}

@@ -75,12 +75,17 @@ func Start(ctx context.Context, dir string, source dataset.Source, c Config, dev
 	if c.Method == OfflineMethod {
 		return startTeacher(ctx, dir, source, c, device)
 	}
+	return startRun(ctx, dir, source, c, device, vacant)
+}
+
+// startRun makes the folder of a run, if it is ready for one once it is locked.
+func startRun(ctx context.Context, dir string, source dataset.Source, c Config, device *graph.Device, ready func(dir string) error) (*RunDir, error) {
 	f, err := openRun(ctx, dir, source, c, device)
 	if err != nil {
 		return nil, err
 	}
 	if err = f.run.startFrom(ctx); err == nil {
-		err = f.begin(vacant)
+		err = f.begin(ready)
 	}
 	if err != nil {
 		return nil, errors.Join(err, f.Close())

@@ -26,6 +26,40 @@ func runConfigForTest() Config {
 	return c
 }
 
+// slabOf trains a run in dir, and what it teaches, and returns the slab. stop, if it is not 0,
+// interrupts each of them behind so many steps, to be resumed in dir.
+func slabOf(t *testing.T, dir string, c Config, stop int) ([]byte, error) {
+	t.Helper()
+	f, err := Start(t.Context(), dir, mini, c, nil)
+	if err != nil {
+		return nil, err
+	}
+	for interrupted := false; ; {
+		f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2, 3})
+		ctx, cancel := context.WithCancel(t.Context())
+		_, _, err := f.Run(ctx, func(e Event) {
+			if stop > 0 && e.Step == stop && !interrupted {
+				cancel()
+			}
+		}, nil)
+		cancel()
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
+		}
+		switch interrupted = errors.Is(err, context.Canceled); {
+		case interrupted:
+			f, err = Resume(t.Context(), dir, 0, nil)
+		case err == nil && f.Student == "":
+			return os.ReadFile(filepath.Join(dir, SlabFile))
+		case err == nil:
+			f, err = f.StartStudent(t.Context(), nil)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // finish runs a folder to its end and returns the slab and the log without times.
 func finish(t *testing.T, f *RunDir) (slab []byte, events int) {
 	t.Helper()

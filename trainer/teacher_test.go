@@ -1,9 +1,7 @@
 package trainer
 
 import (
-	"context"
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -30,33 +28,7 @@ func TestTeacher(t *testing.T) {
 	c.Method, c.Teacher, c.Mix = "baseline", teacher, "mixup"
 	run := func(name string, c Config, stop int) ([]byte, error) {
 		t.Helper()
-		f, err := Start(t.Context(), filepath.Join(dir, name), mini, c, nil)
-		if err != nil {
-			return nil, err
-		}
-		if stop > 0 {
-			ctx, cancel := context.WithCancel(t.Context())
-			_, _, err := f.Run(ctx, func(e Event) {
-				if e.Step == stop {
-					cancel()
-				}
-			}, nil)
-			if !errors.Is(err, context.Canceled) {
-				t.Fatal(err)
-			}
-			if err := f.Close(); err != nil {
-				t.Fatal(err)
-			}
-			if f, err = Resume(t.Context(), f.Dir, 0, nil); err != nil {
-				t.Fatal(err)
-			}
-		}
-		f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2, 3})
-		_, _, err = f.Run(t.Context(), nil, nil)
-		if err := errors.Join(err, f.Close()); err != nil {
-			t.Fatal(err)
-		}
-		return os.ReadFile(filepath.Join(f.Dir, SlabFile))
+		return slabOf(t, filepath.Join(dir, name), c, stop)
 	}
 	want, err := run("taught", c, 0)
 	if err != nil {

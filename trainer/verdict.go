@@ -47,22 +47,19 @@ func untested(s *evaluate.Score, names []string) (missing []string) {
 }
 
 // bestGuess is the accuracy of always giving the same answer, and which: where classes count
-// alike, it is that of any.
+// alike, it is that of any. Each has test images.
 func bestGuess(s *evaluate.Score, names []string) (accuracy float64, name string) {
-	most, n, tested := 0, 0, 0
+	most, n := 0, 0
 	for y, t := range s.Classes {
 		n += t.Images
-		if t.Images > 0 {
-			tested++
-		}
 		if t.Images > s.Classes[most].Images {
 			most = y
 		}
 	}
 	if s.Balanced() {
-		return 1 / float64(max(1, tested)), names[most]
+		return 1 / float64(len(s.Classes)), names[most]
 	}
-	return float64(s.Classes[most].Images) / float64(max(1, n)), names[most]
+	return float64(s.Classes[most].Images) / float64(n), names[most]
 }
 
 // overfit finds out whether the net became surer of wrong answers as it learned its

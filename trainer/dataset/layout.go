@@ -177,18 +177,18 @@ func (l *layout) parts(dir string, folders []string, train string) error {
 
 // besides looks at the folders that lie beside the parts: they are left out, unless train may be a
 // class among them.
-func (l *layout) besides(dir string, folders []string, parts ...string) error {
+func (l *layout) besides(dir string, folders []string, train, test, val string) error {
 	var others []string
 	for _, f := range folders {
-		if slices.Contains(parts, f) {
+		if f == train || f == test || f == val {
 			continue
 		}
 		others = append(others, f)
-		l.leave(filepath.Join(dir, f), "beside the folder "+parts[0]+", which holds the classes")
+		l.leave(filepath.Join(dir, f), "beside the folder "+train+", which holds the classes")
 	}
-	if len(others) > 0 && parts[1] == "" && parts[2] == "" {
+	if len(others) > 0 && test == "" && val == "" {
 		return fmt.Errorf("%s has a folder %s that holds folders, and beside it %s: if %s is a class, give it another name; if it holds the classes, pass %s",
-			dir, parts[0], listed(others), parts[0], filepath.Join(dir, parts[0]))
+			dir, train, listed(others), train, filepath.Join(dir, train))
 	}
 	return nil
 }

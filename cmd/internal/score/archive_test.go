@@ -4,19 +4,21 @@ import (
 	"archive/zip"
 	"bytes"
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 )
 
-// zipOf packs pictures 1, 2, ... under names, and returns where the bytes of each lie.
-func zipOf(t *testing.T, method uint16, names ...string) (packed []byte, at []int64) {
+// zipWith packs pictures 1, 2, ... behind headers.
+func zipWith(t *testing.T, headers ...zip.FileHeader) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
-	for i, name := range names {
-		f, err := w.CreateHeader(&zip.FileHeader{Name: name, Method: method})
+	w.RegisterCompressor(unknownMethod, func(w io.Writer) (io.WriteCloser, error) { return nopCloser{w}, nil })
+	for i := range headers {
+		f, err := w.CreateHeader(&headers[i])
 		if err == nil {
 			_, err = f.Write(picture(t, i+1))
 		}
@@ -27,7 +29,21 @@ func zipOf(t *testing.T, method uint16, names ...string) (packed []byte, at []in
 	if err := w.Close(); err != nil {
 		t.Fatal(err)
 	}
-	r, err := zip.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	return b.Bytes()
+}
+
+// unknownMethod is a method of compression that is not read.
+const unknownMethod = 93
+
+// zipOf packs pictures 1, 2, ... under names, and returns where the bytes of each lie.
+func zipOf(t *testing.T, method uint16, names ...string) (packed []byte, at []int64) {
+	t.Helper()
+	var headers []zip.FileHeader
+	for _, name := range names {
+		headers = append(headers, zip.FileHeader{Name: name, Method: method})
+	}
+	packed = zipWith(t, headers...)
+	r, err := zip.NewReader(bytes.NewReader(packed), int64(len(packed)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -38,7 +54,7 @@ func zipOf(t *testing.T, method uint16, names ...string) (packed []byte, at []in
 		}
 		at = append(at, offset)
 	}
-	return b.Bytes(), at
+	return packed, at
 }
 
 // A byte that changed in a zip archive is found, however its file was packed, also where the picture
