@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -13,7 +14,7 @@ import (
 )
 
 func reproduceCommand() *cobra.Command {
-	var out string
+	var out, only string
 	var finished bool
 	var paths experiments.DataPaths
 	long := "Train what a table of docs/results.md lists, evaluate it, and print the table. Every run is a folder under\n" +
@@ -26,7 +27,8 @@ func reproduceCommand() *cobra.Command {
 		Short: "Run an experiment of docs/results.md and print its table",
 		Long:  long,
 		Example: "  quarterturn reproduce fashion-mini --out runs\n" +
-			"  quarterturn reproduce cifar10 --cifar10 data/cifar-10-batches-bin --out runs",
+			"  quarterturn reproduce cifar10 --cifar10 data/cifar-10-batches-bin --out runs\n" +
+			"  quarterturn reproduce fast --only \"^30 minutes, seed 1$\" --cifar10 data/cifar-10-batches-bin --out runs",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			all := experiments.All(paths)
@@ -35,6 +37,12 @@ func reproduceCommand() *cobra.Command {
 				return usagef("there is no experiment %q; --help lists them", args[0])
 			}
 			all[i].FinishedOnly = finished
+			if only != "" {
+				var err error
+				if all[i].Only, err = regexp.Compile(only); err != nil {
+					return usagef("--only: %v", err)
+				}
+			}
 			running := ""
 			var r reporter
 			defer r.bar.clear()
@@ -51,6 +59,7 @@ func reproduceCommand() *cobra.Command {
 	f := cmd.Flags()
 	f.StringVar(&out, "out", "", "folder of the runs")
 	f.BoolVar(&finished, "finished-only", false, "train nothing, and print the table of the runs that are complete")
+	f.StringVar(&only, "only", "", "train only runs whose name, as \"5 minutes, seed 1\", matches a regular expression")
 	f.StringVar(&paths.CIFAR10, "cifar10", "", "folder of CIFAR-10's binary files")
 	f.StringVar(&paths.CIFAR100, "cifar100", "", "folder of CIFAR-100's binary files")
 	f.StringVar(&paths.Fashion, "fashion", "", "folder of Fashion-MNIST's four files")

@@ -2,6 +2,7 @@ package experiments
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 
 	"github.com/quarterturn/quarterturn/trainer"
@@ -23,7 +24,8 @@ type Experiment struct {
 	teachers   map[string]string // ways that learn from a slab, and the ways that make it with the same seed
 	validation bool              // the table is of the images held out, for choosing settings
 
-	FinishedOnly bool // train nothing: the table is of the runs that are complete
+	FinishedOnly bool           // train nothing: the table is of the runs that are complete
+	Only         *regexp.Regexp // if it is set, train only runs with such a name: "5 minutes, seed 1"
 }
 
 // A way of training, done with seeds 1, 2, ...

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -78,6 +79,13 @@ func TestRun(t *testing.T) {
 	}
 	if err := finished.Run(t.Context(), &partial, filepath.Join(dir, "empty"), nil); err == nil || !strings.Contains(err.Error(), "no complete run") {
 		t.Errorf("a table of nothing: %v", err)
+	}
+	partial.Reset()
+	only := tiny()
+	only.Only = regexp.MustCompile("^plain, seed 2$")
+	if err := only.Run(t.Context(), &partial, filepath.Join(dir, "stopped"), nil); err != nil ||
+		!strings.Contains(partial.String(), "| plain | 2 | 0.00179 | 2 |") || strings.Contains(partial.String(), "| both |") {
+		t.Errorf("only one run (%v):\n%s", err, partial.String())
 	}
 	if got, err := run(t.Context(), "stopped", nil); err != nil || got != want {
 		t.Errorf("after a stop (%v):\n%s\nwant\n%s", err, got, want)

@@ -31,7 +31,7 @@ const (
 	JSONFile  = "results.json" // the same
 )
 
-// Run trains what is missing in a folder, unless the Experiment is FinishedOnly, writes the
+// Run trains what is missing in a folder, as far as Only and FinishedOnly allow, writes the
 // table, as Markdown, to out and to the folder, its numbers there as CSV and JSON, and draws
 // the chart. progress, if not nil, is called on the way, with
 // the name of the run.
@@ -86,7 +86,7 @@ type running struct {
 	progress func(run string, e trainer.Event)
 	points   []report.ChartPoint // of the chart
 	records  []record
-	begun    []string // runs that are not complete, of an Experiment that is FinishedOnly
+	begun    []string // runs that are not complete, and not trained now
 }
 
 // A finishedRun is a run of a way that is complete.
@@ -98,7 +98,7 @@ type finishedRun struct {
 }
 
 // train trains what is missing of a way and returns its runs, one a seed, and their
-// settings. If nothing is to be trained, runs that are not complete are named and left out.
+// settings. Runs that are not complete and not to be trained now are left out.
 func (r *running) train(ctx context.Context, w way) (runs []finishedRun, c trainer.Config, err error) {
 	c = trainer.DefaultConfig()
 	w.change(&c)
@@ -108,10 +108,7 @@ func (r *running) train(ctx context.Context, w way) (runs []finishedRun, c train
 		if teacher, ok := r.teachers[w.name]; ok {
 			c.Teacher = filepath.Join(r.dir, fmt.Sprintf("%s, seed %d", teacher, c.Seed), trainer.SlabFile)
 		}
-		if _, err := os.Stat(filepath.Join(dir, trainer.SlabFile)); err != nil && r.FinishedOnly {
-			if _, err := os.Stat(filepath.Join(dir, trainer.ConfigFile)); err == nil {
-				r.begun = append(r.begun, run)
-			}
+		if r.leaves(run) {
 			continue
 		}
 		model, s, settled, err := train(ctx, dir, r.data, c, func(e trainer.Event) { r.progress(run, e) })
@@ -127,6 +124,19 @@ func (r *running) train(ctx context.Context, w way) (runs []finishedRun, c train
 		runs = append(runs, finishedRun{c.Seed, settled, model, s})
 	}
 	return runs, c, nil
+}
+
+// leaves tells whether a run is not complete and not to be trained now, and if it was begun
+// says so under the table.
+func (r *running) leaves(run string) bool {
+	dir := filepath.Join(r.dir, run)
+	if _, err := os.Stat(filepath.Join(dir, trainer.SlabFile)); err == nil || !r.FinishedOnly && (r.Only == nil || r.Only.MatchString(run)) {
+		return false
+	}
+	if _, err := os.Stat(filepath.Join(dir, trainer.ConfigFile)); err == nil {
+		r.begun = append(r.begun, run)
+	}
+	return true
 }
 
 // calibrated equips the model of a run with exits, fitted to lose 0.1 points at the most on the

@@ -130,11 +130,7 @@ func (r *running) trainOnPhotos(ctx context.Context, s photoSet, folders []strin
 	for i, folder := range folders {
 		run := fmt.Sprintf("%v, %s, seed %d", s, name, i+1)
 		dir := filepath.Join(r.dir, run)
-		_, missing := os.Stat(filepath.Join(dir, trainer.SlabFile))
-		if missing != nil && r.FinishedOnly {
-			if _, err := os.Stat(filepath.Join(dir, trainer.ConfigFile)); err == nil {
-				r.begun = append(r.begun, run)
-			}
+		if r.leaves(run) {
 			continue
 		}
 		found, err := r.photoScores(ctx, dir, folder, s.minutes, from, method, i+1, func(e trainer.Event) { r.progress(run, e) })
