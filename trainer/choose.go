@@ -1,6 +1,8 @@
 package trainer
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -21,6 +23,28 @@ var methodFlags = []string{"method", "sum-views", "stage-heads", "transform", "t
 
 // MethodIsOpen tells whether a plan may choose the method: no flag was given that does.
 func MethodIsOpen(given func(flag string) bool) bool { return !slices.ContainsFunc(methodFlags, given) }
+
+// LoadFolder reads an image folder for a net that starts from what Config.From says, and unless
+// a size was given chooses it: that of the slab, else by the images. It is noted in source.
+func LoadFolder(ctx context.Context, source *dataset.Source, from string, given func(flag string) bool) (*dataset.Dataset, error) {
+	open := source.Size == 0
+	if from = cmp.Or(from, FromBackbone); open && from != NoSlab && !given("net") {
+		m, _, err := OpenFrom(from)
+		if err != nil {
+			return nil, err
+		}
+		source.Size = m.Input.Width
+	}
+	d, err := source.Load(ctx)
+	if err == nil && d.Channels == 1 && open && !given("from") { // Choose has no slab for them
+		source.Size = 0
+		d, err = source.Load(ctx)
+	}
+	if err == nil {
+		source.Size = d.Width
+	}
+	return d, err
+}
 
 // Choose returns settings for a data set: a recipe, of a length and with what else goes with
 // the images. given tells of a setting, by the name of its flag, whether it was given, in c;
@@ -50,6 +74,9 @@ func Choose(d *dataset.Dataset, c Config, given func(flag string) bool) (chosen 
 	}
 	from, minutes, epochs := c.From, c.Minutes, given("epochs")
 	if from == NoSlab {
+		if !given("size") {
+			say("--size %d: by how many pixels most images have across", d.Width)
+		}
 		if c = ConfigFor(c.Net); !epochs && MethodIsOpen(given) {
 			c.Method = AutoMethod
 		}

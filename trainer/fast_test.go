@@ -195,18 +195,15 @@ func TestPlanChoosesTheMethod(t *testing.T) {
 		perClass int
 		minutes  float64 // far more and far less than it takes on any machine
 		want     string
-	}{{"fast8", 4, 20, "sla+sd"}, {"fast64-256", 0, 0.3, "baseline"}} {
+	}{{"fast8", 4, 20, OfflineMethod}, {"fast64-256", 0, 0.3, "baseline"}} {
 		config := FastConfig()
 		config.Method, config.Net, config.TrainPerClass, config.Epochs, config.Minutes, config.MaxEpochs = AutoMethod, c.net, c.perClass, 0, c.minutes, Saturated
-		planned, err := plan(small(t), config, nil)
+		planned, err := chooseMethod(small(t), config, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if planned.Method != c.want || planned.SumViews != (c.want == "sla+sd") || planned.Epochs == 0 {
+		if planned.Method != c.want || (planned.Epochs == 0) != (c.want == OfflineMethod) {
 			t.Errorf("%s, %d a class: %+v", c.net, c.perClass, planned)
-		}
-		if planned.Reopened(config) != config {
-			t.Errorf("reopened, the plan is %+v", planned.Reopened(config))
 		}
 	}
 }

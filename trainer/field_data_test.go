@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"image"
@@ -81,5 +82,52 @@ func TestTrainPerClassIsAtMost(t *testing.T) {
 	defer f.Close()
 	if n := f.Counts(); n[0] != 11 || n[1] > 8 || n[1] < 5 { // of 12 and about 8, less what is held out
 		t.Errorf("%v images of the classes", n)
+	}
+}
+
+// A folder is read in the size of the slab that the net starts from, and grey images, which have
+// none, in that which goes with them.
+func TestLoadFolder(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	coloured, grey := t.TempDir(), t.TempDir()
+	for y, class := range []string{"a", "b"} {
+		addPictures(t, filepath.Join(coloured, class), 10*y, 10*y+4)
+		if err := os.Mkdir(filepath.Join(grey, class), 0o755); err != nil {
+			t.Fatal(err)
+		}
+		for i := range 4 {
+			var b bytes.Buffer
+			if err := png.Encode(&b, &image.Gray{Pix: bytes.Repeat([]byte{byte(50*y + 10*i)}, 70*70), Stride: 70, Rect: image.Rect(0, 0, 70, 70)}); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(filepath.Join(grey, class, fmt.Sprintf("%d.png", i)), b.Bytes(), 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	m, _, err := OpenFrom(FromBackbone)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		source   dataset.Source
+		from     string
+		given    string
+		size     int
+		channels int
+	}{
+		"coloured":        {dataset.Source{Data: coloured}, "", "", m.Input.Width, 3},
+		"from nothing":    {dataset.Source{Data: coloured}, NoSlab, "from", dataset.SmallSide, 3},
+		"a net":           {dataset.Source{Data: coloured}, "", "net", dataset.SmallSide, 3},
+		"a size":          {dataset.Source{Data: grey, Size: 16}, "", "size", 16, 1},
+		"grey":            {dataset.Source{Data: grey}, "", "", dataset.LargeSide, 1},
+		"grey, backbone":  {dataset.Source{Data: grey}, FromBackbone, "from", m.Input.Width, 1},
+		"coloured, sized": {dataset.Source{Data: coloured, Size: 24}, "", "size", 24, 3},
+	} {
+		source := c.source
+		d, err := LoadFolder(t.Context(), &source, c.from, func(flag string) bool { return flag == c.given })
+		if err != nil || d.Width != c.size || source.Size != c.size || d.Channels != c.channels {
+			t.Errorf("%s: %+v, %v", name, source, err)
+		}
 	}
 }

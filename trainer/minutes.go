@@ -22,15 +22,13 @@ const (
 	leastSteps    = 10
 )
 
-// AutoMethod is what Config.Method says for a plan to choose between baseline and sla+sd.
+// AutoMethod is what Config.Method says for Start to choose between baseline and OfflineMethod, by
+// what there is time for in Config.Minutes.
 const AutoMethod = "auto"
 
-// Saturated is how often a baseline sees each image before SLA+SD makes more of further
+// Saturated is how often a baseline sees each image before SLA makes more of further
 // computation than it does: see "When does it help?" in docs/results.md.
 const Saturated = 400
-
-// Images of so many pixels a side, or more, are for a net whose stem has a stride of 2.
-const largeSide = 64
 
 // planNets are the nets that a plan chooses from: the largest with which every image comes
 // by so many times, in so many steps, out of so many images. The last one needs nothing.
@@ -53,27 +51,24 @@ type measured struct {
 	macs          int     // multiply-adds of a pass
 }
 
-// plan settles what Config.Minutes leaves open, method, net, batch size, epochs and steps, by
-// the speed that this machine shows in a few seconds of training. What a run trains then is
-// a function of its Config alone, as always.
+// chooseMethod settles AutoMethod: it returns the plan of a baseline, or if that would see each image
+// often enough, OfflineMethod, whose two runs have plans of their own.
+func chooseMethod(d *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
+	c.Method = "baseline"
+	planned, err := plan(d, c, device)
+	if err != nil || planned.Epochs < Saturated {
+		return planned, err
+	}
+	c.Method = OfflineMethod
+	return c, nil
+}
+
+// plan settles what Config.Minutes leaves open, net, batch size, epochs and steps, by the speed
+// that this machine shows in a few seconds of training. What a run trains then is a function of
+// its Config alone, as always.
 func plan(d *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
 	began := time.Now()
 	left := func() float64 { return 60*c.Minutes*(1-planReserve) - time.Since(began).Seconds() }
-	if c.Method != AutoMethod {
-		return planNet(d, c, device, left)
-	}
-	baseline := c
-	baseline.Method = "baseline"
-	baseline, err := planNet(d, baseline, device, left)
-	if err != nil || baseline.Epochs < Saturated {
-		return baseline, err
-	}
-	c.Method, c.SumViews = "sla+sd", true
-	return planNet(d, c, device, left)
-}
-
-// planNet is plan for a method that is settled; left says how many seconds there are.
-func planNet(d *dataset.Dataset, c Config, device *graph.Device, left func() float64) (Config, error) {
 	if c.Net != "" {
 		m, err := measure(d, c, device)
 		if err != nil {
@@ -82,7 +77,7 @@ func planNet(d *dataset.Dataset, c Config, device *graph.Device, left func() flo
 		return m.plan(left())
 	}
 	suffix := ""
-	if min(d.Height, d.Width) >= largeSide {
+	if min(d.Height, d.Width) >= dataset.LargeSide { // their nets have a stem with a stride of 2
 		suffix = nets.Halved
 	}
 	c.Net = planNets[1].name + suffix

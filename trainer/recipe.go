@@ -49,9 +49,6 @@ func (c Config) Reopened(like Config) Config {
 	if like.Net == "" {
 		c.Net = ""
 	}
-	if like.Method == AutoMethod {
-		c.Method, c.SumViews = AutoMethod, like.SumViews
-	}
 	if like.BatchSize == 0 {
 		c.BatchSize = 0
 	}

@@ -67,10 +67,19 @@ type RunDir struct {
 
 // Start makes the folder of a new run on a device, nil being the processor. Whatever is
 // wrong with the data or the settings is found before anything is written. With
-// OfflineMethod it returns the teacher's run, see StartStudent.
+// OfflineMethod, given or chosen, it returns the teacher's run, see StartStudent.
 func Start(ctx context.Context, dir string, source dataset.Source, c Config, device *graph.Device) (*RunDir, error) {
 	if err := vacant(dir); err != nil {
 		return nil, err
+	}
+	if c.Method == AutoMethod && c.Minutes > 0 && c.Epochs == 0 {
+		d, err := source.Load(ctx)
+		if err != nil {
+			return nil, err
+		}
+		if c, err = chooseMethod(d, c, device); err != nil {
+			return nil, err
+		}
 	}
 	if c.Method == OfflineMethod {
 		return startTeacher(ctx, dir, source, c, device)

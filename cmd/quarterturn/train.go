@@ -95,7 +95,7 @@ func trainCommand() *cobra.Command {
 					}
 					run, err := trainer.Start(cmd.Context(), out, source, c, d)
 					if err == nil && c.Method == trainer.AutoMethod {
-						explainMethod(run.Config)
+						explainMethod(run)
 					}
 					return run, err
 				}
@@ -129,7 +129,7 @@ func trainCommand() *cobra.Command {
 		f.StringVar(&c.Method, "method", c.Method, "baseline: one view, class labels; da: data augmentation, every view with the class label; "+
 			"mt: multi-task, and a head that predicts the view; sla: joint labels of class and view; sla+sd: and a head that is taught what the views agree on; "+
 			"sla+od: sla+sd --sum-views in RUN/teacher, and then a baseline that it teaches (--teacher, --mix mixup); "+
-			"with --minutes, auto is the default: sla+sd if there is time for a baseline to have learned its images, else baseline")
+			"with --minutes, auto is the default: sla+od if there is time for a baseline to have learned its images, else baseline")
 		f.BoolVar(&c.SumViews, "sum-views", false, "sum the joint loss over the views instead of averaging it")
 		f.BoolVar(&c.StageHeads, "stage-heads", false, "joint heads behind every stage, for training only")
 		f.StringVar(&c.Teacher, "teacher", "", "with --method baseline: a slab whose answers, aggregated if it can, the net learns beside the labels; with --mix, those about the mixed images, which teach more")
@@ -159,10 +159,10 @@ func runFlags(f *pflag.FlagSet, source *dataset.Source, out *string, c *trainer.
 	group(f, "Data", func(f *pflag.FlagSet) {
 		f.StringVar(&source.Data, "data", "", "data set, see above")
 		f.StringVar(&source.Name, "name", "", "what the slab calls the data set; empty: its kind, or its folder's name")
-		f.IntVar(&source.Size, "size", 0, "side in pixels that the images of a folder are resized to; 0: 32")
+		f.IntVar(&source.Size, "size", 0, "side in pixels that the images of a folder are resized to; 0: that of the slab that the net starts from, or 64 if most are as large, else 32")
 		check(f, "size", func(value string) error {
 			if n, err := strconv.Atoi(value); err != nil || n != 0 && (n < dataset.MinSize || n > dataset.MaxSize) {
-				return fmt.Errorf("want %d to %d, or 0 for 32", dataset.MinSize, dataset.MaxSize)
+				return fmt.Errorf("want %d to %d, or 0", dataset.MinSize, dataset.MaxSize)
 			}
 			return nil
 		})
@@ -204,17 +204,7 @@ func choose(cmd *cobra.Command, source *dataset.Source, c *trainer.Config) error
 	if flags.Changed("minutes") && flags.Changed("epochs") {
 		return usagef("give --epochs or --minutes, not both: --minutes chooses the epochs")
 	}
-	if source.Size == 0 {
-		source.Size = 32
-		if from := cmp.Or(c.From, trainer.FromBackbone); from != trainer.NoSlab && !flags.Changed("net") {
-			m, _, err := trainer.OpenFrom(from)
-			if err != nil {
-				return err
-			}
-			source.Size = m.Input.Width
-		}
-	}
-	d, err := source.Load(cmd.Context())
+	d, err := trainer.LoadFolder(cmd.Context(), source, c.From, flags.Changed)
 	if err != nil {
 		return err
 	}
@@ -333,12 +323,12 @@ func train(ctx context.Context, f *trainer.RunDir, asJSON bool, command string) 
 }
 
 // explainMethod says why a plan chose a method.
-func explainMethod(c trainer.Config) {
-	if c.Method == "baseline" {
-		note("--method baseline: there is time to see each image %d times, and more of them are worth more than SLA's views up to about %d", c.Epochs, trainer.Saturated)
+func explainMethod(f *trainer.RunDir) {
+	if f.Student == "" {
+		note("--method baseline: there is time to see each image %d times, and more of them are worth more than SLA's views up to about %d", f.Config.Epochs, trainer.Saturated)
 		return
 	}
-	note("--method %s --sum-views: there is time for a baseline to see each image %d times, and to see it turned is worth more than to see it more often", c.Method, trainer.Saturated)
+	note("--method %s: there is time for a baseline to see each image %d times; a net that sees it turned, and then teaches one of a single view, is worth more than to see it more often", trainer.OfflineMethod, trainer.Saturated)
 }
 
 func announce(d *dataset.Dataset, c trainer.Config) {

@@ -15,22 +15,32 @@ import (
 	"strings"
 
 	"github.com/quarterturn/quarterturn/format/atomicfile"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/trainer/internal/parallel"
 )
 
 // MinSize and MaxSize are the sides, in pixels, that the images of a folder can be resized to.
 const MinSize, MaxSize = 8, 512
 
+// SmallSide and LargeSide are the sides that they are resized to if nothing is said: LargeSide
+// where most of them have as many pixels across.
+const SmallSide, LargeSide = 32, 64
+
 // loadFolder reads an image folder; see findLayout. Every image is cropped to a square and
-// resized to size x size. The result is cached: another run over the same files reads it
-// back.
+// resized to size x size; 0 chooses SmallSide or LargeSide. The result is cached: another run
+// over the same files reads it back.
 func loadFolder(ctx context.Context, dir string, size int, skipBroken bool) (*Dataset, error) {
-	if size < MinSize || size > MaxSize {
+	if size != 0 && (size < MinSize || size > MaxSize) {
 		return nil, fmt.Errorf("images of %d pixels a side: want %d to %d", size, MinSize, MaxSize)
 	}
 	l, err := findLayout(ctx, dir)
 	if err != nil {
 		return nil, err
+	}
+	if size == 0 {
+		if size, err = l.side(ctx); err != nil {
+			return nil, err
+		}
 	}
 	key, err := cacheKey(size, skipBroken, l)
 	if err != nil {
@@ -45,6 +55,32 @@ func loadFolder(ctx context.Context, dir string, size int, skipBroken bool) (*Da
 	}
 	writeCache(key, d)
 	return d, nil
+}
+
+// side chooses the side to which the images are resized, by the headers of some of them.
+func (l *layout) side(ctx context.Context) (int, error) {
+	const most = 100
+	large, small := 0, 0
+	for i := 0; i < len(l.train); i += (len(l.train) + most - 1) / most {
+		data, err := imagefile.ReadBytes(ctx, l.train[i].path, imagefile.Limits{})
+		if err := ctx.Err(); err != nil {
+			return 0, err
+		}
+		if err != nil {
+			continue // it will be said when all are decoded
+		}
+		switch c, err := imagefile.DecodeConfig(data, imagefile.Limits{}); {
+		case err != nil:
+		case min(c.Width, c.Height) >= LargeSide:
+			large++
+		default:
+			small++
+		}
+	}
+	if large > small {
+		return LargeSide, nil
+	}
+	return SmallSide, nil
 }
 
 // decode reads the images, on all processors, and decides whether the set is grey or in

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -122,6 +123,25 @@ func TestFolderCacheAndPaths(t *testing.T) {
 		}
 		if want := filepath.Join(name, "test/a/1.png"); d.Test.Files[0] != want {
 			t.Errorf("%s, want %s", d.Test.Files[0], want)
+		}
+	}
+}
+
+// Pictures of 64 pixels or more are worth more than 32 of them.
+func TestFolderChoosesTheSize(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	for _, c := range []struct{ large, small, size, want int }{{3, 2, 0, 64}, {2, 3, 0, 32}, {3, 2, 16, 16}, {150, 140, 0, 64}, {140, 150, 0, 32}} {
+		dir := t.TempDir()
+		for i := range c.large + c.small {
+			w, h := 64, 90
+			if i%2 == 0 && i/2 < c.small || i/2 >= c.large {
+				w, h = 90, 63
+			}
+			writePicture(t, filepath.Join(dir, "ab"[i%3%2:][:1], strconv.Itoa(i)+".png"), w, h, color.Gray{uint8(i)})
+		}
+		d, err := Source{Data: dir, Size: c.size}.Load(t.Context())
+		if err != nil || d.Width != c.want || d.Height != c.want {
+			t.Errorf("%+v: %dx%d, %v", c, d.Width, d.Height, err)
 		}
 	}
 }

@@ -26,7 +26,7 @@ const Builtin = "fashion-mini"
 type Source struct {
 	Data       string `json:"data"`                  // see DataHelp
 	Name       string `json:"name,omitempty"`        // what slabs call it; empty: its kind, or its folder
-	Size       int    `json:"size,omitempty"`        // side to which a folder's images are resized; 0: 32
+	Size       int    `json:"size,omitempty"`        // side to which a folder's images are resized; 0: SmallSide or LargeSide
 	SkipBroken bool   `json:"skip_broken,omitempty"` // leave out images of a folder that cannot be read
 }
 
@@ -60,11 +60,7 @@ func (source Source) Load(ctx context.Context) (*Dataset, error) {
 	case kind == "omniglot" || kind == "omniglot-new":
 		d, err = loadOmniglot(dir, kind == "omniglot-new")
 	case kind == "folder":
-		size := source.Size
-		if size == 0 {
-			size = 32
-		}
-		d, err = loadFolder(ctx, dir, size, source.SkipBroken)
+		d, err = loadFolder(ctx, dir, source.Size, source.SkipBroken)
 	default:
 		return nil, unknownSource(name)
 	}

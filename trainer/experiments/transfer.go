@@ -179,13 +179,13 @@ func (r *running) photoScores(ctx context.Context, dir, folder string, minutes f
 	if err == nil {
 		f, err = trainer.Resume(ctx, dir, 0, nil)
 	} else {
-		source := dataset.Source{Data: "folder:" + folder, Size: 32}
+		source := dataset.Source{Data: "folder:" + folder}
+		given := func(flag string) bool { return slices.Contains([]string{"from", "minutes", "method", "seed"}, flag) }
 		var d *dataset.Dataset
-		if d, err = source.Load(ctx); err != nil {
+		if d, err = trainer.LoadFolder(ctx, &source, from, given); err != nil {
 			return nil, err
 		}
-		given := []string{"from", "minutes", "method", "seed"}
-		c, _ := trainer.Choose(d, trainer.Config{From: from, Minutes: minutes}, func(flag string) bool { return slices.Contains(given, flag) })
+		c, _ := trainer.Choose(d, trainer.Config{From: from, Minutes: minutes}, given)
 		c.Method, c.Seed = method, seed
 		f, err = trainer.Start(ctx, dir, source, c, nil)
 	}
