@@ -174,7 +174,9 @@ func TestPlan(t *testing.T) {
 		large.Train.Pixels[i] = byte(i * i >> 4)
 	}
 	large.Test = large.Train
-	if planned, err := plan(large, c, nil); err != nil || !strings.HasSuffix(planned.Net, nets.Halved) {
+	long := c
+	long.Minutes = 3
+	if planned, err := plan(large, long, nil); err != nil || !strings.HasSuffix(planned.Net, nets.Halved) {
 		t.Errorf("images of 64 pixels: %s, %v", planned.Net, err)
 	}
 	if c.Net = "fast7"; true {
@@ -195,15 +197,20 @@ func TestPlanChoosesTheMethod(t *testing.T) {
 		perClass int
 		minutes  float64 // far more and far less than it takes on any machine
 		want     string
-	}{{"fast8", 4, 20, OfflineMethod}, {"fast64-256", 0, 0.3, "baseline"}} {
+		student  bool
+	}{{"fast8", 4, 2, "sla+sd", true}, {"fast64-256", 0, 0.3, "baseline", false}} {
 		config := FastConfig()
 		config.Method, config.Net, config.TrainPerClass, config.Epochs, config.Minutes, config.MaxEpochs = AutoMethod, c.net, c.perClass, 0, c.minutes, Saturated
-		planned, err := chooseMethod(small(t), config, nil)
+		dir := filepath.Join(t.TempDir(), "run")
+		f, err := Start(t.Context(), dir, mini, config, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if planned.Method != c.want || (planned.Epochs == 0) != (c.want == OfflineMethod) {
-			t.Errorf("%s, %d a class: %+v", c.net, c.perClass, planned)
+		if f.Config.Method != c.want || f.Config.SumViews != c.student || f.Config.Epochs == 0 || (f.Student == dir) != c.student {
+			t.Errorf("%s, %d a class: %+v, for %q", c.net, c.perClass, f.Config, f.Student)
+		}
+		if err := f.Close(); err != nil {
+			t.Fatal(err)
 		}
 	}
 }
