@@ -18,8 +18,8 @@ import (
 // The net that is taught offline is shown mixed images, about which its teacher's answers say
 // more than about those that the teacher knows by heart (Beyer et al. 2022, "Knowledge
 // distillation: A good teacher is patient and consistent"); what the mixing does by itself is
-// told beside it. The shorter two cost together what SLA+SD does: a step of a net that is taught
-// is worth 2.3 of a baseline's, one of SLA+SD 4.
+// told beside it. A shorter teacher and its net cost together what SLA+SD does: a step of a net that
+// is taught is worth 2.3 of a baseline's, one of SLA+SD 4.
 func (e *Experiment) arms(prefix string, seeds, epochs int, configure func(c *trainer.Config)) {
 	add := func(name, method, mix string, epochs int) {
 		e.ways = append(e.ways, way{prefix + name, seeds, func(c *trainer.Config) {
@@ -28,22 +28,23 @@ func (e *Experiment) arms(prefix string, seeds, epochs int, configure func(c *tr
 			c.SumViews = method == "sla+sd"
 		}})
 	}
-	const taught, shorter = "taught by sla+sd, mixed images", "taught by sla+sd, shorter, mixed images"
+	if e.teachers == nil {
+		e.teachers = map[string]string{}
+	}
+	pair := func(teacher, mix, student string, epochs int) {
+		add(teacher, "sla+sd", mix, epochs)
+		add(student, "baseline", batch.Mixup, epochs)
+		e.teachers[prefix+student] = prefix + teacher
+	}
 	add("baseline", "baseline", "", epochs)
 	add("sla", "sla", "", epochs)
-	add("sla+sd", "sla+sd", "", epochs)
-	add(taught, "baseline", batch.Mixup, epochs)
-	add("sla+sd, shorter", "sla+sd", "", epochs*63/100)
-	add(shorter, "baseline", batch.Mixup, epochs*63/100)
+	pair("sla+sd", "", "taught by sla+sd, mixed images", epochs)
+	pair("sla+sd, shorter", "", "taught by sla+sd, shorter, mixed images", epochs*63/100)
+	pair("sla+sd, shorter, mixed images", batch.Mixup, "taught by that, mixed images", epochs*63/100)
 	add("baseline, mixed images", "baseline", batch.Mixup, epochs)
 	add("sla+sd, mixed images", "sla+sd", batch.Mixup, epochs)
 	add("baseline, 4x the steps", "baseline", "", 4*epochs)
 	add("baseline, mixed images, 4x the steps", "baseline", batch.Mixup, 4*epochs)
-	if e.teachers == nil {
-		e.teachers = map[string]string{}
-	}
-	e.teachers[prefix+taught] = prefix + "sla+sd"
-	e.teachers[prefix+shorter] = prefix + "sla+sd, shorter"
 }
 
 // long lists the long experiments.
