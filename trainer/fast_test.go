@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
@@ -161,7 +162,7 @@ func TestPlan(t *testing.T) {
 	d := small(t)
 	c := FastConfig()
 	c.Method, c.Net, c.Epochs, c.Minutes = "baseline", "", 0, 0.3
-	planned, err := plan(d, c, nil)
+	planned, err := plan(t.Context(), d, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -174,16 +175,16 @@ func TestPlan(t *testing.T) {
 		large.Train.Pixels[i] = byte(i * i >> 4)
 	}
 	large.Test = large.Train
-	if planned, err := plan(large, c, nil); err != nil || !strings.HasSuffix(planned.Net, nets.Halved) {
+	if planned, err := plan(t.Context(), large, c, nil); err != nil || !strings.HasSuffix(planned.Net, nets.Halved) {
 		t.Errorf("images of 64 pixels: %s, %v", planned.Net, err)
 	}
 	if c.Net = "fast7"; true {
-		if _, err := plan(d, c, nil); err == nil || !strings.Contains(err.Error(), "multiples of 8") {
+		if _, err := plan(t.Context(), d, c, nil); err == nil || !strings.Contains(err.Error(), "multiples of 8") {
 			t.Errorf("a net that is not: %v", err)
 		}
 	}
 	c.Net, c.Minutes = "fast128-512", 0.001
-	if _, err := plan(d, c, nil); err == nil || !strings.Contains(err.Error(), "too short") {
+	if _, err := plan(t.Context(), d, c, nil); err == nil || !strings.Contains(err.Error(), "too short") {
 		t.Errorf("no time: %v", err)
 	}
 }
@@ -198,13 +199,37 @@ func TestPlanChoosesTheMethod(t *testing.T) {
 	}{{"fast8", 4, 20, OfflineMethod}, {"fast64-256", 0, 0.3, "baseline"}} {
 		config := FastConfig()
 		config.Method, config.Net, config.TrainPerClass, config.Epochs, config.Minutes, config.MaxEpochs = AutoMethod, c.net, c.perClass, 0, c.minutes, Saturated
-		planned, err := chooseMethod(small(t), config, nil)
+		planned, err := chooseMethod(t.Context(), small(t), config, nil)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if planned.Method != c.want || (planned.Epochs == 0) != (c.want == OfflineMethod) {
 			t.Errorf("%s, %d a class: %+v", c.net, c.perClass, planned)
 		}
+	}
+}
+
+// Planning ends with its context, and measures long runs no longer than it takes to know a speed.
+func TestFieldPlanning(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	c := FastConfig()
+	c.Method, c.Epochs, c.Minutes = AutoMethod, 0, 10000
+	if _, err := chooseMethod(ctx, small(t), c, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
+	}
+	for minutes, want := range map[float64]time.Duration{0.01: 3 * time.Second, 5: 6 * time.Second, 10000: 30 * time.Second, 1e300: 30 * time.Second} {
+		if got := measuring(minutes); got != want {
+			t.Errorf("%v minutes: %v, want %v", minutes, got, want)
+		}
+	}
+	m := measured{stepsPerEpoch: 10, step: 0.01, validation: 0.01}
+	if c, err := m.plan(1e300); err != nil || c.Epochs < 1 || c.Steps < c.Epochs {
+		t.Errorf("all the time there is: %d epochs, %d steps, %v", c.Epochs, c.Steps, err)
+	}
+	c.Minutes = math.Inf(1)
+	if err := c.Check(); err == nil {
+		t.Error("minutes without end are taken")
 	}
 }
 

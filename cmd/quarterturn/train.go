@@ -64,6 +64,9 @@ func trainCommand() *cobra.Command {
 			if cmd.Flags().Changed("net") && cmd.Flags().Changed("from") && c.From != trainer.NoSlab {
 				return usagef("a net that starts from a slab is that slab's; leave out --net or --from")
 			}
+			if cmd.Flags().Changed("minutes") && cmd.Flags().Changed("epochs") {
+				return usagef("give --epochs or --minutes, not both: --minutes chooses the epochs")
+			}
 			if resume != "" && len(args) > 0 {
 				return usagef("--resume keeps the pictures of the run; leave out %s", args[0])
 			}
@@ -84,6 +87,11 @@ func trainCommand() *cobra.Command {
 				}
 				out = freeName(source)
 			}
+			if resume == "" {
+				if err := trainer.Vacant(out); err != nil { // before all pictures are read
+					return err
+				}
+			}
 			return device.train(cmd.Context(), asJSON, commandLine(), func(d *graph.Device) (*trainer.RunDir, error) {
 				if resume == "" {
 					if source.IsFolder() {
@@ -92,6 +100,9 @@ func trainCommand() *cobra.Command {
 						}
 					} else if err := settle(cmd.Flags(), &c); err != nil {
 						return nil, err
+					}
+					if c.Minutes > 0 && c.Epochs == 0 {
+						note("measuring how fast this machine trains")
 					}
 					run, err := trainer.Start(cmd.Context(), out, source, c, d)
 					if err == nil && c.Method == trainer.AutoMethod {
@@ -124,6 +135,12 @@ func trainCommand() *cobra.Command {
 	})
 	group(f, "Net", func(f *pflag.FlagSet) {
 		f.StringVar(&c.From, "from", "", "slab whose weights the net starts from: a file; backbone, the one that comes along, which is the default for pictures in colour; or none")
+		check(f, "from", func(value string) error {
+			if value == "" { // perhaps a variable of the shell that is not set
+				return errors.New("want the file of a slab, backbone or none")
+			}
+			return nil
+		})
 	})
 	group(f, "Method", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Method, "method", c.Method, "baseline: one view, class labels; da: data augmentation, every view with the class label; "+
@@ -201,9 +218,6 @@ func choose(cmd *cobra.Command, source *dataset.Source, c *trainer.Config) error
 	if !flags.Changed("skip-broken") {
 		source.SkipBroken = true // they are listed
 	}
-	if flags.Changed("minutes") && flags.Changed("epochs") {
-		return usagef("give --epochs or --minutes, not both: --minutes chooses the epochs")
-	}
 	d, err := trainer.LoadFolder(cmd.Context(), source, c.From, flags.Changed)
 	if err != nil {
 		return err
@@ -240,9 +254,6 @@ func settle(flags *pflag.FlagSet, c *trainer.Config) (err error) {
 	flags.Visit(func(f *pflag.Flag) { given[f] = f.Value.String() })
 	*c = trainer.ConfigFor(c.Net)
 	if flags.Changed("minutes") {
-		if flags.Changed("epochs") {
-			return usagef("give --epochs or --minutes, not both: --minutes chooses the epochs")
-		}
 		if c.Epochs = 0; !flags.Changed("net") {
 			c.Net = ""
 		}
