@@ -36,7 +36,7 @@ func newBands(img image.Image, in *format.Input) (s *bands, err error) {
 	}
 	s = &bands{img: img, origin: b.Min, width: b.Dx(), height: b.Dy()}
 	if s.width < 1 || s.height < 1 || s.width > sla.MaxSide || s.height > sla.MaxSide {
-		return nil, &taggedError{ErrImage, fmt.Sprintf("the image has sides beyond %d pixels", sla.MaxSide)}
+		return nil, &taggedError{ErrImage, fmt.Sprintf("the image has %dx%d pixels, and a side may have 1 to %d", s.width, s.height, sla.MaxSide)}
 	}
 	// Its last pixel is there: an image that lacks a part is not to be taken for another.
 	img.At(b.Max.X-1, b.Max.Y-1)

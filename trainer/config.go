@@ -3,6 +3,7 @@ package trainer
 import (
 	"errors"
 	"fmt"
+	"math"
 
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/batch"
@@ -127,7 +128,7 @@ func (c Config) Check() error {
 		ok   bool
 		what string
 	}{
-		{c.Minutes >= 0, "the number of minutes cannot be negative"},
+		{c.Minutes >= 0 && c.Minutes <= math.MaxFloat64, "the number of minutes cannot be negative or infinite"},
 		{c.Epochs >= 1, "the number of epochs must be at least 1"},
 		{c.Steps >= 0, "the number of steps cannot be negative"},
 		{c.BatchSize == 0 || c.BatchSize >= 2, "a batch must have at least 2 images"},

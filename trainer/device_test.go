@@ -77,11 +77,11 @@ func TestEpisodesOnADevice(t *testing.T) {
 	}
 	data, c := small(t), episodesForTest("ridge", "sla")
 	c.Epochs = 1
-	here, err := newRun(data, c, nil)
+	here, err := newRun(t.Context(), data, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	there, err := newRun(data, c, deviceForTest(t))
+	there, err := newRun(t.Context(), data, c, deviceForTest(t))
 	if err != nil {
 		t.Fatal(err)
 	}

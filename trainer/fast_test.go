@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
@@ -161,7 +162,7 @@ func TestPlan(t *testing.T) {
 	d := small(t)
 	c := FastConfig()
 	c.Method, c.Net, c.Epochs, c.Minutes = "baseline", "", 0, 0.3
-	planned, err := plan(d, c, nil)
+	planned, err := plan(t.Context(), d, c, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,16 +177,16 @@ func TestPlan(t *testing.T) {
 	large.Test = large.Train
 	long := c
 	long.Minutes = 3
-	if planned, err := plan(large, long, nil); err != nil || !strings.HasSuffix(planned.Net, nets.Halved) {
+	if planned, err := plan(t.Context(), large, long, nil); err != nil || !strings.HasSuffix(planned.Net, nets.Halved) {
 		t.Errorf("images of 64 pixels: %s, %v", planned.Net, err)
 	}
 	if c.Net = "fast7"; true {
-		if _, err := plan(d, c, nil); err == nil || !strings.Contains(err.Error(), "multiples of 8") {
+		if _, err := plan(t.Context(), d, c, nil); err == nil || !strings.Contains(err.Error(), "multiples of 8") {
 			t.Errorf("a net that is not: %v", err)
 		}
 	}
 	c.Net, c.Minutes = "fast128-512", 0.001
-	if _, err := plan(d, c, nil); err == nil || !strings.Contains(err.Error(), "too short") {
+	if _, err := plan(t.Context(), d, c, nil); err == nil || !strings.Contains(err.Error(), "too short") {
 		t.Errorf("no time: %v", err)
 	}
 }
@@ -211,6 +212,38 @@ func TestPlanChoosesTheMethod(t *testing.T) {
 		}
 		if err := f.Close(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// Planning ends with its context, and measures long runs no longer than it takes to know a speed.
+func TestFieldPlanning(t *testing.T) {
+	ctx, stop := context.WithCancel(t.Context())
+	stop()
+	c := FastConfig()
+	c.Method, c.Epochs, c.Minutes = AutoMethod, 0, 10000
+	if _, err := chooseMethod(ctx, small(t), c, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
+	}
+	for minutes, want := range map[float64]time.Duration{0.01: 3 * time.Second, 5: 6 * time.Second, 10000: 30 * time.Second, 1e300: 30 * time.Second} {
+		if got := measuring(minutes); got != want {
+			t.Errorf("%v minutes: %v, want %v", minutes, got, want)
+		}
+	}
+	m := measured{stepsPerEpoch: 10, step: 0.01, validation: 0.01}
+	if c, err := m.plan(1e300); err != nil || c.Epochs < 1 || c.Steps < c.Epochs {
+		t.Errorf("all the time there is: %d epochs, %d steps, %v", c.Epochs, c.Steps, err)
+	}
+	c.Minutes = math.Inf(1)
+	if err := c.Check(); err == nil {
+		t.Error("minutes without end are taken")
+	}
+}
+
+func TestMethodFor(t *testing.T) {
+	for epochs, want := range map[int]string{0: "baseline", 399: "baseline", 400: "sla+sd", 799: "sla+sd", 800: OfflineMethod, 1 << 30: OfflineMethod} {
+		if got := methodFor(epochs); got != want {
+			t.Errorf("%d epochs: %s, want %s", epochs, got, want)
 		}
 	}
 }

@@ -250,9 +250,10 @@ func TestFieldVerdict(t *testing.T) {
 		{"balanced", balanced(score(100, 90, 10, 8)), nil, false, ""},
 		{"few", score(2, 2, 2, 1), nil, false, "too few images to say much: 4"},
 		{"one class tested", score(8, 8, 0, 0), nil, false, "The test has no image of dog, so"},
+		{"no test", []evaluate.Score{{Metric: format.Metric{Mode: "single", Accuracy: 1}}}, nil, false, "There are no test images, so the accuracies are those of the images held out"},
 		{"by heart", score(100, 90, 100, 85), rising, false, "After epoch 2 the net learned its training images by heart"},
 	} {
-		f := &RunDir{Config: DefaultConfig(), epochs: c.epochs}
+		f := &RunDir{Config: DefaultConfig(), Data: &dataset.Dataset{Test: dataset.Split{Labels: make([]int, c.scores[0].N)}}, epochs: c.epochs}
 		if v := f.Verdict(model, c.scores); v.Useless != c.useless || (v.Text == "") != (c.want == "") || !strings.Contains(v.Text, c.want) {
 			t.Errorf("%s: %+v", c.name, v)
 		}

@@ -32,7 +32,7 @@ func TestFromStartsWithFittedHeads(t *testing.T) {
 		}
 		c := fromConfig(method)
 		c.TrainPerClass = 30
-		r, err := newRun(d, c, nil)
+		r, err := newRun(t.Context(), d, c, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -18,17 +18,32 @@ const (
 	warmUpSteps   = 2
 	measuredShare = 0.02 // of the time, for measuring a net's speed
 	measuredLeast = 3 * time.Second
-	planReserve   = 0.04 // of the time
+	measuredMost  = 30 * time.Second // a speed is known by then, however long the run
+	planReserve   = 0.04             // of the time
 	leastSteps    = 10
 )
 
-// AutoMethod is what Config.Method says for Start to choose between baseline and OfflineMethod, by
-// what there is time for in Config.Minutes.
+// AutoMethod is what Config.Method says for Start to choose between baseline, sla+sd and
+// OfflineMethod, by what there is time for in Config.Minutes.
 const AutoMethod = "auto"
 
-// Saturated is how often a baseline sees each image before SLA makes more of further
-// computation than it does: see "When does it help?" in docs/results.md.
-const Saturated = 400
+// How often a baseline sees each image, in the time that there is, for other methods to make
+// more of that time: see "When does it help?" in docs/results.md.
+const (
+	Saturated = 400           // SLA+SD
+	Teachable = 2 * Saturated // OfflineMethod
+)
+
+// methodFor is the method for the time in which a baseline sees each image so often.
+func methodFor(epochs int) string {
+	switch {
+	case epochs < Saturated:
+		return "baseline"
+	case epochs < Teachable:
+		return "sla+sd"
+	}
+	return OfflineMethod
+}
 
 // planNets are the nets that a plan chooses from: the largest with which every image comes
 // by so many times, in so many steps, out of so many images. The last one needs nothing.
@@ -51,26 +66,36 @@ type measured struct {
 	macs          int     // multiply-adds of a pass
 }
 
-// chooseMethod settles AutoMethod: it returns the plan of a baseline, or if that would see each image
-// often enough, OfflineMethod, whose two runs have plans of their own.
-func chooseMethod(d *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
-	c.Method = "baseline"
-	planned, err := plan(d, c, device)
-	if err != nil || planned.Epochs < Saturated {
-		return planned, err
+// chooseMethod settles AutoMethod: it returns the plan of a baseline or of SLA+SD, or OfflineMethod, whose
+// two runs have plans of their own.
+func chooseMethod(ctx context.Context, d *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
+	baseline := c
+	if baseline.Method = "baseline"; c.MaxEpochs > 0 {
+		baseline.MaxEpochs = max(c.MaxEpochs, Teachable)
 	}
-	c.Method = OfflineMethod
-	return c, nil
+	planned, err := plan(ctx, d, baseline, device)
+	if err != nil {
+		return c, err
+	}
+	switch c.Method = methodFor(planned.Epochs); c.Method {
+	case baseline.Method:
+		planned.MaxEpochs = c.MaxEpochs
+		return planned, nil
+	case OfflineMethod:
+		return c, nil
+	}
+	c.SumViews = true
+	return plan(ctx, d, c, device)
 }
 
 // plan settles what Config.Minutes leaves open, net, batch size, epochs and steps, by the speed
 // that this machine shows in a few seconds of training. What a run trains then is a function of
 // its Config alone, as always.
-func plan(d *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
+func plan(ctx context.Context, d *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
 	began := time.Now()
 	left := func() float64 { return 60*c.Minutes*(1-planReserve) - time.Since(began).Seconds() }
 	if c.Net != "" {
-		m, err := measure(d, c, device)
+		m, err := measure(ctx, d, c, device)
 		if err != nil {
 			return c, err
 		}
@@ -81,7 +106,7 @@ func plan(d *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
 		suffix = nets.Halved
 	}
 	c.Net = planNets[1].name + suffix
-	known, err := measure(d, c, device)
+	known, err := measure(ctx, d, c, device)
 	if err != nil {
 		return c, err
 	}
@@ -102,7 +127,7 @@ func plan(d *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
 		}
 		break
 	}
-	m, err := measure(d, c, device)
+	m, err := measure(ctx, d, c, device)
 	if err != nil {
 		return c, err
 	}
@@ -129,11 +154,17 @@ func macs(net string, d *dataset.Dataset) (int, error) {
 	return (&format.Manifest{Input: input, Layers: n.Layers()}).MACs(), nil
 }
 
+// measuring is how long a net's speed is measured for a run of so many minutes.
+func measuring(minutes float64) time.Duration {
+	seconds := min(60*measuredShare*minutes, measuredMost.Seconds()) // before it is too many nanoseconds
+	return max(measuredLeast, time.Duration(seconds*float64(time.Second)))
+}
+
 // measure trains for a few seconds with a Config, on a run that is thrown away.
-func measure(d *dataset.Dataset, c Config, device *graph.Device) (*measured, error) {
-	budget := max(measuredLeast, time.Duration(measuredShare*c.Minutes*float64(time.Minute)))
+func measure(ctx context.Context, d *dataset.Dataset, c Config, device *graph.Device) (*measured, error) {
+	budget := measuring(c.Minutes)
 	c.Epochs = 1
-	r, err := newRun(d, c, device)
+	r, err := newRun(ctx, d, c, device)
 	if err != nil {
 		return nil, err
 	}
@@ -150,6 +181,9 @@ func measure(d *dataset.Dataset, c Config, device *graph.Device) (*measured, err
 		if steps == warmUpSteps {
 			began = time.Now()
 		}
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
 		at := steps % r.stepsPerEpoch * r.config.BatchSize
 		if _, err := r.step(order[at : at+r.config.BatchSize]); err != nil {
 			return nil, err
@@ -164,7 +198,7 @@ func measure(d *dataset.Dataset, c Config, device *graph.Device) (*measured, err
 	began = time.Now()
 	images := r.heldOut()
 	images.Limit = asked
-	if _, err := evaluate.Evaluate(context.Background(), evaluate.Ensemble{model}, images, nil); err != nil {
+	if _, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, images, nil); err != nil {
 		return nil, err
 	}
 	image := time.Since(began).Seconds() / float64(min(asked, r.held.Len()))
@@ -184,8 +218,8 @@ func (m *measured) epochs(seconds float64) float64 {
 // plan fits the epochs, and the steps of the last one, into so many seconds.
 func (m *measured) plan(seconds float64) (Config, error) {
 	c := m.config
-	epochs := m.epochs(seconds)
-	if epochs < 1 && c.MaxEpochs > 0 { // it was chosen for people: a part of an epoch, not nothing
+	epochs := min(m.epochs(seconds), 1<<30) // so that steps can be counted
+	if epochs < 1 && c.MaxEpochs > 0 {      // it was chosen for people: a part of an epoch, not nothing
 		steps := int((seconds - m.test - m.validation) / m.step)
 		c.Epochs, c.Steps = 1, min(m.stepsPerEpoch, max(leastSteps, steps))
 		return c, nil

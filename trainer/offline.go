@@ -57,7 +57,8 @@ func startTeacher(ctx context.Context, dir string, source dataset.Source, c Conf
 		return nil, err
 	}
 	f, err := startRun(ctx, filepath.Join(dir, TeacherDir), source, c.teaching(), device, func(teacher string) error {
-		if err := vacant(teacher); err != nil {
+		// Another run may have begun in the outer folder, which is not locked, while this one was planned.
+		if err := cmp.Or(Vacant(dir), Vacant(teacher)); err != nil {
 			return err
 		}
 		return writeConfig(dir, runConfig{source, c})
@@ -79,7 +80,7 @@ func resumeTeacher(ctx context.Context, dir string, c runConfig, epochs int, dev
 	}
 	teacher := filepath.Join(dir, TeacherDir)
 	var f *RunDir
-	err := vacant(teacher)
+	err := Vacant(teacher)
 	if err == nil { // it was stopped before it began
 		f, err = Start(ctx, teacher, c.Source, c.Config.teaching(), device)
 	} else if f, err = Resume(ctx, teacher, 0, device); errors.Is(err, ErrComplete) {

@@ -102,3 +102,25 @@ func TestOfflineRefuses(t *testing.T) {
 		t.Errorf("without a folder: %v", err)
 	}
 }
+
+// A run that has begun in the folder while another was planned for it stays.
+func TestFieldOfflineInATakenFolder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "run")
+	c := offlineConfig()
+	c.Method = "sla"
+	f, err := Start(t.Context(), dir, mini, c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	before, err := os.ReadFile(filepath.Join(dir, ConfigFile))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := startTeacher(t.Context(), dir, mini, offlineConfig(), nil); err == nil || !strings.Contains(err.Error(), "holds a run already") {
+		t.Errorf("in a folder that was taken meanwhile: %v", err)
+	}
+	if after, err := os.ReadFile(filepath.Join(dir, ConfigFile)); err != nil || string(after) != string(before) {
+		t.Errorf("the other run's settings became %s (%v)", after, err)
+	}
+}

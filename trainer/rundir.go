@@ -69,7 +69,7 @@ type RunDir struct {
 // wrong with the data or the settings is found before anything is written. With
 // OfflineMethod, given or chosen, it returns the teacher's run, see StartStudent.
 func Start(ctx context.Context, dir string, source dataset.Source, c Config, device *graph.Device) (*RunDir, error) {
-	if err := vacant(dir); err != nil {
+	if err := Vacant(dir); err != nil {
 		return nil, err
 	}
 	if c.Method == AutoMethod && c.Minutes > 0 && c.Epochs == 0 {
@@ -77,14 +77,14 @@ func Start(ctx context.Context, dir string, source dataset.Source, c Config, dev
 		if err != nil {
 			return nil, err
 		}
-		if c, err = chooseMethod(d, c, device); err != nil {
+		if c, err = chooseMethod(ctx, d, c, device); err != nil {
 			return nil, err
 		}
 	}
 	if c.Method == OfflineMethod {
 		return startTeacher(ctx, dir, source, c, device)
 	}
-	return startRun(ctx, dir, source, c, device, vacant)
+	return startRun(ctx, dir, source, c, device, Vacant)
 }
 
 // startRun makes the folder of a run, if it is ready for one once it is locked.
@@ -102,8 +102,8 @@ func startRun(ctx context.Context, dir string, source dataset.Source, c Config, 
 	return f, nil
 }
 
-// vacant finds out whether a folder may become that of a new run.
-func vacant(dir string) error {
+// Vacant finds out whether a folder may become that of a new run.
+func Vacant(dir string) error {
 	if info, err := os.Stat(dir); err == nil && !info.IsDir() {
 		return fmt.Errorf("%s is a file; give --out the folder of the run", dir)
 	}
@@ -275,7 +275,7 @@ func openRun(ctx context.Context, dir string, source dataset.Source, c Config, d
 	if err != nil {
 		return nil, err
 	}
-	r, err := newRun(d, c, device)
+	r, err := newRun(ctx, d, c, device)
 	if err != nil {
 		return nil, err
 	}

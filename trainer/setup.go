@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -24,8 +25,8 @@ import (
 // newRun makes a run of a data set, which stays as it is, on a device, nil being the
 // processor. It takes the first numbers of the random source: for what is held out, then for
 // the initial weights.
-func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error) {
-	c, err := settle(data, c, device)
+func newRun(ctx context.Context, data *dataset.Dataset, c Config, device *graph.Device) (*run, error) {
+	c, err := settle(ctx, data, c, device)
 	if err != nil {
 		return nil, err
 	}
@@ -57,7 +58,7 @@ func newRun(data *dataset.Dataset, c Config, device *graph.Device) (*run, error)
 }
 
 // settle plans what Config.Minutes leaves open, and finds what is wrong with a Config.
-func settle(data *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
+func settle(ctx context.Context, data *dataset.Dataset, c Config, device *graph.Device) (Config, error) {
 	if c.From == NoSlab {
 		c.From = ""
 	}
@@ -66,7 +67,7 @@ func settle(data *dataset.Dataset, c Config, device *graph.Device) (Config, erro
 	}
 	if c.Minutes > 0 && c.Epochs == 0 {
 		var err error
-		if c, err = plan(data, c, device); err != nil {
+		if c, err = plan(ctx, data, c, device); err != nil {
 			return c, err
 		}
 	}

@@ -47,7 +47,7 @@ var ErrDiverged = errors.New("training diverged")
 // each epoch the net is exported and evaluated as a slab, and kept if the mode
 // that it would serve is the best yet.
 func Train(ctx context.Context, d *dataset.Dataset, c Config, report func(Event)) (*format.Model, []byte, error) {
-	r, err := newRun(d, c, nil)
+	r, err := newRun(ctx, d, c, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -16,8 +16,11 @@ type Verdict struct {
 
 // Verdict judges a model by its scores on the test images, as Run returned them.
 func (f *RunDir) Verdict(m *format.Model, scores []evaluate.Score) Verdict {
-	if f.Config.episodic() || len(scores) == 0 || scores[0].Classes == nil { // they are not of test images
+	if f.Config.episodic() {
 		return Verdict{}
+	}
+	if f.Data.Test.Len() == 0 {
+		return Verdict{false, "There are no test images, so the accuracies are those of the images held out, by which the epoch was chosen: others may fare worse. More pictures that differ, in each class, or a folder test/ would tell."}
 	}
 	s := &scores[evaluate.Served(m, scores)]
 	if missing := untested(s, m.Labels); len(missing) > 0 {

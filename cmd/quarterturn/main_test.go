@@ -106,16 +106,26 @@ func TestPredict(t *testing.T) {
 	}
 	// Standard input is an image like another.
 	cmd := command(t.Context(), "predict", at("tiny.slab"), "--json", "--top", "2", "--mode", "aggregated", "-")
-	image, err := os.Open(at("picture.png"))
+	picture, err := os.Open(at("picture.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer image.Close()
-	cmd.Stdin = image
+	defer picture.Close()
+	cmd.Stdin = picture
 	if out, err := cmd.Output(); err != nil || string(out) != strings.ReplaceAll(stdout, at("picture.png"), "-") {
 		t.Errorf("%q, %v, want %q but for the name", out, err, stdout)
 	}
 	// A bad image among good ones is reported; the others are classified.
+	var long bytes.Buffer
+	if err := errors.Join(png.Encode(&long, image.NewGray(image.Rect(0, 0, 40000, 1))), os.WriteFile(at("panorama.png"), long.Bytes(), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{at("panorama.png")}, {at("picture.png"), at("panorama.png")}} {
+		_, stderr, code = runCommand(t, append([]string{"predict", at("tiny.slab")}, args...)...)
+		if want := at("panorama.png") + ": the image has 40000x1 pixels"; code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("exit code %d, %s; want %q", code, stderr, want)
+		}
+	}
 	stdout, stderr, code = runCommand(t, "predict", "--model", at("tiny.slab"), at("picture.png"), at("letter.txt"), at("picture.png"))
 	if code != 1 || strings.Count(stdout, "picture.png:") != 2 || !strings.Contains(stderr, "1 of 3 images") {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)

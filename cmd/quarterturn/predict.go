@@ -60,10 +60,12 @@ func predictCommand() *cobra.Command {
 				img, err := readImage(ctx, name, cmd.InOrStdin())
 				var p *host.Prediction
 				if err == nil {
-					p, err = c.Classify(ctx, img, host.WithMode(mode), host.WithTopK(top))
-				}
-				if errors.Is(err, sla.ErrMode) {
-					return fmt.Errorf("%s: %w", model, err)
+					if p, err = c.Classify(ctx, img, host.WithMode(mode), host.WithTopK(top)); errors.Is(err, sla.ErrMode) {
+						return fmt.Errorf("%s: %w", model, err)
+					}
+					if err != nil {
+						err = fmt.Errorf("%s: %w", called(name), err)
+					}
 				}
 				if err != nil {
 					if len(args) == 1 {
@@ -99,9 +101,17 @@ func readImage(ctx context.Context, name string, stdin io.Reader) (*imagefile.Pi
 	}
 	p, err := imagefile.Read(ctx, stdin, imagefile.Limits{})
 	if err != nil {
-		err = fmt.Errorf("standard input: %w", err)
+		err = fmt.Errorf("%s: %w", called(name), err)
 	}
 	return p, err
+}
+
+// called is how errors name an image.
+func called(name string) string {
+	if name == "-" {
+		return "standard input"
+	}
+	return name
 }
 
 func printPrediction(name string, p *host.Prediction, asJSON bool) error {

@@ -64,6 +64,9 @@ func trainCommand() *cobra.Command {
 			if cmd.Flags().Changed("net") && cmd.Flags().Changed("from") && c.From != trainer.NoSlab {
 				return usagef("a net that starts from a slab is that slab's; leave out --net or --from")
 			}
+			if cmd.Flags().Changed("minutes") && cmd.Flags().Changed("epochs") {
+				return usagef("give --epochs or --minutes, not both: --minutes chooses the epochs")
+			}
 			if resume != "" && len(args) > 0 {
 				return usagef("--resume keeps the pictures of the run; leave out %s", args[0])
 			}
@@ -84,6 +87,11 @@ func trainCommand() *cobra.Command {
 				}
 				out = freeName(source)
 			}
+			if resume == "" {
+				if err := trainer.Vacant(out); err != nil { // before all pictures are read
+					return err
+				}
+			}
 			return device.train(cmd.Context(), asJSON, commandLine(), func(d *graph.Device) (*trainer.RunDir, error) {
 				if resume == "" {
 					if source.IsFolder() {
@@ -92,6 +100,9 @@ func trainCommand() *cobra.Command {
 						}
 					} else if err := settle(cmd.Flags(), &c); err != nil {
 						return nil, err
+					}
+					if c.Minutes > 0 && c.Epochs == 0 {
+						note("measuring how fast this machine trains")
 					}
 					run, err := trainer.Start(cmd.Context(), out, source, c, d)
 					if err == nil && c.Method == trainer.AutoMethod {
@@ -124,12 +135,18 @@ func trainCommand() *cobra.Command {
 	})
 	group(f, "Net", func(f *pflag.FlagSet) {
 		f.StringVar(&c.From, "from", "", "slab whose weights the net starts from: a file; backbone, the one that comes along, which is the default for pictures in colour; or none")
+		check(f, "from", func(value string) error {
+			if value == "" { // perhaps a variable of the shell that is not set
+				return errors.New("want the file of a slab, backbone or none")
+			}
+			return nil
+		})
 	})
 	group(f, "Method", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Method, "method", c.Method, "baseline: one view, class labels; da: data augmentation, every view with the class label; "+
 			"mt: multi-task, and a head that predicts the view; sla: joint labels of class and view; sla+sd: and a head that is taught what the views agree on; "+
 			"sla+od: sla+sd --sum-views in RUN/teacher, and then a baseline that it teaches (--teacher, --mix mixup); "+
-			"with --minutes, auto is the default: sla+od if there is time for a baseline to have learned its images, else baseline")
+			"with --minutes, auto is the default: baseline, or if there is time for that to have learned its images sla+sd, and with twice the time sla+od")
 		f.BoolVar(&c.SumViews, "sum-views", false, "sum the joint loss over the views instead of averaging it")
 		f.BoolVar(&c.StageHeads, "stage-heads", false, "joint heads behind every stage, for training only")
 		f.StringVar(&c.Teacher, "teacher", "", "with --method baseline: a slab whose answers, aggregated if it can, the net learns beside the labels; with --mix, those about the mixed images, which teach more")
@@ -201,9 +218,6 @@ func choose(cmd *cobra.Command, source *dataset.Source, c *trainer.Config) error
 	if !flags.Changed("skip-broken") {
 		source.SkipBroken = true // they are listed
 	}
-	if flags.Changed("minutes") && flags.Changed("epochs") {
-		return usagef("give --epochs or --minutes, not both: --minutes chooses the epochs")
-	}
 	d, err := trainer.LoadFolder(cmd.Context(), source, c.From, flags.Changed)
 	if err != nil {
 		return err
@@ -240,9 +254,6 @@ func settle(flags *pflag.FlagSet, c *trainer.Config) (err error) {
 	flags.Visit(func(f *pflag.Flag) { given[f] = f.Value.String() })
 	*c = trainer.ConfigFor(c.Net)
 	if flags.Changed("minutes") {
-		if flags.Changed("epochs") {
-			return usagef("give --epochs or --minutes, not both: --minutes chooses the epochs")
-		}
 		if c.Epochs = 0; !flags.Changed("net") {
 			c.Net = ""
 		}
@@ -324,11 +335,14 @@ func train(ctx context.Context, f *trainer.RunDir, asJSON bool, command string) 
 
 // explainMethod says why a plan chose a method.
 func explainMethod(f *trainer.RunDir) {
-	if f.Student == "" {
+	switch {
+	case f.Student != "":
+		note("--method %s: there is time for a baseline to see each image %d times; to see it turned, and then to teach a net of one view, is worth more than to see it more often", trainer.OfflineMethod, trainer.Teachable)
+	case f.Config.Method == "baseline":
 		note("--method baseline: there is time to see each image %d times, and more of them are worth more than SLA's views up to about %d", f.Config.Epochs, trainer.Saturated)
-		return
+	default:
+		note("--method %s --sum-views: there is time for a baseline to see each image %d times, and to see it turned is worth more than to see it more often", f.Config.Method, trainer.Saturated)
 	}
-	note("--method %s: there is time for a baseline to see each image %d times; a net that sees it turned, and then teaches one of a single view, is worth more than to see it more often", trainer.OfflineMethod, trainer.Saturated)
 }
 
 func announce(d *dataset.Dataset, c trainer.Config) {

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"slices"
 	"strconv"
@@ -77,11 +78,11 @@ func atLeast(f *pflag.FlagSet, least float64, names ...string) {
 	}
 }
 
-// above0 refuses 0 and less.
+// above0 refuses 0 and less, and infinity.
 func above0(f *pflag.FlagSet, name string) {
 	check(f, name, func(value string) error {
-		if x, err := strconv.ParseFloat(value, 64); err != nil || !(x > 0) {
-			return errors.New("must be above 0")
+		if x, err := strconv.ParseFloat(value, 64); err != nil || !(x > 0 && x <= math.MaxFloat64) {
+			return errors.New("must be above 0 and finite")
 		}
 		return nil
 	})

@@ -88,8 +88,9 @@ func (d *Dataset) noteDuplicates() {
 		h := d.imageHash(&d.Train, i)
 		if p, ok := seen[h]; ok && p.label != y {
 			classes = append(classes, p.file+" and "+d.Train.Files[i])
+		} else if !ok {
+			seen[h] = place{y, d.Train.Files[i]}
 		}
-		seen[h] = place{y, d.Train.Files[i]}
 	}
 	for i := range d.Test.Labels {
 		if p, ok := seen[d.imageHash(&d.Test, i)]; ok {

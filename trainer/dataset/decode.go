@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/host/imagefile"
@@ -18,6 +19,9 @@ func readSquare(ctx context.Context, path string, size int, rgb []byte) (grey bo
 	in := format.Input{Channels: 3, Height: size, Width: size, Mean: []float32{0, 0, 0}, Std: []float32{1, 1, 1}}
 	n := p.NRGBA()
 	square, err := sla.Resample(in, n.Rect.Dx(), n.Rect.Dy(), n.Pix)
+	if err != nil {
+		return false, fmt.Errorf("%s: %w", path, err)
+	}
 	copy(rgb, square)
-	return p.Grey, err
+	return p.Grey, nil
 }

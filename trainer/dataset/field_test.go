@@ -280,13 +280,14 @@ func TestFieldFoldersNamedAsParts(t *testing.T) {
 		"no train":                  {pictures: slices.Concat(numbered("val/a", 5), numbered("val/b", 5), numbered("test/a", 5)), err: "has test and val, but no folder train"},
 		"parts without classes":     {pictures: slices.Concat(numbered("train", 5), numbered("test", 5)), err: "train holds no folders of classes"},
 		"a name of another charset": {pictures: slices.Concat(numbered("a", 2), numbered("caf\xe9", 2)), err: `caf\xe9" is to be a class, but its name is not text in UTF-8`},
-		"a name of two lines":       {pictures: slices.Concat(numbered("a", 2), numbered("b\nc", 2)), err: `b\nc" is to be a class`},
+		"a name of two lines":       {pictures: slices.Concat(numbered("a", 2), numbered("b\nc", 2)), err: `b\nc" is to be a class, but its name has a line break or`},
+		"one class":                 {pictures: numbered("cat", 5), err: "has 1 folders with images, want one for each of at least 2 classes"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			dir := pictures(t, c.pictures...)
 			d, err := Source{Data: dir, Size: 8}.Load(t.Context())
 			if c.err != "" {
-				if err == nil || !strings.Contains(err.Error(), c.err) {
+				if err == nil || !strings.Contains(err.Error(), c.err) || strings.Contains(err.Error(), "not in the folder of a class") {
 					t.Errorf("got %v, want %q", err, c.err)
 				}
 				return
@@ -334,5 +335,50 @@ func TestFieldNamesOfDataAreText(t *testing.T) {
 	}
 	if _, err := (Source{Data: "fashion-mini", Name: "x\xff"}).Load(t.Context()); err == nil || !strings.Contains(err.Error(), "UTF-8") {
 		t.Errorf("a name that is not text: %v", err)
+	}
+}
+
+// Names that differ in their case alone are told: on other systems they are one folder.
+func TestFieldClassesThatDifferInCase(t *testing.T) {
+	dir := pictures(t, slices.Concat(numbered("Cat", 5), numbered("cat", 5), numbered("ÉTÉ", 5), numbered("été", 5), numbered("dog", 5))...)
+	if same, err := os.ReadDir(dir); err != nil || len(same) != 5 {
+		t.Skip("this system has them as one folder")
+	}
+	d, err := Source{Data: dir, Size: 8}.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	notes := strings.Join(d.Notes, "; ")
+	for _, want := range []string{"Cat and cat are two classes", "ÉTÉ and été are two classes"} {
+		if !strings.Contains(notes, want) {
+			t.Errorf("%q is not in %q", want, notes)
+		}
+	}
+	if strings.Count(notes, "are two classes") != 2 {
+		t.Error(notes)
+	}
+}
+
+// Every image that is in another class too is counted, however often it is there.
+func TestFieldEqualPictures(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dir := t.TempDir()
+	for _, name := range slices.Concat(numbered("a", 4), numbered("b", 3)) {
+		writePicture(t, filepath.Join(dir, name), 8, 8, color.NRGBA{200, 100, 50, 255})
+	}
+	d, err := Source{Data: dir, Size: 8}.Load(t.Context())
+	if err != nil || d.Test.Len() != 0 || !strings.HasPrefix(d.Notes[0], "3 images are in two classes: ") {
+		t.Errorf("%q, %v", d.Notes, err)
+	}
+}
+
+// A picture that is longer than any that can be classified is left out under its name.
+func TestFieldPanorama(t *testing.T) {
+	dir := pictures(t, slices.Concat(numbered("a", 3), numbered("b", 3))...)
+	long := filepath.Join(dir, "a", "panorama.png")
+	writePicture(t, long, 32769, 1, color.NRGBA{1, 2, 3, 255})
+	d, err := Source{Data: dir, Size: 8, SkipBroken: true}.Load(t.Context())
+	if err != nil || len(d.LeftOut) != 1 || !strings.HasPrefix(d.LeftOut[0], long+": ") || !strings.Contains(d.LeftOut[0], "32768") {
+		t.Errorf("left out %q, %v", d.LeftOut, err)
 	}
 }

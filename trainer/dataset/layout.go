@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"golang.org/x/text/cases"
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/quarterturn/quarterturn/host/imagefile"
@@ -66,7 +67,7 @@ func findLayout(ctx context.Context, dir string) (*layout, error) {
 			return l, l.plain(dir, folders)
 		}
 		inner := filepath.Join(dir, folders[0])
-		below, err := l.subfolders(inner)
+		below, _, err := imagefile.ListFolders(ctx, inner)
 		if err != nil {
 			return nil, err
 		}
@@ -209,10 +210,23 @@ func (l *layout) setClasses(dir string, files []labelledFile) error {
 		}
 	}
 	slices.Sort(l.classes)
+	l.noteTwins()
 	if len(l.classes) < 2 {
 		return fmt.Errorf("%s has %d folders with images, want one for each of at least 2 classes%s", dir, len(l.classes), l.why())
 	}
 	return nil
+}
+
+// noteTwins notes classes whose names differ in their case alone: most systems have them as one folder.
+func (l *layout) noteTwins() {
+	seen := map[string]string{}
+	for _, class := range l.classes {
+		folded := cases.Fold().String(class)
+		if twin, ok := seen[folded]; ok {
+			l.notes = append(l.notes, fmt.Sprintf("%s and %s are two classes; if they are meant to be one, put their pictures in one folder", twin, class))
+		}
+		seen[folded] = class
+	}
 }
 
 // leave notes a file that is left out.
@@ -223,8 +237,11 @@ func (l *layout) leave(path, why string) { l.leftOut = append(l.leftOut, path+":
 func (l *layout) classFiles(dir string, folders []string) (files []labelledFile, err error) {
 	for _, folder := range folders {
 		path := filepath.Join(dir, folder)
-		if strings.ContainsFunc(folder, func(r rune) bool { return r == utf8.RuneError || unicode.IsControl(r) }) {
+		switch {
+		case strings.ContainsRune(folder, utf8.RuneError):
 			return nil, fmt.Errorf("the folder %q is to be a class, but its name is not text in UTF-8; rename it", path)
+		case strings.ContainsFunc(folder, unicode.IsControl):
+			return nil, fmt.Errorf("the folder %q is to be a class, but its name has a line break or another control character in it; rename it", path)
 		}
 		before := len(files)
 		if files, err = l.walk(files, path, norm.NFC.String(folder)); err != nil {
