@@ -34,7 +34,7 @@ func openDiskCache(dir string) (*diskCache, error) {
 	})
 	var err error
 	if c.CompilationCache, err = wazero.NewCompilationCacheWithDir(c.dir); err != nil {
-		return nil, fmt.Errorf("compilation cache: %w", err)
+		return nil, err
 	}
 	return c, nil
 }

@@ -114,8 +114,9 @@ func Open(ctx context.Context, slab []byte, opts ...Option) (*Classifier, error)
 func (c *Classifier) Model() *format.Model { return c.model }
 
 // Close waits for the calls under way and frees everything. Calls made
-// afterwards fail with ErrClosed. If ctx ends first, nothing is closed, and its error
-// is returned.
+// afterwards fail with ErrClosed. If ctx ends before they do, nothing is closed, and its
+// error is returned; where there is nothing to wait for, ctx may have ended. Close may be
+// called again, and at the same time: each call returns when everything is closed.
 func (c *Classifier) Close(ctx context.Context) error { return c.pool.close(ctx) }
 
 // slice is the work, as sla.Work counts it, after which a call looks whether it is still

@@ -11,6 +11,7 @@ type pool struct {
 	engine engine
 	slots  chan struct{} // a token for each instance in use or being started
 	memory uint64        // that all instances together should hold at most; 0: no limit
+	ending chan struct{} // a token for the call of close under way
 
 	mu     sync.Mutex
 	idle   []instance
@@ -23,7 +24,7 @@ func newPool(e engine, c config, first instance) *pool {
 	if c.poolMemory > 0 {
 		size = int(max(1, min(uint64(size), c.poolMemory/max(1, memory))))
 	}
-	return &pool{engine: e, slots: make(chan struct{}, size), memory: c.poolMemory,
+	return &pool{engine: e, slots: make(chan struct{}, size), memory: c.poolMemory, ending: make(chan struct{}, 1),
 		idle: []instance{first}, held: map[instance]uint64{first: memory}}
 }
 
@@ -110,8 +111,13 @@ func (p *pool) isClosed() bool {
 	return p.closed
 }
 
-// close refuses new calls, waits for those under way, and closes everything.
+// close refuses new calls, waits for those under way, and closes everything. A second call
+// waits for the first.
 func (p *pool) close(ctx context.Context) error {
+	if err := take(ctx, p.ending); err != nil {
+		return err
+	}
+	defer func() { <-p.ending }()
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -120,26 +126,41 @@ func (p *pool) close(ctx context.Context) error {
 	p.closed = true
 	p.mu.Unlock()
 	for n := range cap(p.slots) {
-		select {
-		case p.slots <- struct{}{}:
-		case <-ctx.Done():
+		if err := take(ctx, p.slots); err != nil {
 			for range n {
 				<-p.slots
 			}
 			p.mu.Lock()
 			p.closed = false
 			p.mu.Unlock()
-			return ctx.Err()
+			return err
 		}
 	}
+	own := context.WithoutCancel(ctx) // what has begun to be closed is closed
 	var err error
 	for _, i := range p.idle {
-		err = cmp.Or(err, i.close(ctx))
+		err = cmp.Or(err, i.close(own))
 	}
 	p.idle, p.held = nil, nil
-	err = cmp.Or(err, p.engine.close(ctx))
+	err = cmp.Or(err, p.engine.close(own))
 	for range cap(p.slots) {
 		<-p.slots // whoever waits learns that the pool is closed
 	}
 	return err
+}
+
+// take puts a token in, and waits for room until ctx ends. Where there is room it does not
+// ask for ctx: a program that ends because its context did is to close what it can.
+func take(ctx context.Context, tokens chan<- struct{}) error {
+	select {
+	case tokens <- struct{}{}:
+		return nil
+	default:
+	}
+	select {
+	case tokens <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 }

@@ -76,6 +76,9 @@ func (q *request) parseInfer(j *job, text, blob []byte) error {
 
 // inferParameters reads the parameters of a request.
 func (q *request) inferParameters(j *job, v jsonValue) error {
+	if !v.isObject() {
+		return badParameter("parameters are to be an object, not %v", v)
+	}
 	for name, p := range v.members() {
 		ok := false
 		switch name {
@@ -101,6 +104,9 @@ func (q *request) inferParameters(j *job, v jsonValue) error {
 
 // inferOutputs reads which outputs are asked for, each once.
 func inferOutputs(v jsonValue) (list []inferOutput, err error) {
+	if !v.isList() {
+		return nil, badParameter(`outputs are to be a list, such as [{"name": "label"}], not %v`, v)
+	}
 	for e := range v.elements() {
 		var o inferOutput
 		for name, member := range e.members() {
@@ -108,6 +114,9 @@ func inferOutputs(v jsonValue) (list []inferOutput, err error) {
 			case "name":
 				o.name, _ = member.text() // what is no text is no output's name
 			case "parameters":
+				if member.isNull() {
+					continue
+				}
 				if err := o.parameters(member); err != nil {
 					return nil, err
 				}
@@ -126,6 +135,9 @@ func inferOutputs(v jsonValue) (list []inferOutput, err error) {
 
 // parameters reads those of an output; what is not known says nothing.
 func (o *inferOutput) parameters(v jsonValue) error {
+	if !v.isObject() {
+		return badParameter("the parameters of the output %s are to be an object, not %v", quote(o.name), v)
+	}
 	for name, p := range v.members() {
 		switch name {
 		case "binary_data":
@@ -160,6 +172,9 @@ func (q *request) inferImages(v jsonValue, blob []byte) ([][]byte, error) {
 		case "data":
 			data = member
 		case "parameters":
+			if !member.isNull() && !member.isObject() {
+				return nil, badParameter("the parameters of the input are to be an object, not %v", member)
+			}
 			for parameter, p := range member.members() {
 				if parameter == "binary_data_size" {
 					size = p
@@ -220,7 +235,7 @@ func (q *request) inferShape(v jsonValue) (sides []int, n int, err error) {
 // tensorElements returns the n elements of a tensor's data, which is a list, or lists in
 // lists as its shape has them.
 func tensorElements(data jsonValue, sides []int, n int) ([]jsonValue, error) {
-	if data == nil || data[0] != '[' {
+	if data == nil || !data.isList() {
 		return nil, badBody("data is to be a list of image files in base64")
 	}
 	if first, _ := data[1:].next(); first == nil || first[0] != '[' {
@@ -232,7 +247,7 @@ func tensorElements(data jsonValue, sides []int, n int) ([]jsonValue, error) {
 // appendElements appends the elements of lists of such sides. Lists are no deeper than the
 // shape: every level is read again.
 func appendElements(list []jsonValue, v jsonValue, sides []int) ([]jsonValue, error) {
-	if v[0] != '[' {
+	if !v.isList() {
 		return nil, badBody("data is not of its shape: there is %v where a list of %d is to be", v, sides[0])
 	}
 	n := 0

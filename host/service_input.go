@@ -68,19 +68,31 @@ func parseTop(text string) (int, error) {
 
 // contentType returns the body's media type, which may be empty, and its parameters.
 func (q *request) contentType() (string, map[string]string, error) {
-	if e := q.r.Header.Get("Content-Encoding"); e != "" && !strings.EqualFold(e, "identity") {
-		q.w.Header().Set("Accept-Encoding", "identity") // RFC 9110, section 15.5.16
-		return "", nil, badType("the body is not to be compressed (Content-Encoding: %s); image files are already", cut(e))
+	for _, e := range q.r.Header.Values("Content-Encoding") {
+		if e != "" && !strings.EqualFold(e, "identity") {
+			q.w.Header().Set("Accept-Encoding", "identity") // RFC 9110, section 15.5.16
+			return "", nil, badType("the body is not to be compressed (Content-Encoding: %s); image files are already", cut(e))
+		}
 	}
-	t := q.r.Header.Get("Content-Type")
-	if t == "" {
-		return "", nil, nil
+	t, err := q.header("Content-Type")
+	if t == "" || err != nil {
+		return "", nil, err
 	}
 	kind, parameters, err := mime.ParseMediaType(t)
 	if err != nil {
 		return "", nil, badType("the Content-Type %s cannot be read: %s", quote(t), cut(err.Error()))
 	}
 	return kind, parameters, nil
+}
+
+// header returns a header that says one thing, which is empty if it is not there. Twice it
+// might be read in one way here and in another by what stands before this server.
+func (q *request) header(name string) (string, error) {
+	v := q.r.Header.Values(name)
+	if len(v) > 1 {
+		return "", badParameter("the header %s is there %d times", name, len(v))
+	}
+	return q.r.Header.Get(name), nil
 }
 
 // bounded is the request's body, up to its limit.
@@ -225,6 +237,9 @@ func (q *request) formError(err error) error {
 	}
 	err = q.body.readError(err, 0)
 	if errors.As(err, &broken) && q.r.Context().Err() == nil {
+		if errors.Is(broken.cause, io.EOF) || errors.Is(broken.cause, io.ErrUnexpectedEOF) {
+			return badBody("the form ends before its last boundary")
+		}
 		return badBody("the form cannot be read: %v", broken.cause)
 	}
 	return err

@@ -18,13 +18,15 @@ type jsonValue []byte
 
 const jsonBlanks = " \t\r\n"
 
-// parseJSON returns the one object that a text consists of.
+// parseJSON returns the one object that a text consists of. A byte order mark, which some
+// editors and shells put before it, says nothing (RFC 8259, section 8.1).
 func parseJSON(text []byte) (jsonValue, error) {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
 	if !json.Valid(text) {
 		return nil, badBody("the JSON cannot be read: %v", json.Unmarshal(text, new(struct{})))
 	}
 	v := jsonValue(bytes.Trim(text, jsonBlanks))
-	if v[0] != '{' {
+	if !v.isObject() {
 		return nil, badBody("the JSON is to be an object, not %v", v)
 	}
 	return v, nil
@@ -33,10 +35,14 @@ func parseJSON(text []byte) (jsonValue, error) {
 // isNull reports whether a value is null, which stands for one that is not there.
 func (v jsonValue) isNull() bool { return v == nil || v[0] == 'n' }
 
+// isList and isObject report what a value is.
+func (v jsonValue) isList() bool   { return v[0] == '[' }
+func (v jsonValue) isObject() bool { return v[0] == '{' }
+
 // elements are those of a list; other values have none.
 func (v jsonValue) elements() iter.Seq[jsonValue] {
 	return func(yield func(jsonValue) bool) {
-		if v[0] != '[' {
+		if !v.isList() {
 			return
 		}
 		for e, rest := v[1:].next(); e != nil && yield(e); {
@@ -49,7 +55,7 @@ func (v jsonValue) elements() iter.Seq[jsonValue] {
 // have none.
 func (v jsonValue) members() iter.Seq2[string, jsonValue] {
 	return func(yield func(string, jsonValue) bool) {
-		if v[0] != '{' {
+		if !v.isObject() {
 			return
 		}
 		for key, rest := v[1:].next(); key != nil; key, rest = rest.next() {

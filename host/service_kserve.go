@@ -141,7 +141,11 @@ func (q *request) readInfer() (*job, error) {
 		return nil, err
 	}
 	var blob []byte
-	if h := q.r.Header.Get(binaryHeader); h != "" {
+	h, err := q.header(binaryHeader)
+	if err != nil {
+		return nil, err
+	}
+	if h != "" {
 		n, err := strconv.Atoi(h)
 		if err != nil || n < 0 || n > len(text) {
 			return nil, badBody("%s is %s for a body of %d bytes", binaryHeader, quote(h), len(text))

@@ -44,7 +44,7 @@ func newWazeroEngine(ctx context.Context, slab []byte, c config) (*wazeroEngine,
 	for range 2 {
 		var err error
 		if e.cache, err = openDiskCache(c.cacheDir); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("%w: the directory for compiled code: %w", ErrEngine, err)
 		}
 		if e.compile(ctx, c, wazero.NewRuntimeConfig().WithCompilationCache(e.cache.CompilationCache)) == nil {
 			e.cache.seal()

@@ -68,7 +68,10 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	start := time.Now()
 	var listener net.Listener // opened first: a port in use must not be found after the training
 	if !noServe {
-		var err error
+		err := checkAddr("addr", addr)
+		if err != nil {
+			return err
+		}
 		if listener, err = listen(addr); err != nil {
 			return err
 		}

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
+
+	"github.com/quarterturn/quarterturn/format/plain"
 )
 
 // environmentName returns the variable that stands for a flag.
@@ -32,4 +35,19 @@ func fromEnvironment(cmd *cobra.Command) error {
 		return usageError{failed}
 	}
 	return nil
+}
+
+// warnOfEnvironment warns of variables that are almost named after a flag. Others with the
+// prefix may be Kubernetes's, which sets some for every service.
+func warnOfEnvironment(cmd *cobra.Command) {
+	var names []string
+	cmd.LocalNonPersistentFlags().VisitAll(func(f *pflag.Flag) { names = append(names, environmentName(f.Name)) })
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if strings.HasPrefix(name, environmentName("")) && !slices.Contains(names, name) {
+			if question := plain.DidYouMean(name, names); question != "" {
+				warn("there is no setting %s%s", name, question)
+			}
+		}
+	}
 }

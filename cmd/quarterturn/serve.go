@@ -89,6 +89,7 @@ func serveCommand() *cobra.Command {
 			if err = s.check(); err == nil && s.logFormat == "json" {
 				logger = s.logger()
 			}
+			warnOfEnvironment(cmd) // in the form that was asked for
 			return err
 		},
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -166,6 +167,14 @@ func (s *serveOptions) check() error {
 	for name, v := range map[string]int{"workers": s.workers, "queue": s.queue} {
 		if v < 0 || v > 1<<16 {
 			return usagef("--%s is to be from 0 to %d, not %d", name, 1<<16, v)
+		}
+	}
+	if err := checkAddr("addr", s.addr); err != nil {
+		return err
+	}
+	if s.adminAddr != "" {
+		if err := checkAddr("admin-addr", s.adminAddr); err != nil {
+			return err
 		}
 	}
 	if s.timeout <= 0 || s.drainDelay < 0 {
@@ -343,6 +352,18 @@ func (s *serveOptions) logger() *slog.Logger {
 		return slog.New(slog.NewJSONHandler(os.Stderr, options))
 	}
 	return slog.New(slog.NewTextHandler(os.Stderr, options))
+}
+
+// checkAddr refuses what is no address to listen at.
+func checkAddr(flag, addr string) error {
+	_, port, err := net.SplitHostPort(addr)
+	if err == nil && port != "" {
+		_, err = net.LookupPort("tcp", port)
+	}
+	if err != nil || port == "" {
+		return usagef("--%s is to be HOST:PORT, such as 127.0.0.1:8080, [::1]:8080 or, for every interface, :8080; not %q", flag, addr)
+	}
+	return nil
 }
 
 // listen opens addr; an error says what to do about it.

@@ -326,10 +326,12 @@ func TestFieldC47ServeOptions(t *testing.T) {
 	for _, x := range []struct{ env, says string }{
 		{"QUARTERTURN_QUEUE=many", "QUARTERTURN_QUEUE"}, {"QUARTERTURN_LOG_FORMAT=xml", "xml"}, {"QUARTERTURN_MAX_BODY=0", "max-body"},
 		{"QUARTERTURN_CORS_ORIGINS=shop.example", "--cors-origins"}, {"QUARTERTURN_ALLOWED_HOSTS=shop.example:8443", "--allowed-hosts"},
+		{"QUARTERTURN_ADDR=::1", "--addr is to be HOST:PORT"}, {"QUARTERTURN_ADMIN_ADDR=:99999", "--admin-addr is to be HOST:PORT"}, {"QUARTERTURN_ADDR=", "HOST:PORT"},
+		{"QUARTERTURN_TIMEUOT=5s QUARTERTURN_MAX_BODY=0", "no setting QUARTERTURN_TIMEUOT, did you mean QUARTERTURN_TIMEOUT?"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT=::bad", "OTEL_EXPORTER_OTLP_ENDPOINT"}, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=collector:4318", "TRACES_ENDPOINT"},
 	} {
 		cmd := command(t.Context(), "serve")
-		cmd.Env = append(cmd.Env, x.env)
+		cmd.Env = append(cmd.Env, strings.Fields(x.env)...)
 		if out, err := cmd.CombinedOutput(); err == nil || cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), x.says) {
 			t.Errorf("%s: %v %s", x.env, err, out)
 		}

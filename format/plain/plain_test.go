@@ -29,3 +29,15 @@ func TestPlain(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 }
+
+func TestDidYouMean(t *testing.T) {
+	known := []string{"timeout", "token-file"}
+	for name, want := range map[string]string{
+		"timeuot": ", did you mean timeout?", "timeou": ", did you mean timeout?", "token-fil": ", did you mean token-file?",
+		"port": "", "": "", "tmt": "",
+	} {
+		if got := DidYouMean(name, known); got != want {
+			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}

@@ -11,7 +11,11 @@ import (
 	"strconv"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/plain"
 )
+
+// common are the names that somebody may have meant.
+var common = []string{"resnet8", "resnet14", "resnet20", "resnet26", "resnet32", "resnet44", "resnet56", "resnet18", "fast32", "fast64", "conv4", "resnet12"}
 
 // A Net is a post-activation residual network, a stem, perhaps max pooling, basic
 // blocks and global average pooling, or any chain of layers, or a fast net.
@@ -77,7 +81,7 @@ func Parse(name string, input format.Input) (Net, error) {
 		return Net{}, fmt.Errorf("net %q: nets of that name are for large images and are not here; did you mean resnet18, or resnet44 or resnet56 for small ones?", name)
 	}
 	if depth < 8 || (depth-2)%6 != 0 {
-		return Net{}, fmt.Errorf("net %q%s: want resnet8, resnet14, resnet20, resnet26, resnet32 ..., perhaps with a width as in resnet8w32, and p for 1x1 shortcuts as in resnet8p; resnet18; fast32, fast64 ..., perhaps with the width of the later groups as in fast64-256, and s2 for images twice as large as in fast64s2; or conv4 and resnet12, perhaps with a width", name, didYouMean(name))
+		return Net{}, fmt.Errorf("net %q%s: want resnet8, resnet14, resnet20, resnet26, resnet32 ..., perhaps with a width as in resnet8w32, and p for 1x1 shortcuts as in resnet8p; resnet18; fast32, fast64 ..., perhaps with the width of the later groups as in fast64-256, and s2 for images twice as large as in fast64s2; or conv4 and resnet12, perhaps with a width", name, plain.DidYouMean(name, common))
 	}
 	n := Net{Stem: Stem{Width: 16, Kernel: 3, Stride: 1}, Project: parts[3] != ""}
 	if parts[2] != "" {

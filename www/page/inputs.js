@@ -28,9 +28,14 @@ export function setUpFiles(receive, placeOf, attempt) {
   document.addEventListener('drop', (e) => {
     e.preventDefault();
     mark();
-    const files = [...e.dataTransfer.files];
-    if (files.length > 0) receive(files, placeOf(e.target));
-    else attempt(() => { throw new Error('what was dropped is no file; save the picture first'); });
+    const place = placeOf(e.target);
+    const isFiles = e.dataTransfer.types.includes('Files');
+    const dropped = filesOf(e.dataTransfer);
+    attempt(async () => {
+      const files = await dropped;
+      if (files.length > 0) await receive(files, place);
+      else throw new Error(isFiles ? 'there is no picture in that folder' : 'what was dropped is no file; save the picture first');
+    });
   });
   document.addEventListener('paste', (e) => {
     if (e.target.matches?.('input[type=text]')) return;
@@ -38,6 +43,29 @@ export function setUpFiles(receive, placeOf, attempt) {
     if (files.length > 0) receive(files, placeOf(e.target), 'the pasted picture');
     else attempt(() => { throw new Error('there is no picture on the clipboard'); });
   });
+}
+
+/** What was dropped: files, and the pictures and slabs in folders. Folders are known until the drop's event has ended. */
+async function filesOf({ items }) {
+  const found = Array.from(items).filter((item) => item.kind === 'file').map((item) => {
+    const entry = item.webkitGetAsEntry?.();
+    return entry?.isDirectory ? filesIn(entry) : [item.getAsFile()];
+  });
+  return (await Promise.all(found)).flat();
+}
+
+/** The pictures and slabs in a folder and in those in it, by their names. */
+async function filesIn(folder) {
+  const reader = folder.createReader();
+  const entries = [];
+  for (let some; some?.length !== 0; entries.push(...some)) some = await new Promise((resolve, reject) => reader.readEntries(resolve, reject)); // a hundred or so
+  entries.sort((a, b) => a.name.localeCompare(b.name, undefined, { numeric: true }));
+  const found = entries.map(async (entry) => {
+    if (entry.isDirectory) return filesIn(entry);
+    const file = await new Promise((resolve, reject) => entry.file(resolve, reject));
+    return file.type.startsWith('image/') || /\.slab$/i.test(file.name) ? [file] : [];
+  });
+  return (await Promise.all(found)).flat();
 }
 
 const MAGIC = [0x89, 0x51, 0x54, 0x53]; // docs/format.md

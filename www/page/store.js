@@ -30,5 +30,13 @@ async function run(mode, f) {
 /** What was saved for a slab; [] if nothing was, or this browser keeps nothing. */
 export const saved = (hash) => run('readonly', (table) => table.get(hash)).then((things) => things ?? [], () => []);
 
+const channel = new BroadcastChannel(`${NAME} ${TABLE}`);
+
+/** Calls f with a slab's hash when another tab has saved something for it. */
+export const onSaved = (f) => channel.addEventListener('message', ({ data }) => f(data));
+
 /** Saves things: [{ label, pictures: [{ directions, thumbnail }] }]; none: forgets the slab. */
-export const save = (hash, things) => run('readwrite', (table) => (things.length > 0 ? table.put(things, hash) : table.delete(hash)));
+export async function save(hash, things) {
+  await run('readwrite', (table) => (things.length > 0 ? table.put(things, hash) : table.delete(hash)));
+  channel.postMessage(hash);
+}

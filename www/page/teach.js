@@ -2,7 +2,7 @@
 
 import { Camera } from './inputs.js';
 import { bars, make, paintPicture, sentence, verdictOf } from './render.js';
-import { save, saved } from './store.js';
+import { onSaved, save, saved } from './store.js';
 
 const $ = (id) => document.getElementById(id);
 const SHOT = 180; // milliseconds between pictures while recording
@@ -32,6 +32,7 @@ export class Workshop {
       this.#record();
       if (this.#last) this.#hold(this.#last);
     });
+    onSaved((hash) => hash === this.#classifier?.info.hash && this.#inTurn(() => this.#follow(hash)));
     $('add').addEventListener('click', () => this.#addThing());
     $('try').addEventListener('change', (e) => {
       const files = [...e.target.files];
@@ -50,6 +51,15 @@ export class Workshop {
     this.#tried = undefined;
     this.#quiet();
     this.#restore(await saved(classifier.info.hash));
+  }
+
+  /** Takes over what another tab has saved, which would be lost with this one's next change. */
+  async #follow(hash) {
+    if (hash !== this.#classifier.info.hash || this.#recording) return;
+    const things = await saved(hash);
+    const labels = things.map((t) => t.label);
+    const empty = this.#labels().filter((label) => !this.#thumbnails.has(label) && !labels.includes(label));
+    this.#restore(things, [...labels, ...empty]);
   }
 
   /** Turns the camera off. */
@@ -256,7 +266,7 @@ export class Workshop {
         bad.push(file.name);
       }
     }
-    this.#say(bad.length > 0 ? `This browser cannot read ${bad.join(', ')}.` : '', card, true);
+    this.#say(bad.length > 0 ? `This browser cannot read ${bad.slice(0, 3).join(', ')}${bad.length > 3 ? ` and ${bad.length - 3} more` : ''}.` : '', card, true);
     await this.#keep();
   }
 

@@ -1,5 +1,6 @@
 // A loaded model. What each method takes and returns is in quarterturn.d.ts.
 
+import { throwIfAborted, unlessAborted } from './errors.js';
 import { Gallery } from './gallery.js';
 import { checkState, checkTopK, optionsOf } from './options.js';
 import { pixelsOf } from './pixels.js';
@@ -21,12 +22,13 @@ export class Classifier {
   async classify(input, options) {
     const { mode = 'auto', topK = 5, signal } = optionsOf(options);
     checkTopK(topK);
+    throwIfAborted(signal);
     if (Array.isArray(input)) {
       const all = [];
       for (const one of input) all.push(await this.classify(one, options));
       return all;
     }
-    const image = await pixelsOf(input);
+    const image = await unlessAborted(pixelsOf(input), signal);
     return prediction(this.info.labels, topK, () => this.#engine.call('classify', [image, mode], signal));
   }
 

@@ -34,3 +34,25 @@ export function abortError({ reason }) {
 export function throwIfAborted(signal) {
   if (signal?.aborted) throw abortError(signal);
 }
+
+/**
+ * Settles as a promise does, or, as soon as the signal is aborted, rejects with abortError.
+ * @template T
+ * @param {Promise<T>} promise
+ * @param {AbortSignal | undefined} signal
+ * @returns {Promise<T>}
+ */
+export async function unlessAborted(promise, signal) {
+  if (!signal) return promise;
+  let abort;
+  const aborted = new Promise((_, reject) => {
+    abort = () => reject(abortError(signal));
+    if (signal.aborted) abort();
+    else signal.addEventListener('abort', abort);
+  });
+  try {
+    return await /** @type {Promise<T>} */ (Promise.race([promise, aborted]));
+  } finally {
+    signal.removeEventListener('abort', abort);
+  }
+}

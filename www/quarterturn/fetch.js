@@ -1,6 +1,6 @@
 // Bytes from wherever a caller has them.
 
-import { QuarterturnError, throwIfAborted } from './errors.js';
+import { QuarterturnError, throwIfAborted, unlessAborted } from './errors.js';
 
 /**
  * Returns the bytes of a URL, a path (where `read` reads files), a Response, a Blob, an
@@ -13,17 +13,18 @@ import { QuarterturnError, throwIfAborted } from './errors.js';
  */
 export async function bytesOf(source, what, { onProgress, signal }, read) {
   throwIfAborted(signal);
-  if (source instanceof ArrayBuffer) return new Uint8Array(source);
-  if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength);
   try {
-    if (typeof Blob !== 'undefined' && source instanceof Blob) return new Uint8Array(await source.arrayBuffer());
-    if (typeof Response !== 'undefined' && source instanceof Response) return await download(source, source.url, what, onProgress);
+    // A copy: the caller may change its bytes, or hand them to a worker, while the model is open.
+    if (source instanceof ArrayBuffer) return new Uint8Array(source).slice();
+    if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength).slice();
+    if (typeof Blob !== 'undefined' && source instanceof Blob) return new Uint8Array(await unlessAborted(source.arrayBuffer(), signal));
+    if (typeof Response !== 'undefined' && source instanceof Response) return await download(source, source.url, what, onProgress, signal);
     if (typeof source !== 'string' && !(source instanceof URL)) {
       throw new QuarterturnError('fetch', `the ${what} is to be an address, a Response, a Blob or bytes, not ${source === null ? 'null' : typeof source}`);
     }
     const url = String(source);
     if (read && !/^(https?|data|blob):/.test(url)) return new Uint8Array(await read(url.startsWith('file:') ? new URL(url) : url));
-    return await download(await fetch(url, { signal }), url, what, onProgress);
+    return await download(await fetch(url, { signal }), url, what, onProgress, signal);
   } catch (cause) {
     throwIfAborted(signal);
     if (cause instanceof QuarterturnError) throw cause;
@@ -31,23 +32,29 @@ export async function bytesOf(source, what, { onProgress, signal }, read) {
   }
 }
 
-async function download(response, url, what, onProgress) {
+async function download(response, url, what, onProgress, signal) {
   const type = response.headers.get('content-type') ?? '';
-  if (!response.ok || type.startsWith('text/html')) {
+  if (!response.ok || type.startsWith('text/html') || !response.body) {
     const got = type.startsWith('text/html') ? 'HTML' : 'no data';
     const vite = url.includes('/.vite/deps/') ? ": add optimizeDeps: { exclude: ['quarterturn'] } to vite.config.js" : '';
-    throw new QuarterturnError('fetch', `got ${got} instead of the ${what} from ${url}, status ${response.status}${vite}`);
+    throw new QuarterturnError('fetch', `got ${got} instead of the ${what}${url && ` from ${url}`}, status ${response.status}${vite}`);
   }
   // A compressed response is longer than it says, so its total is not known.
   const total = response.headers.get('content-encoding') ? 0 : Number(response.headers.get('content-length') ?? 0);
   const parts = [];
   let loaded = 0;
-  for (const reader = response.body.getReader(); ; ) {
-    const { done, value } = await reader.read();
-    if (done) break;
-    parts.push(value);
-    loaded += value.length;
-    onProgress?.({ what, loaded, total });
+  const reader = response.body.getReader();
+  try {
+    for (;;) {
+      const { done, value } = await unlessAborted(reader.read(), signal);
+      if (done) break;
+      parts.push(value);
+      loaded += value.length;
+      onProgress?.({ what, loaded, total });
+    }
+  } catch (error) {
+    reader.cancel().catch(() => {}); // nobody waits for the rest
+    throw error;
   }
   const bytes = new Uint8Array(loaded);
   let at = 0;

@@ -1,6 +1,6 @@
 // Telling apart what a user shows. What each method takes and returns is in quarterturn.d.ts.
 
-import { QuarterturnError } from './errors.js';
+import { QuarterturnError, throwIfAborted, unlessAborted } from './errors.js';
 import { checkText, checkTopK, optionsOf } from './options.js';
 import { pixelsOf } from './pixels.js';
 import { LIKELY, prediction } from './prediction.js';
@@ -31,7 +31,9 @@ export class Gallery {
   async enrol(label, input, options) {
     const { signal } = optionsOf(options);
     checkText('a label', label);
-    const directions = await this.#call('features', [await pixelsOf(input)], signal);
+    throwIfAborted(signal);
+    const image = await unlessAborted(pixelsOf(input), signal);
+    const directions = await this.#call('features', [image], signal);
     const known = this.#find(label);
     if (known) known.pictures.push(directions);
     else this.#classes.push({ label, pictures: [directions] });
@@ -60,10 +62,11 @@ export class Gallery {
   async classify(input, options) {
     const { topK = 5, signal } = optionsOf(options);
     checkTopK(topK);
+    throwIfAborted(signal);
     if (this.#classes.length === 0) throw new QuarterturnError('mode', 'nothing is enrolled yet');
     const labels = this.#classes.map((c) => c.label);
     const { scale, least } = this.#calibrated();
-    const image = await pixelsOf(input);
+    const image = await unlessAborted(pixelsOf(input), signal);
     const p = await prediction(labels, topK, () => this.#call('match', [image, this.#rows()], signal));
     const best = Math.max(...p.logits);
     const odds = p.logits.map((v) => Math.exp((scale / SCALE) * (v - best)));

@@ -2,7 +2,7 @@
 
 import { Classifier } from './classifier.js';
 import { Engine, local } from './engine.js';
-import { QuarterturnError, throwIfAborted } from './errors.js';
+import { QuarterturnError, throwIfAborted, unlessAborted } from './errors.js';
 import { bytesOf } from './fetch.js';
 import { bounded } from './memory.js';
 import { checkLoad, optionsOf } from './options.js';
@@ -36,7 +36,7 @@ export const loader = (platform) => async function load(model, given) {
   throwIfAborted(signal);
   const downloaded = performance.now();
   const { maxMemory = 0 } = options; // 0: the module's own rule, which this is no less than
-  const module = bytes instanceof WebAssembly.Module ? bytes : await compile(bytes, maxMemory || 256 * 2 ** 20 + 8 * slab.length);
+  const module = bytes instanceof WebAssembly.Module ? bytes : await unlessAborted(compile(bytes, maxMemory || 256 * 2 ** 20 + 8 * slab.length), signal);
   throwIfAborted(signal);
   const compiled = performance.now();
   const engine = new Engine(worker && platform.spawn ? platform.spawn : local, module, slab, maxMemory);

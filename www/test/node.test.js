@@ -258,3 +258,26 @@ test('every target gives the same bits', () => {
     'node-wasip1', 'node-wasip1-simd', 'node-js', 'node-js-simd', 'chromium', 'chromium-simd', 'firefox', 'firefox-simd']);
   assert.equal(new Set(report.targets.map((t) => t.digest)).size, 1);
 });
+
+test('bytes are the caller\'s own again once the model is there, and an answer that stalls can be given up', async () => {
+  const detached = slab.slice();
+  structuredClone(detached.buffer, { transfer: [detached.buffer] });
+  await assert.rejects(load(detached.buffer, { wasm }), failsWith('fetch', /cannot read the model: .*detached/));
+  const mine = slab.slice();
+  const c = await load(mine, { wasm });
+  structuredClone(mine.buffer, { transfer: [mine.buffer] });
+  const g = c.gallery();
+  await g.enrol('a', grey(9, 9));
+  await g.enrol('b', grey(20, 11));
+  const taught = join(dir, 'mine.slab');
+  writeFileSync(taught, await g.slab());
+  assert.deepEqual(JSON.parse(quarterturn('inspect', taught, '--json')).labels, ['a', 'b']);
+  await assert.rejects(c.classify([], { signal: AbortSignal.abort() }), { name: 'AbortError', code: 'aborted' });
+  await assert.rejects(c.classify(new Blob(['no picture']), { signal: AbortSignal.abort() }), { name: 'AbortError', code: 'aborted' });
+  let cancelled;
+  const stalled = new Response(new ReadableStream({ cancel() { cancelled = true; } }));
+  await assert.rejects(load(stalled, { wasm, signal: AbortSignal.timeout(50) }), { name: 'TimeoutError', code: 'aborted' });
+  assert.equal(cancelled, true);
+  await assert.rejects(load(new Response(null, { status: 204 }), { wasm }), failsWith('fetch', /^got no data instead of the model, status 204$/));
+  await c.close();
+});

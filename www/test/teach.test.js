@@ -1,7 +1,7 @@
 // "Teach it", of the served page in Chromium.
 
 import assert from 'node:assert/strict';
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { test } from 'node:test';
 import { dir, quarterturn, serve, slab } from './helper.js';
@@ -196,5 +196,46 @@ test('a thing is recorded from the camera for as long as the button is held', as
   assert.equal(await page.isVisible('#teach-video'), true);
   await page.click('#tab-look');
   assert.equal(await page.evaluate(() => document.getElementById('teach-video').srcObject), null);
+  assert.deepEqual(problems, []);
+});
+
+test('a folder that is dropped is the pictures in it, wherever they lie', async () => {
+  await ready(`${server.address}#teach`);
+  const folder = join(dir, 'cups');
+  mkdirSync(join(folder, 'more'), { recursive: true });
+  const [[, , one], [, , two]] = await some(1, 2);
+  writeFileSync(join(folder, '1.png'), one);
+  writeFileSync(join(folder, 'notes.txt'), 'not a picture');
+  writeFileSync(join(folder, 'more', '2.png'), two);
+  mkdirSync(join(dir, 'nothing'));
+  const session = await page.context().newCDPSession(page);
+  const drop = async (path) => {
+    const { x, y, width, height } = await page.locator('.thing:nth-child(1) .shots').boundingBox();
+    const data = { items: [], files: [path], dragOperationsMask: 1 };
+    for (const type of ['dragEnter', 'dragOver', 'drop']) await session.send('Input.dispatchDragEvent', { type, x: x + width / 2, y: y + height / 2, data });
+  };
+  await drop(folder);
+  await page.waitForFunction(() => document.querySelector('.thing:nth-child(1) .count').textContent === '2 pictures');
+  await drop(join(dir, 'nothing'));
+  await page.waitForFunction(() => document.getElementById('teach-status').textContent === 'there is no picture in that folder.');
+  assert.deepEqual(problems, []);
+});
+
+test('two tabs teach the same, and of many bad files a few are named', async () => {
+  await ready(`${server.address}#teach`);
+  const other = await page.context().newPage();
+  await other.goto(`${server.address}#teach`);
+  await other.waitForSelector('body[data-ready]');
+  const [one, two] = await some(1, 2);
+  const give = (tab, n, [name, mimeType, bytes]) => tab.setInputFiles(`.thing:nth-child(${n}) input[type=file]`, { name, mimeType, buffer: Buffer.from(bytes) });
+  const there = (tab, want) => tab.waitForFunction((want) => [...document.querySelectorAll('.thing')].map((e) => `${e.dataset.label}: ${e.querySelectorAll('img').length}`).join() === want, want);
+  await give(page, 1, one);
+  await there(other, 'thing 1: 1,thing 2: 0');
+  await give(other, 2, two);
+  for (const tab of [page, other]) await there(tab, 'thing 1: 1,thing 2: 1');
+  await ready(`${server.address}?again#teach`);
+  await there(page, 'thing 1: 1,thing 2: 1');
+  await dropOn('.thing:nth-child(1)', ...Array.from({ length: 6 }, (_, i) => [`${i}.heic`, 'image/heic', [120]]));
+  await page.waitForFunction(() => document.querySelector('.thing:nth-child(1) .note').textContent === 'This browser cannot read 0.heic, 1.heic, 2.heic and 3 more.');
   assert.deepEqual(problems, []);
 });

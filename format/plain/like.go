@@ -1,11 +1,10 @@
-package nets
+package plain
 
 import "slices"
 
-// didYouMean returns a question about the net whose name differs in one or two letters, or
-// nothing.
-func didYouMean(name string) string {
-	known := []string{"resnet8", "resnet14", "resnet20", "resnet26", "resnet32", "resnet44", "resnet56", "resnet18", "fast32", "fast64", "conv4", "resnet12"}
+// DidYouMean returns a question, to follow a statement, about the one of the known names that
+// differs in one or two letters from what somebody wrote; or nothing.
+func DidYouMean(name string, known []string) string {
 	best := slices.MinFunc(known, func(a, b string) int { return edits(name, a) - edits(name, b) })
 	if edits(name, best) > 2 {
 		return ""
