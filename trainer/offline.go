@@ -93,6 +93,23 @@ func resumeTeacher(ctx context.Context, dir string, c runConfig, epochs int, dev
 	return f, nil
 }
 
+// findTeacher says where the teacher is in a folder that has moved since it trained both.
+func (c *runConfig) findTeacher(dir string) error {
+	if c.Teacher == "" || there(c.Teacher) {
+		return nil
+	}
+	own, err := teacherSlab(dir)
+	if err == nil && there(own) {
+		c.Teacher = own
+	}
+	return err
+}
+
+// teacherSlab is where the slab of the first run is, from any working directory.
+func teacherSlab(dir string) (string, error) {
+	return filepath.Abs(filepath.Join(dir, TeacherDir, SlabFile))
+}
+
 // StartStudent begins the run in f.Student, which f, being complete, teaches.
 func (f *RunDir) StartStudent(ctx context.Context, device *graph.Device) (*RunDir, error) {
 	c, err := readConfig(f.Student)
@@ -103,7 +120,7 @@ func (f *RunDir) StartStudent(ctx context.Context, device *graph.Device) (*RunDi
 }
 
 func startStudent(ctx context.Context, dir string, c runConfig, device *graph.Device) (*RunDir, error) {
-	slab, err := filepath.Abs(filepath.Join(dir, TeacherDir, SlabFile))
+	slab, err := teacherSlab(dir)
 	if err != nil {
 		return nil, err
 	}

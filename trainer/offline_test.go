@@ -75,6 +75,25 @@ func TestOffline(t *testing.T) {
 	if err := f.Close(); err != nil {
 		t.Fatal(err)
 	}
+
+	// The folder moves, and the teacher with it.
+	moved := filepath.Join(dir, "moved")
+	if err := os.Rename(filepath.Join(dir, "between"), moved); err != nil {
+		t.Fatal(err)
+	}
+	if f, err = Resume(t.Context(), moved, 0, nil); err != nil {
+		t.Fatal(err)
+	}
+	f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2, 3}) // as slabOf does
+	if _, _, err := f.Run(t.Context(), nil, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(moved, SlabFile)); err != nil || string(b) != want {
+		t.Errorf("the slab of a run that moved differs (%v)", err)
+	}
 }
 
 // Whatever is wrong with either run is found before anything is written.

@@ -177,6 +177,9 @@ func Resume(ctx context.Context, dir string, epochs int, device *graph.Device) (
 	if err := c.findData(dir); err != nil {
 		return nil, err
 	}
+	if err := c.findTeacher(dir); err != nil {
+		return nil, err
+	}
 	f, err := openRun(ctx, dir, c.Source, c.Config, device)
 	if errors.Is(err, errSteps) {
 		return nil, fmt.Errorf("%s: %w", dir, errDataChanged)

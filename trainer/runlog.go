@@ -105,7 +105,7 @@ func (f *RunDir) save() error {
 	}
 	c.Log = f.logged
 	if err := c.write(filepath.Join(f.Dir, CheckpointFile)); err != nil {
-		return fmt.Errorf("cannot save a checkpoint, the one before is intact: %w", err)
+		return fmt.Errorf("cannot save a checkpoint; if there was one before, it is intact: %w", err)
 	}
 	return nil
 }

@@ -109,6 +109,8 @@ func TestBadInput(t *testing.T) {
 		{"new --net resnet9 --out @nine.slab", 1, `net "resnet9", did you mean resnet8`},
 		{"new --net resnet8 --size 0 --out @none.slab", 2, "at least 1"},
 		{"reproduce nothing --out @runs", 2, `there is no experiment "nothing"`},
+		{"reproduce fashion-mini --out @runs --only ( ", 2, "--only: "},
+		{"reproduce fashion-mini --out @runs --only x --finished-only", 2, "leave out --only"},
 		{"reproduce cifar10 --out @runs", 1, "cifar10 needs the folder of the data set"},
 		{"serve --model @tiny.slab --addr nowhere:http:x", 1, "too many colons"},
 	} {

@@ -104,6 +104,17 @@ func TestPredict(t *testing.T) {
 	if p.Mode != "aggregated" || p.Passes != 4 || len(p.Top) != 2 || p.Top[0].Probability < p.Top[1].Probability || !regexp.MustCompile("^[0-9a-f]{64}$").MatchString(p.Digest) {
 		t.Errorf("%+v", p)
 	}
+	// One that is too long is named.
+	var long bytes.Buffer
+	if err := errors.Join(png.Encode(&long, image.NewGray(image.Rect(0, 0, 40000, 1))), os.WriteFile(at("panorama.png"), long.Bytes(), 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{at("panorama.png")}, {at("picture.png"), at("panorama.png")}} {
+		_, stderr, code = runCommand(t, append([]string{"predict", at("tiny.slab")}, args...)...)
+		if want := at("panorama.png") + ": the image has 40000x1 pixels"; code != 1 || !strings.Contains(stderr, want) {
+			t.Errorf("exit code %d, %s; want %q", code, stderr, want)
+		}
+	}
 	// Standard input is an image like another.
 	cmd := command(t.Context(), "predict", at("tiny.slab"), "--json", "--top", "2", "--mode", "aggregated", "-")
 	picture, err := os.Open(at("picture.png"))
@@ -116,16 +127,6 @@ func TestPredict(t *testing.T) {
 		t.Errorf("%q, %v, want %q but for the name", out, err, stdout)
 	}
 	// A bad image among good ones is reported; the others are classified.
-	var long bytes.Buffer
-	if err := errors.Join(png.Encode(&long, image.NewGray(image.Rect(0, 0, 40000, 1))), os.WriteFile(at("panorama.png"), long.Bytes(), 0o644)); err != nil {
-		t.Fatal(err)
-	}
-	for _, args := range [][]string{{at("panorama.png")}, {at("picture.png"), at("panorama.png")}} {
-		_, stderr, code = runCommand(t, append([]string{"predict", at("tiny.slab")}, args...)...)
-		if want := at("panorama.png") + ": the image has 40000x1 pixels"; code != 1 || !strings.Contains(stderr, want) {
-			t.Errorf("exit code %d, %s; want %q", code, stderr, want)
-		}
-	}
 	stdout, stderr, code = runCommand(t, "predict", "--model", at("tiny.slab"), at("picture.png"), at("letter.txt"), at("picture.png"))
 	if code != 1 || strings.Count(stdout, "picture.png:") != 2 || !strings.Contains(stderr, "1 of 3 images") {
 		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)

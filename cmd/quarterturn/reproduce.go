@@ -28,7 +28,7 @@ func reproduceCommand() *cobra.Command {
 		Long:  long,
 		Example: "  quarterturn reproduce fashion-mini --out runs\n" +
 			"  quarterturn reproduce cifar10 --cifar10 data/cifar-10-batches-bin --out runs\n" +
-			"  quarterturn reproduce fast --only \"^30 minutes, seed 1$\" --cifar10 data/cifar-10-batches-bin --out runs",
+			"  quarterturn reproduce fast --only '^30 minutes, seed 1$' --cifar10 data/cifar-10-batches-bin --out runs",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			all := experiments.All(paths)
@@ -37,6 +37,9 @@ func reproduceCommand() *cobra.Command {
 				return usagef("there is no experiment %q; --help lists them", args[0])
 			}
 			all[i].FinishedOnly = finished
+			if only != "" && finished {
+				return usagef("--finished-only trains nothing; leave out --only")
+			}
 			if only != "" {
 				var err error
 				if all[i].Only, err = regexp.Compile(only); err != nil {

@@ -54,11 +54,14 @@ func Calibrate(ctx context.Context, m *format.Model, images Images, loss float64
 	return &out, scores, nil
 }
 
-// slabLabels returns the labels of images as a slab numbers its classes.
+// slabLabels returns the labels of images, of which there must be some, as a slab numbers its classes.
 func slabLabels(m *format.Model, images Images) ([]int, error) {
 	classes, err := Ensemble{m}.classes(images.Data)
 	if err != nil {
 		return nil, err
+	}
+	if images.Split.Len() == 0 {
+		return nil, images.none()
 	}
 	labels := make([]int, images.Split.Len())
 	for i, y := range images.Split.Labels {

@@ -87,6 +87,11 @@ type Images struct {
 	Limit int            // the first so many images of the split alone; 0: all
 }
 
+// none is the error of a split without images.
+func (images Images) none() error {
+	return fmt.Errorf("the %s split of %s is empty", images.Name, images.Data.Name)
+}
+
 // Validation is the split of the images that a run holds out.
 const Validation = "validation"
 
@@ -112,7 +117,7 @@ func Evaluate(ctx context.Context, e Ensemble, images Images, progress func(done
 		n = min(n, images.Limit)
 	}
 	if n == 0 {
-		return nil, fmt.Errorf("the %s split of %s is empty", images.Name, d.Name)
+		return nil, images.none()
 	}
 	modes := e.Modes()
 	classifiers := make([][]*sla.Classifier, parallel.Workers())

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/quarterturn/quarterturn/format"
@@ -87,5 +88,14 @@ func TestTemper(t *testing.T) {
 	}
 	if _, err := EncodeWithSelfTest(bold); err != nil {
 		t.Error(err)
+	}
+}
+
+// A split without images, as of a folder whose pictures are all equal, is refused in words.
+func TestFieldTemperWithoutImages(t *testing.T) {
+	m := formattest.Tiny(3)
+	on := Images{Data: &dataset.Dataset{Name: "same", ClassNames: m.Labels, Height: 8, Width: 8, Channels: 3}, Split: new(dataset.Split), Name: "test"}
+	if _, _, err := Temper(t.Context(), m, on); err == nil || !strings.Contains(err.Error(), "the test split of same is empty") {
+		t.Errorf("no images: %v", err)
 	}
 }

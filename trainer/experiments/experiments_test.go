@@ -87,6 +87,10 @@ func TestRun(t *testing.T) {
 		!strings.Contains(partial.String(), "| plain | 2 | 0.00179 | 2 |") || strings.Contains(partial.String(), "| both |") {
 		t.Errorf("only one run (%v):\n%s", err, partial.String())
 	}
+	only.Only = regexp.MustCompile("^plain, sed 2$")
+	if err := only.Run(t.Context(), &partial, filepath.Join(dir, "stopped"), nil); err == nil || !strings.Contains(err.Error(), `is called ^plain, sed 2$; the first of 4 is "plain, seed 1", the last "taught, seed 1"`) {
+		t.Errorf("a run that is not there: %v", err)
+	}
 	if got, err := run(t.Context(), "stopped", nil); err != nil || got != want {
 		t.Errorf("after a stop (%v):\n%s\nwant\n%s", err, got, want)
 	}

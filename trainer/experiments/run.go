@@ -59,6 +59,9 @@ func (e *Experiment) Run(ctx context.Context, out io.Writer, dir string, progres
 	if err := tabulate(ctx); err != nil {
 		return err
 	}
+	if r.Only != nil && !slices.ContainsFunc(r.names, r.Only.MatchString) {
+		return fmt.Errorf("no run of %s is called %s; the first of %d is %q, the last %q", e.Name, r.Only, len(r.names), r.names[0], r.names[len(r.names)-1])
+	}
 	if len(r.points) == 0 {
 		return fmt.Errorf("%s holds no complete run of %s", dir, e.Name)
 	}
@@ -86,6 +89,7 @@ type running struct {
 	progress func(run string, e trainer.Event)
 	points   []report.ChartPoint // of the chart
 	records  []record
+	names    []string // of all runs
 	begun    []string // runs that are not complete, and not trained now
 }
 
@@ -129,6 +133,7 @@ func (r *running) train(ctx context.Context, w way) (runs []finishedRun, c train
 // leaves tells whether a run is not complete and not to be trained now, and if it was begun
 // says so under the table.
 func (r *running) leaves(run string) bool {
+	r.names = append(r.names, run)
 	dir := filepath.Join(r.dir, run)
 	if _, err := os.Stat(filepath.Join(dir, trainer.SlabFile)); err == nil || !r.FinishedOnly && (r.Only == nil || r.Only.MatchString(run)) {
 		return false
