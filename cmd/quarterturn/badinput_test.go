@@ -112,7 +112,7 @@ func TestBadInput(t *testing.T) {
 		{"reproduce fashion-mini --out @runs --only ( ", 2, "--only: "},
 		{"reproduce fashion-mini --out @runs --only x --finished-only", 2, "leave out --only"},
 		{"reproduce cifar10 --out @runs", 1, "cifar10 needs the folder of the data set"},
-		{"serve --model @tiny.slab --addr nowhere:http:x", 1, "too many colons"},
+		{"serve --model @tiny.slab --addr nowhere:http:x", 2, "is to be HOST:PORT"},
 	} {
 		var args []string
 		for _, a := range strings.Fields(c.args) {
