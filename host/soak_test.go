@@ -277,6 +277,9 @@ func (s *soaked) atRest(was rest) (now rest) {
 // and rightly, whatever the others do, in times that do not grow much; and nothing is
 // left over.
 func TestServiceSoak(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
 	s := newSoaked(t)
 	defer func() { s.service.Swap(nil).Close(context.WithoutCancel(t.Context())) }()
 	if err := s.swap(); err != nil {

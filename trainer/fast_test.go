@@ -193,6 +193,9 @@ func TestPlan(t *testing.T) {
 
 // With few images a baseline is done with them soon, and the rest of the time is SLA's.
 func TestPlanChoosesTheMethod(t *testing.T) {
+	if testing.Short() {
+		t.Skip("measures the machine")
+	}
 	for _, c := range []struct {
 		net      string
 		perClass int
