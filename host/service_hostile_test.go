@@ -137,13 +137,7 @@ func TestLargePicturesLeavePlaces(t *testing.T) {
 		ask(large, 400) // it is broken, as will turn out
 		seen.inFlightIs(t, n+1)
 	}
-	// inFlight counts a request before its pictures are looked at.
-	for n := 0; len(service.largePlaces) < 2; n++ {
-		if n > 1000 {
-			t.Fatal("the large ones do not wait")
-		}
-		time.Sleep(10 * time.Millisecond)
-	}
+	takenAre(t, service.largePlaces, 2)
 	for range 3 {
 		status, header, got := c.ask("POST", "/v1/classify", "", bytes.NewReader(large))
 		if status != http.StatusTooManyRequests || got.Error.Code != "busy" || header.Get("Retry-After") == "" {

@@ -303,6 +303,18 @@ func occupy(s *Service) (release func()) {
 	})
 }
 
+// takenAre waits until so many places are taken, which is later than a request is in flight.
+func takenAre(t *testing.T, places room, n int) {
+	t.Helper()
+	for range 1000 {
+		if len(places) == n {
+			return
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	t.Fatalf("%d places are taken, want %d", len(places), n)
+}
+
 // inFlightIs waits until so many requests wait or are at work.
 func (c *counts) inFlightIs(t *testing.T, n int) {
 	t.Helper()
@@ -334,7 +346,7 @@ func TestServiceBoundsItsQueue(t *testing.T) {
 			}
 		})
 	}
-	seen.inFlightIs(t, 2)
+	takenAre(t, service.places, 2)
 	status, header, got := c.ask(http.MethodPost, "/v1/classify", "", bytes.NewReader(good))
 	if status != http.StatusTooManyRequests || got.Error.Code != "busy" || header.Get("Retry-After") == "" {
 		t.Errorf("a third request: %d %v %+v", status, header, got)
