@@ -169,6 +169,9 @@ func TestPlan(t *testing.T) {
 	if planned.Net == "" || planned.BatchSize == 0 || planned.Epochs == 0 || planned.Steps == 0 || planned.Minutes != c.Minutes {
 		t.Errorf("the plan is %+v", planned)
 	}
+	if planned.Reopened(c) != c {
+		t.Errorf("reopened, the plan is %+v", planned.Reopened(c))
+	}
 	large := &dataset.Dataset{Name: "large", ClassNames: []string{"a", "b"}, Height: 64, Width: 64, Channels: 1,
 		Train: dataset.Split{Pixels: make([]byte, 200*64*64), Labels: slices.Repeat([]int{0, 1}, 100)}}
 	for i := range large.Train.Pixels {

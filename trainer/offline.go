@@ -22,15 +22,15 @@ const OfflineMethod = "sla+od"
 // TeacherDir is the folder of the first of the two runs, in that of the second.
 const TeacherDir = "teacher"
 
-// teacherShare is the first run's share of Config.Minutes: with it each gets about as many epochs. A
+// TeacherShare is the first run's share of Config.Minutes: with it each gets about as many epochs. A
 // step of the first computes forward and backward for four views, one of the second for one view and
 // forward for the teacher's four.
-const teacherShare = 0.63
+const TeacherShare = 0.63
 
 // teaching returns the settings of the first run.
 func (c Config) teaching() Config {
 	c.Method, c.SumViews, c.Mix, c.ServedMode = "sla+sd", true, "", auto
-	c.Minutes *= teacherShare
+	c.Minutes *= TeacherShare
 	return c
 }
 
@@ -38,7 +38,7 @@ func (c Config) teaching() Config {
 func (c Config) learning(slab string) Config {
 	c.Method, c.SumViews, c.StageHeads, c.Teacher = "baseline", false, false, slab
 	c.Mix = cmp.Or(c.Mix, batch.Mixup)
-	c.Minutes *= 1 - teacherShare
+	c.Minutes *= 1 - TeacherShare
 	return c
 }
 

@@ -37,10 +37,10 @@ func reproduceCommand() *cobra.Command {
 				return usagef("there is no experiment %q; --help lists them", args[0])
 			}
 			all[i].FinishedOnly = finished
-			if only != "" && finished {
-				return usagef("--finished-only trains nothing; leave out --only")
-			}
 			if only != "" {
+				if finished {
+					return usagef("--finished-only trains nothing; leave out --only")
+				}
 				var err error
 				if all[i].Only, err = regexp.Compile(only); err != nil {
 					return usagef("--only: %v", err)

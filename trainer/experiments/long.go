@@ -18,8 +18,8 @@ import (
 // The net that is taught offline is shown mixed images, about which its teacher's answers say
 // more than about those that the teacher knows by heart (Beyer et al. 2022, "Knowledge
 // distillation: A good teacher is patient and consistent"); what the mixing does by itself is
-// told beside it. A shorter teacher and its net cost together what SLA+SD does: a step of a net that
-// is taught is worth 2.3 of a baseline's, one of SLA+SD 4.
+// told beside it. A shorter teacher and its net, with the share of the epochs that
+// trainer.TeacherShare gives the teacher of the time, cost together what SLA+SD does.
 func (e *Experiment) arms(prefix string, seeds, epochs int, configure func(c *trainer.Config)) {
 	add := func(name, method, mix string, epochs int) {
 		e.ways = append(e.ways, way{prefix + name, seeds, func(c *trainer.Config) {
@@ -39,8 +39,9 @@ func (e *Experiment) arms(prefix string, seeds, epochs int, configure func(c *tr
 	add("baseline", "baseline", "", epochs)
 	add("sla", "sla", "", epochs)
 	pair("sla+sd", "", "taught by sla+sd, mixed images", epochs)
-	pair("sla+sd, shorter", "", "taught by sla+sd, shorter, mixed images", epochs*63/100)
-	pair("sla+sd, shorter, mixed images", batch.Mixup, "taught by that, mixed images", epochs*63/100)
+	shorter := int(trainer.TeacherShare * float64(epochs))
+	pair("sla+sd, shorter", "", "taught by sla+sd, shorter, mixed images", shorter)
+	pair("sla+sd, shorter, mixed images", batch.Mixup, "taught by that, mixed images", shorter)
 	add("baseline, mixed images", "baseline", batch.Mixup, epochs)
 	add("sla+sd, mixed images", "sla+sd", batch.Mixup, epochs)
 	add("baseline, 4x the steps", "baseline", "", 4*epochs)
