@@ -7,9 +7,11 @@ import (
 
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/batch"
+	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
 	"github.com/quarterturn/quarterturn/trainer/graph"
 	"github.com/quarterturn/quarterturn/trainer/loss"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
@@ -102,7 +104,8 @@ func (c *Config) batch() batch.Config {
 
 // solver makes the solver, for so many classes.
 func (c *Config) solver(classes int) *optim.SGD {
-	s := &optim.SGD{BiasLR: c.BiasLR, HeadLR: c.HeadLR * headScale(classes), Momentum: c.Momentum, Nesterov: c.Nesterov,
+	scale := c.sideRates()
+	s := &optim.SGD{BiasLR: c.BiasLR * scale, HeadLR: c.HeadLR * scale * headScale(classes), Momentum: c.Momentum, Nesterov: c.Nesterov,
 		WeightDecay: c.WeightDecay, DecayAll: !c.DecayWeights, Decoupled: c.Decoupled, ClipNorm: c.ClipNorm}
 	if c.Optimizer == muon {
 		s.Muon = &optim.Muon{Momentum: muonMomentum}
@@ -159,7 +162,15 @@ func (c Config) Check() error {
 	if _, err := optim.ParseSchedule(c.Schedule); err != nil {
 		return err
 	}
-	const colours = 3 // of grey images, too: which transformations there are for them depends on the data
+	const colours = 3 // of grey images, too: what there is for them depends on the data
+	if c.Net != "" && (c.From == "" || c.From == NoSlab) {
+		if _, err := nets.Parse(c.Net, newInput(colours, dataset.MaxSize, dataset.MaxSize)); err != nil {
+			return err
+		}
+	}
+	if _, err := sla.ParseMode(c.ServedMode); err != nil {
+		return fmt.Errorf("serve %q: %w", c.ServedMode, err)
+	}
 	if _, err := sla.ParseTransforms(c.Transform, colours); err != nil {
 		return err
 	}

@@ -15,6 +15,7 @@ import (
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
+	"github.com/quarterturn/quarterturn/trainer/loss"
 	"github.com/quarterturn/quarterturn/trainer/nets"
 )
 
@@ -284,9 +285,35 @@ func TestHeadRate(t *testing.T) {
 			t.Errorf("%d classes: %v, want %v", classes, got, want)
 		}
 	}
+	c.Loss = loss.LDAM
+	if s := c.solver(10); math.Abs(s.HeadLR-0.01) > 1e-12 || math.Abs(s.BiasLR-100./30) > 1e-12 {
+		t.Errorf("beside logits of 30 cosines: %v, %v", s.HeadLR, s.BiasLR)
+	}
 	c = DefaultConfig()
 	if got := c.solver(100).HeadLR; got != 0 {
 		t.Errorf("where heads learn as all else does: %v", got)
+	}
+}
+
+// Behind classifiers that see angles the fast nets learn as much as behind others; with the rates for plain logits
+// they have 44 % after these two epochs, and never more than 40 on the long tail of CIFAR-10.
+func TestFastNetsLearnAngles(t *testing.T) {
+	if testing.Short() {
+		t.Skip("trains a net")
+	}
+	d, err := dataset.Load(t.Context(), "fashion-mini")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := ConfigFor("fast16-64")
+	c.Method, c.Epochs, c.Imbalance, c.Loss, c.DRW, c.LabelSmoothing = "baseline", 2, 10, loss.LDAM, true, 0
+	model, _, err := Train(t.Context(), d, c, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	scores, err := evaluate.Evaluate(t.Context(), evaluate.Ensemble{model}, evaluate.TestImages(d), nil)
+	if err != nil || scores[0].Accuracy < 0.65 {
+		t.Errorf("%+v, %v", scores, err)
 	}
 }
 

@@ -3,6 +3,7 @@ package trainer
 import (
 	"math"
 
+	"github.com/quarterturn/quarterturn/trainer/loss"
 	"github.com/quarterturn/quarterturn/trainer/nets"
 )
 
@@ -28,6 +29,17 @@ func FastConfig() Config {
 // (docs/performance.md). In between it is interpolated.
 func headScale(classes int) float64 {
 	return math.Pow(float64(min(max(classes, 10), 100))/10, 1.5)
+}
+
+// sideRates returns what the rates of biases and heads beside Muon's are multiplied by. Muon's steps are as long
+// whatever the gradients; those of biases and heads were chosen for plain logits, and behind
+// classifiers that see angles, of the loss ldam, gradients are CosineScale times as large: without this
+// the fast nets learn nothing with it (docs/performance.md).
+func (c *Config) sideRates() float64 {
+	if c.Optimizer == muon && c.Loss == loss.LDAM {
+		return 1. / loss.CosineScale
+	}
+	return 1
 }
 
 // ConfigFor returns the settings that go with a net: FastConfig for the fast ones, for the

@@ -7,6 +7,7 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/batch"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
+	"github.com/quarterturn/quarterturn/trainer/loss"
 )
 
 // The experiments of this file train until the baseline has learned what its images can
@@ -46,6 +47,23 @@ func (e *Experiment) arms(prefix string, seeds, epochs int, configure func(c *tr
 	add("sla+sd, mixed images", "sla+sd", batch.Mixup, epochs)
 	add("baseline, 4x the steps", "baseline", "", 4*epochs)
 	add("baseline, mixed images, 4x the steps", "baseline", batch.Mixup, 4*epochs)
+}
+
+// losses adds to an experiment with a tail of 1:100 the two losses that a claim about SLA is judged by there, at equal
+// steps, and the better of them at equal computation. configure sets what they share.
+func (e *Experiment) losses(seeds, epochs int, configure func(c *trainer.Config)) {
+	add := func(name, method, loss string, epochs int) {
+		e.ways = append(e.ways, way{name, seeds, func(c *trainer.Config) {
+			configure(c)
+			c.Imbalance, c.Method, c.SumViews, c.Epochs = 100, method, method == "sla+sd", epochs
+			c.Loss, c.DRW = loss, loss != ""
+		}})
+	}
+	for _, method := range []string{"baseline", "sla+sd"} {
+		add("ce, "+method, method, "", epochs)
+		add("ldam, drw, "+method, method, loss.LDAM, epochs)
+	}
+	add("ldam, drw, baseline, 4x the steps", "baseline", loss.LDAM, 4*epochs)
 }
 
 // long lists the long experiments.
@@ -88,17 +106,13 @@ func long(p DataPaths) []Experiment {
 	// The published protocol of long tails (Cao et al. 2019, "Learning Imbalanced Datasets with
 	// Label-Distribution-Aware Margin Loss"): 200 epochs, deferred weights in the last fifth.
 	tail := Experiment{Name: "long-tail-200", About: "CIFAR-10 with a tail of 1:100, 200 epochs, as published: losses with and without SLA+SD", data: cifar10, tail: true}
-	for _, loss := range []struct {
-		name, loss string
-		deferred   bool
-	}{{"ce", "", false}, {"ldam, drw", "ldam", true}} {
-		for _, method := range []string{"baseline", "sla+sd"} {
-			tail.ways = append(tail.ways, way{fmt.Sprintf("%s, %s", loss.name, method), 1, func(c *trainer.Config) {
-				c.Net, c.Imbalance, c.Epochs, c.Method, c.Loss, c.DRW = "resnet20", 100, 200, method, loss.loss, loss.deferred
-				c.WeightDecay, c.SumViews = 2e-4, method == "sla+sd"
-			}})
-		}
-	}
+	tail.losses(1, 200, func(c *trainer.Config) { c.Net, c.WeightDecay = "resnet20", 2e-4 })
+	// The same epochs with a fast net, its recipe without smoothed labels, which no published one has.
+	tailFast := Experiment{Name: "long-tail-fast", About: "CIFAR-10 with a tail of 1:100, 200 epochs, fast32: losses with and without SLA+SD", data: cifar10, tail: true}
+	tailFast.losses(3, 200, func(c *trainer.Config) {
+		*c = trainer.ConfigFor("fast32")
+		c.LabelSmoothing = 0
+	})
 
 	hundred := Experiment{Name: "cifar100", About: "CIFAR-100, all its labels and 100 a class", data: cifar100}
 	hundred.arms("all, ", 1, 60, func(c *trainer.Config) {
@@ -134,5 +148,5 @@ func long(p DataPaths) []Experiment {
 			c.Method, c.SumViews, c.Epochs, c.BatchSize = arm.method, arm.method == "sla+sd", arm.epochs, 128
 		}})
 	}
-	return []Experiment{fewLabelsTuning, fewLabels, fewLabelsFast, fewLabelsHundred, tail, hundred, episodes, labels}
+	return []Experiment{fewLabelsTuning, fewLabels, fewLabelsFast, fewLabelsHundred, tail, tailFast, hundred, episodes, labels}
 }
