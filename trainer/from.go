@@ -92,7 +92,7 @@ func (r *run) startFrom(ctx context.Context) error {
 		return err
 	}
 	small.Load(r.views, plain.Next(rng.Perm(r.train.Len())[:spec.Images], rng))
-	if err := small.Import(r.from); err != nil {
+	if err := small.Import(ctx, r.from); err != nil {
 		return fmt.Errorf("starting from %s: %w", r.config.From, err)
 	}
 	images := rng.Perm(r.train.Len())
@@ -103,7 +103,7 @@ func (r *run) startFrom(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := small.StartHeads(features, some.Labels); err != nil {
+	if err := small.StartHeads(ctx, features, some.Labels); err != nil {
 		return fmt.Errorf("starting from %s: %w", r.config.From, err)
 	}
 	state := r.graph.State()

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"path/filepath"
 
@@ -13,12 +14,18 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 )
 
+// A calibrateCommandLine is what the flags of calibrate say.
+type calibrateCommandLine struct {
+	slabs           slabArgs
+	run, out, split string
+	source          dataset.Source
+	maxDrop         float64 // percentage points
+	dropGiven       bool
+	asJSON          bool
+}
+
 func calibrateCommand() *cobra.Command {
-	var slabs slabArgs
-	var run, out, split string
-	var source dataset.Source
-	var maxDrop float64
-	var asJSON bool
+	l := &calibrateCommandLine{}
 	cmd := &cobra.Command{
 		Use:   "calibrate (--run DIR | SLAB --data D) --out SLAB",
 		Short: "Fit a slab's probabilities to images, and add the mode adaptive",
@@ -31,73 +38,99 @@ func calibrateCommand() *cobra.Command {
 		Example: "  quarterturn calibrate --run run --out adaptive.slab\n" +
 			"  quarterturn calibrate model.slab --data folder:photos --max-accuracy-drop 0.5 --out adaptive.slab",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if (run == "") == (source.Data == "") {
+			l.dropGiven = cmd.Flags().Changed("max-accuracy-drop")
+			if (l.run == "") == (l.source.Data == "") {
 				return usagef("give --run, or a slab and --data")
 			}
-			model := filepath.Join(run, trainer.SlabFile)
-			if run == "" || len(slabs.names)+len(args) > 0 {
+			model := filepath.Join(l.run, trainer.SlabFile)
+			if l.run == "" || len(l.slabs.names)+len(args) > 0 {
 				var err error
-				if model, err = slabs.only(args); err != nil {
+				if model, err = l.slabs.only(args); err != nil {
 					return err
 				}
 			}
-			if err := atomicfile.Ready(out); err != nil {
+			if err := atomicfile.Ready(l.out); err != nil {
 				return err
 			}
-			name := evaluate.Validation
-			var d *dataset.Dataset
-			var images *dataset.Split
-			var err error
-			if run != "" {
-				if d, images, err = trainer.HeldOut(cmd.Context(), run); err != nil {
-					return err
-				}
-			}
-			_, m, err := readSlab(model)
-			if err != nil {
-				return err
-			}
-			adaptive := m.HasHead(format.HeadJoint) && m.HasHead(format.HeadDistilled) && m.Views() > 1
-			if !adaptive && cmd.Flags().Changed("max-accuracy-drop") {
-				return usagef("--max-accuracy-drop is for the mode adaptive, which needs a joint and a distilled head, and two views or more")
-			}
-			if run == "" {
-				name = split
-				if d, images, err = loadSplit(cmd.Context(), source, split, m); err != nil {
-					return err
-				}
-			}
-			on := evaluate.Images{Data: d, Split: images, Name: name}
-			m, results, err := evaluate.Temper(cmd.Context(), m, on)
-			if err == nil && adaptive {
-				m, results, err = evaluate.Calibrate(cmd.Context(), m, on, maxDrop/100)
-			}
-			if err != nil {
-				return fmt.Errorf("%s: %w", model, err)
-			}
-			slab, err := evaluate.EncodeWithSelfTest(m)
-			if err != nil {
-				return fmt.Errorf("%s: %w", model, err)
-			}
-			if err := atomicfile.Write(out, slab); err != nil {
-				return err
-			}
-			note("wrote %s; on the %d images it was calibrated with:", out, images.Len())
-			if asJSON {
-				return printJSON(evalResult(results))
-			}
-			return printText(modeTable(results, asItIs))
+			return l.calibrate(cmd.Context(), model)
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&run, "run", "", "the folder of a training run")
-	slabs.add(f, "the `slab`; by default that of the run")
-	f.StringVar(&source.Data, "data", "", "data set: "+dataset.DataHelp)
-	splitFlag(f, &split)
-	f.StringVar(&out, "out", "", "the slab to write")
-	f.Float64Var(&maxDrop, "max-accuracy-drop", 0.1, "percentage points of accuracy that adaptive may lose against aggregated")
+	f.StringVar(&l.run, "run", "", "the folder of a training run")
+	l.slabs.add(f, "the `slab`; by default that of the run")
+	f.StringVar(&l.source.Data, "data", "", "data set: "+dataset.DataHelp)
+	splitFlag(f, &l.split)
+	f.StringVar(&l.out, "out", "", "the slab to write")
+	f.Float64Var(&l.maxDrop, "max-accuracy-drop", 0.1, "percentage points of accuracy that adaptive may lose against aggregated")
 	atLeast(f, 0, "max-accuracy-drop")
 	oldNames(f, map[string]string{"loss": "max-accuracy-drop"})
-	f.BoolVar(&asJSON, "json", false, "print the scores as JSON")
+	f.BoolVar(&l.asJSON, "json", false, "print the scores as JSON")
 	return required(cmd, "out")
+}
+
+// calibrate writes the slab in a file anew, fitted to the images.
+func (l *calibrateCommandLine) calibrate(ctx context.Context, model string) error {
+	on, m, err := l.read(ctx, model)
+	if err != nil {
+		return err
+	}
+	adaptive, err := l.fitsExits(m, on.Split.Len())
+	if err != nil {
+		return err
+	}
+	m, results, err := evaluate.Temper(ctx, m, on)
+	if err == nil && adaptive {
+		m, results, err = evaluate.Calibrate(ctx, m, on, l.maxDrop/100)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", model, err)
+	}
+	slab, err := evaluate.EncodeWithSelfTest(m)
+	if err != nil {
+		return fmt.Errorf("%s: %w", model, err)
+	}
+	if err := atomicfile.Write(l.out, slab); err != nil {
+		return err
+	}
+	note("wrote %s; on the %d images it was calibrated with:", l.out, on.Split.Len())
+	if l.asJSON {
+		return printJSON(evalResult(results))
+	}
+	return printText(modeTable(results, asItIs))
+}
+
+// read returns the images to calibrate with, those that a run held out or those of the data, and the slab.
+func (l *calibrateCommandLine) read(ctx context.Context, model string) (on evaluate.Images, m *format.Model, err error) {
+	on.Name = evaluate.Validation
+	if l.run != "" {
+		if on.Data, on.Split, err = trainer.HeldOut(ctx, l.run); err != nil {
+			return on, nil, err
+		}
+	}
+	if _, m, err = readSlab(model); err != nil {
+		return on, nil, err
+	}
+	if l.run == "" {
+		on.Name = l.split
+		on.Data, on.Split, err = loadSplit(ctx, l.source, l.split, m)
+	}
+	return on, m, err
+}
+
+// fitsExits tells whether the slab is to get the mode adaptive, from so many images.
+func (l *calibrateCommandLine) fitsExits(m *format.Model, images int) (bool, error) {
+	if !m.HasHead(format.HeadJoint) || !m.HasHead(format.HeadDistilled) || m.Views() < 2 {
+		if l.dropGiven {
+			return false, usagef("--max-accuracy-drop is for the mode adaptive, which needs a joint and a distilled head, and two views or more")
+		}
+		return false, nil
+	}
+	if images == 0 || images >= evaluate.LeastForExits {
+		return true, nil
+	}
+	if l.dropGiven {
+		return false, fmt.Errorf("the mode adaptive is fitted to %d images or more; here are %d", evaluate.LeastForExits, images)
+	}
+	note("without the mode adaptive, which is fitted to %d images or more; here are %d", evaluate.LeastForExits, images)
+	return false, nil
 }

@@ -77,57 +77,11 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 		}
 		defer listener.Close()
 	}
-	if err := os.MkdirAll(out, 0o755); err != nil {
-		return err
-	}
-	d, err := dataset.Load(ctx, "fashion-mini")
+	slab, err := demoSlab(ctx, out)
 	if err != nil {
 		return err
 	}
-	note("fashion-mini: %d training and %d test images of %d classes", d.Train.Len(), d.Test.Len(), len(d.ClassNames))
-	_, _, plain, err := trainAndTest(ctx, d, demoConfig("baseline"))
-	if err != nil {
-		return err
-	}
-	model, slab, results, err := trainAndTest(ctx, d, demoConfig("sla+sd"))
-	if err != nil {
-		return err
-	}
-	table := modeTable(append(plain, results...), func(mode string) string {
-		if mode == plain[0].Mode {
-			return "baseline (a net of its own)"
-		}
-		return "sla+sd, " + mode
-	})
-	note("")
-	if err := printText(fmt.Sprintf("On the %d test images, after equal numbers of steps (a step of SLA takes %d views of each image):\n%s"+
-		"The slab recommends %s, by its %d validation images. %s\n\n", d.Test.Len(), model.Views(), table, model.Recommended, model.Metrics[0].N,
-		beside(plain[0], results[evaluate.Served(model, results)]))); err != nil {
-		return err
-	}
-
-	text, err := json.MarshalIndent(map[string]scores{
-		"baseline": evalResult(plain), "sla+sd": evalResult(results),
-	}, "", "  ")
-	if err != nil {
-		return err
-	}
-	slabName := filepath.Join(out, trainer.SlabFile)
-	if err := errors.Join(atomicfile.Write(slabName, slab), atomicfile.Write(filepath.Join(out, "results.json"), append(text, '\n'))); err != nil {
-		return err
-	}
-	images, err := parityImages(ctx, "")
-	if err != nil {
-		return err
-	}
-	r, err := parity.Check(ctx, slab, images, []string{"native", "wazero"}, nil)
-	if err != nil {
-		return err
-	}
-	if !r.Equal {
-		return errors.New("native and wazero differ: " + r.Difference)
-	}
-	if err := printText(fmt.Sprintf("Wrote %s (%d KB). Native and wazero compute the same bits on %d images: %.16s...\n", slabName, len(slab)/1024, r.Images, r.Targets[0].Digest)); err != nil {
+	if err := demoParity(ctx, slab, filepath.Join(out, trainer.SlabFile)); err != nil {
 		return err
 	}
 	note("done in %.0f s", time.Since(start).Seconds())
@@ -139,4 +93,63 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	hangups := watchHangups()
 	defer hangups.stop()
 	return o.serve(ctx, listener, [][]byte{slab}, hangups)
+}
+
+// demoSlab trains the two nets, prints how good they are and returns the second one's slab, which it writes into out.
+func demoSlab(ctx context.Context, out string) ([]byte, error) {
+	if err := os.MkdirAll(out, 0o755); err != nil {
+		return nil, err
+	}
+	d, err := dataset.Load(ctx, "fashion-mini")
+	if err != nil {
+		return nil, err
+	}
+	note("fashion-mini: %d training and %d test images of %d classes", d.Train.Len(), d.Test.Len(), len(d.ClassNames))
+	_, _, plain, err := trainAndTest(ctx, d, demoConfig("baseline"))
+	if err != nil {
+		return nil, err
+	}
+	model, slab, results, err := trainAndTest(ctx, d, demoConfig("sla+sd"))
+	if err != nil {
+		return nil, err
+	}
+	table := modeTable(append(plain, results...), func(mode string) string {
+		if mode == plain[0].Mode {
+			return "baseline (a net of its own)"
+		}
+		return "sla+sd, " + mode
+	})
+	note("")
+	if err := printText(fmt.Sprintf("On the %d test images, after equal numbers of steps (a step of SLA takes %d views of each image):\n%s"+
+		"The slab recommends %s, by its %d validation images. %s\n\n", d.Test.Len(), model.Views(), table, model.Recommended, model.Metrics[0].N,
+		beside(plain[0], results[evaluate.Served(model, results)]))); err != nil {
+		return nil, err
+	}
+
+	text, err := json.MarshalIndent(map[string]scores{
+		"baseline": evalResult(plain), "sla+sd": evalResult(results),
+	}, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(atomicfile.Write(filepath.Join(out, trainer.SlabFile), slab), atomicfile.Write(filepath.Join(out, "results.json"), append(text, '\n'))); err != nil {
+		return nil, err
+	}
+	return slab, nil
+}
+
+// demoParity computes a slab, written under a name, in the native engine and in wazero, and prints that they agree.
+func demoParity(ctx context.Context, slab []byte, name string) error {
+	images, err := parityImages(ctx, "")
+	if err != nil {
+		return err
+	}
+	r, err := parity.Check(ctx, slab, images, []string{"native", "wazero"}, nil)
+	if err != nil {
+		return err
+	}
+	if !r.Equal {
+		return errors.New("native and wazero differ: " + r.Difference)
+	}
+	return printText(fmt.Sprintf("Wrote %s (%d KB). Native and wazero compute the same bits on %d images: %.16s...\n", name, len(slab)/1024, r.Images, r.Targets[0].Digest))
 }

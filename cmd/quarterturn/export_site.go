@@ -24,9 +24,6 @@ type siteExport struct {
 	samples int
 }
 
-// mostSamples bounds the pictures of a site: visitors keep all of them for later.
-const mostSamples = 60
-
 func (e siteExport) write(ctx context.Context, name string) error {
 	slab, _, err := readSlab(name)
 	if err != nil {
@@ -49,10 +46,6 @@ func (e siteExport) write(ctx context.Context, name string) error {
 		if len(samples) == 0 {
 			note("there are no pictures to try: name a data set with --data, or take --samples 0")
 		}
-	}
-	if len(samples) > mostSamples {
-		note("of the %d pictures the page shows %d", len(samples), mostSamples)
-		samples = samples[:mostSamples]
 	}
 	files, err := www.Site(withBackbone([]www.Shown{{Slab: slab, Samples: samples, Title: e.title}}))
 	if err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -67,6 +68,28 @@ func TestSampleImage(t *testing.T) {
 				t.Errorf("%s at %d: %d %d %d", samples[i].Label, x, r>>8, g>>8, b>>8)
 			}
 		}
+	}
+}
+
+// However many are asked for, a page has mostSamples pictures, of all classes alike, and a stop is heeded before they are encoded.
+func TestSamplesAreBounded(t *testing.T) {
+	d, err := dataset.Load(t.Context(), "fashion-mini")
+	if err != nil {
+		t.Fatal(err)
+	}
+	samples, err := samplesOf(t.Context(), d, d.ClassNames, math.MaxInt)
+	if err != nil || len(samples) != mostSamples {
+		t.Fatal(len(samples), err)
+	}
+	for i, s := range samples {
+		if want := d.ClassNames[i%len(d.ClassNames)]; s.Label != want {
+			t.Errorf("picture %d is of %s, not of %s", i, s.Label, want)
+		}
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if _, err := samplesOf(stopped, d, d.ClassNames, 1); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
 	}
 }
 

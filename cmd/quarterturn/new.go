@@ -27,7 +27,7 @@ func newCommand() *cobra.Command {
 			}
 			slab, err := trainer.Untrained(net, channels, size, classes, seed)
 			if err != nil {
-				return err
+				return usageError{err}
 			}
 			if err := atomicfile.Write(out, slab); err != nil {
 				return err

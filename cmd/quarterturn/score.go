@@ -17,11 +17,16 @@ import (
 	"github.com/quarterturn/quarterturn/sla"
 )
 
+// A scoreCommandLine is what the flags of score say.
+type scoreCommandLine struct {
+	slabs            slabArgs
+	mode, shard, out string
+	top              int
+	asJSON           bool
+}
+
 func scoreCommand() *cobra.Command {
-	var slabs slabArgs
-	var modeName, shardName, out string
-	var top int
-	var asJSON bool
+	l := &scoreCommandLine{}
 	cmd := &cobra.Command{
 		Use:   "score SLAB --out FILE.jsonl|.csv|.parquet [--shard I/N] PATH...",
 		Short: "Classify many images in a batch: all of folders and archives, a line each",
@@ -43,85 +48,90 @@ func scoreCommand() *cobra.Command {
 			"(LC_ALL=C sort) are byte for byte what one run writes. A name that is not Unicode is written exactly in\n" +
 			"image_base64. Compressed tar archives are unpacked to the folder for temporary files (TMPDIR).",
 		RunE: func(cmd *cobra.Command, args []string) error {
-			model, args, err := slabs.one(args)
+			model, args, err := l.slabs.one(args)
 			if err != nil {
 				return err
 			}
 			if len(args) == 0 {
 				return usagef("give at least one folder, archive or image, after the slab")
 			}
-			given, listed, err := score.Expand(args, cmd.InOrStdin())
-			if err != nil {
-				return err
-			}
-			mode, err := sla.ParseMode(modeName)
-			if err != nil {
-				return usageError{err}
-			}
-			shard, err := score.ParseShard(shardName)
-			if err != nil {
-				return usageError{err}
-			}
-			slab, m, err := readSlab(model)
-			if err != nil {
-				return err
-			}
-			if mode, err = sla.ResolveMode(&m.Manifest, mode); err != nil {
-				return fmt.Errorf("%s: %w", model, err)
-			}
-			ctx := cmd.Context()
-			c, err := host.Open(ctx, slab, host.WithEngine(host.Native))
-			if err != nil {
-				return err
-			}
-			defer c.Close(ctx)
-			rows, err := table.For(out, min(top, m.Classes()))
-			if err != nil {
-				return usageError{err}
-			}
-			var bar progress
-			start := time.Now()
-			r, err := score.Run(ctx, &score.Job{
-				Classifier: c, Call: []host.CallOption{host.WithMode(mode), host.WithTopK(top)},
-				Settings: fmt.Sprintf("slab %s, mode %s, top %d", format.Hex(m.Hash[:]), mode, top),
-				Table:    rows,
-				Paths:    given, Listed: listed, Store: bucket.New(), Shard: shard, Out: out,
-				Found: func(l *score.Listing) {
-					note("found %d images, %d of them in this part", l.Found, len(l.Images))
-					if len(l.LeftOut) > 0 {
-						warn("%s", l.LeftOut)
-					}
-				},
-				Progress: func(done, of int) { bar.set(done, of, "scoring") },
-			})
-			bar.clear()
-			if ctx.Err() != nil {
-				return errors.New("stopped; the same command resumes")
-			}
-			if err != nil && asJSON && r.Images > 0 && r.Bad == r.Images {
-				return errors.Join(printJSON(r), err) // the lines are written, though none is good
-			}
-			if err != nil {
-				return err
-			}
-			note("wrote %s: %d images, %d of them bad, %d from before", out, r.Images, r.Bad, r.Resumed)
-			if n := float64(r.Images - r.Resumed); n > 0 {
-				seconds, cores := time.Since(start).Seconds(), runtime.GOMAXPROCS(0)
-				note("%.0f images/s on %d cores: %.2f core-hours a million images", n/seconds, cores, seconds*float64(cores)/3600*1e6/n)
-			}
-			if asJSON {
-				return printJSON(r)
-			}
-			return nil
+			return l.score(cmd, model, args)
 		},
 	}
 	f := cmd.Flags()
-	slabs.add(f, "the `slab`")
-	f.StringVar(&out, "out", "", "the file to write")
-	f.StringVar(&shardName, "shard", "1/1", "which part of how many")
-	f.StringVar(&modeName, "mode", "auto", strings.Join(sla.ModeNames(), ", "))
-	f.IntVar(&top, "top", 5, "how many classes to name")
+	l.slabs.add(f, "the `slab`")
+	f.StringVar(&l.out, "out", "", "the file to write")
+	f.StringVar(&l.shard, "shard", "1/1", "which part of how many")
+	f.StringVar(&l.mode, "mode", "auto", strings.Join(sla.ModeNames(), ", "))
+	f.IntVar(&l.top, "top", 5, "how many classes to name")
 	atLeast(f, 0, "top")
-	f.BoolVar(&asJSON, "json", false, "print what was done as JSON")
+	f.BoolVar(&l.asJSON, "json", false, "print what was done as JSON")
 	return required(cmd, "out")
+}
+
+// score classifies the images of paths with the slab in a file.
+func (l *scoreCommandLine) score(cmd *cobra.Command, model string, paths []string) error {
+	given, listed, err := score.Expand(paths, cmd.InOrStdin())
+	if err != nil {
+		return err
+	}
+	mode, err := sla.ParseMode(l.mode)
+	if err != nil {
+		return usageError{err}
+	}
+	shard, err := score.ParseShard(l.shard)
+	if err != nil {
+		return usageError{err}
+	}
+	slab, m, err := readSlab(model)
+	if err != nil {
+		return err
+	}
+	if mode, err = sla.ResolveMode(&m.Manifest, mode); err != nil {
+		return fmt.Errorf("%s: %w", model, err)
+	}
+	ctx := cmd.Context()
+	c, err := host.Open(ctx, slab, host.WithEngine(host.Native))
+	if err != nil {
+		return err
+	}
+	defer c.Close(ctx)
+	rows, err := table.For(l.out, min(l.top, m.Classes()))
+	if err != nil {
+		return usageError{err}
+	}
+	var bar progress
+	start := time.Now()
+	r, err := score.Run(ctx, &score.Job{
+		Classifier: c, Call: []host.CallOption{host.WithMode(mode), host.WithTopK(l.top)},
+		Settings: fmt.Sprintf("slab %s, mode %s, top %d", format.Hex(m.Hash[:]), mode, l.top),
+		Table:    rows,
+		Paths:    given, Listed: listed, Store: bucket.New(), Shard: shard, Out: l.out,
+		Found: func(l *score.Listing) {
+			note("found %d images, %d of them in this part", l.Found, len(l.Images))
+			if len(l.LeftOut) > 0 {
+				warn("%s", l.LeftOut)
+			}
+		},
+		Progress: func(done, of int) { bar.set(done, of, "scoring") },
+	})
+	bar.clear()
+	if ctx.Err() != nil {
+		return errors.New("stopped; the same command resumes")
+	}
+	if err != nil && l.asJSON && r.Images > 0 && r.Bad == r.Images {
+		return errors.Join(printJSON(r), err) // the lines are written, though none is good
+	}
+	if err != nil {
+		return err
+	}
+	note("wrote %s: %d images, %d of them bad, %d from before", l.out, r.Images, r.Bad, r.Resumed)
+	if n := float64(r.Images - r.Resumed); n > 0 {
+		seconds, cores := time.Since(start).Seconds(), runtime.GOMAXPROCS(0)
+		note("%.0f images/s on %d cores: %.2f core-hours a million images", n/seconds, cores, seconds*float64(cores)/3600*1e6/n)
+	}
+	if l.asJSON {
+		return printJSON(r)
+	}
+	return nil
 }

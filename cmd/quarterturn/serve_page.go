@@ -71,16 +71,21 @@ func samplesFor(ctx context.Context, slab []byte, d *dataset.Dataset, n int) ([]
 	return samplesOf(ctx, d, m.Labels, 1)
 }
 
+// mostSamples bounds the pictures of a page: visitors keep all of them for later.
+const mostSamples = 60
+
 // samplesOf returns n test pictures of each label of a slab, fewer where there are fewer,
-// the first of each before the second ones.
+// the first of each before the second ones, and mostSamples at most.
 func samplesOf(ctx context.Context, d *dataset.Dataset, labels []string, n int) ([]www.Sample, error) {
 	classes, err := d.Order(labels)
 	if err != nil {
 		return nil, err
 	}
-	var samples []www.Sample
+	type pick struct{ image, label int }
+	var picks []pick
 	next := make([]int, len(labels)) // where to look for the next picture of each
 	for range n {
+		before := len(picks)
 		for k, y := range classes {
 			i := slices.Index(d.Test.Labels[next[k]:], y)
 			if i < 0 {
@@ -89,12 +94,26 @@ func samplesOf(ctx context.Context, d *dataset.Dataset, labels []string, n int) 
 			}
 			i += next[k]
 			next[k] = i + 1
-			picture, err := sampleImage(ctx, d, i)
-			if err != nil {
-				return nil, err
-			}
-			samples = append(samples, www.Sample{Image: picture, Label: labels[k]})
+			picks = append(picks, pick{i, k})
 		}
+		if len(picks) == before {
+			break // there are no more
+		}
+	}
+	if len(picks) > mostSamples {
+		note("of %d pictures the page shows %d", len(picks), mostSamples)
+		picks = picks[:mostSamples]
+	}
+	var samples []www.Sample
+	for _, p := range picks {
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		picture, err := sampleImage(ctx, d, p.image)
+		if err != nil {
+			return nil, err
+		}
+		samples = append(samples, www.Sample{Image: picture, Label: labels[p.label]})
 	}
 	return samples, nil
 }

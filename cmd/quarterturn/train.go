@@ -25,12 +25,17 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
+// A trainCommandLine is what the flags of train say.
+type trainCommandLine struct {
+	config      trainer.Config
+	source      dataset.Source
+	out, resume string
+	device      *deviceFlags
+	asJSON      bool
+}
+
 func trainCommand() *cobra.Command {
-	c := trainer.FastConfig()
-	var source dataset.Source
-	var out, resume string
-	var asJSON bool
-	var device *deviceFlags
+	l := &trainCommandLine{config: trainer.FastConfig()}
 	cmd := &cobra.Command{
 		Use:   "train (PHOTOS | --data D) [--out RUN] | --resume RUN",
 		Short: "Train a net on a folder of pictures or a data set, or resume a run that stopped",
@@ -52,81 +57,105 @@ func trainCommand() *cobra.Command {
 			"  quarterturn train --resume run --epochs 40",
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 0 && source.Data != "" {
-				return usagef("give the pictures as %s or as --data %s, not both", args[0], source.Data)
+			if err := l.check(cmd.Flags(), args); err != nil {
+				return err
 			}
-			if len(args) > 0 {
-				source.Data = args[0]
+			run := l.start
+			if l.resume != "" {
+				run = l.resumed
+			} else if err := l.prepare(len(args) > 0); err != nil {
+				return err
 			}
-			if resume == "" && source.Data == "" {
-				return usagef("give a folder of pictures or --data, or --resume")
-			}
-			if cmd.Flags().Changed("net") && cmd.Flags().Changed("from") && c.From != trainer.NoSlab {
-				return usagef("a net that starts from a slab is that slab's; leave out --net or --from")
-			}
-			if cmd.Flags().Changed("minutes") && cmd.Flags().Changed("epochs") {
-				return usagef("give --epochs or --minutes, not both: --minutes chooses the epochs")
-			}
-			if resume != "" && len(args) > 0 {
-				return usagef("--resume keeps the pictures of the run; leave out %s", args[0])
-			}
-			if err := c.Check(); err != nil {
-				return usageError{err}
-			}
-			if resume == "" {
-				if err := isNoData(source); err != nil {
-					return err
-				}
-				if known := source.IsFolder() || source.Data == dataset.Builtin || strings.Contains(source.Data, ":"); !known && len(args) > 0 {
-					return fmt.Errorf("there is no folder %s, and no data set of this name (quarterturn train --help lists them)", source.Data)
-				}
-			}
-			if resume == "" && out == "" {
-				if !source.IsFolder() {
-					return usagef("give --out, the folder of the run")
-				}
-				out = freeName(source)
-			}
-			if resume == "" {
-				if err := trainer.Vacant(out); err != nil { // before all pictures are read
-					return err
-				}
-			}
-			return device.train(cmd.Context(), asJSON, commandLine(), func(d *graph.Device) (*trainer.RunDir, error) {
-				if resume == "" {
-					if source.IsFolder() {
-						if err := choose(cmd, &source, &c); err != nil {
-							return nil, err
-						}
-					} else if err := settle(cmd.Flags(), &c); err != nil {
-						return nil, err
-					}
-					if c.Minutes > 0 && c.Epochs == 0 {
-						note("measuring how fast this machine trains")
-					}
-					run, err := trainer.Start(cmd.Context(), out, source, c, d)
-					if err == nil && c.Method == trainer.AutoMethod {
-						explainMethod(run)
-					}
-					return run, err
-				}
-				if other := changed(cmd.Flags(), "resume", "epochs", "json", "device", "tf32", "quiet", "verbose"); other != "" {
-					return nil, usagef("--resume keeps the settings of the run, but for --epochs; leave out --%s", other)
-				}
-				epochs := 0
-				if cmd.Flags().Changed("epochs") {
-					epochs = c.Epochs
-				}
-				return trainer.Resume(cmd.Context(), resume, epochs, d)
-			})
+			return l.device.train(cmd.Context(), l.asJSON, commandLine(), func(d *graph.Device) (*trainer.RunDir, error) { return run(cmd, d) })
 		},
 	}
-	f := cmd.Flags()
-	runFlags(f, &source, &out, &c)
+	l.addFlags(cmd.Flags())
+	return cmd
+}
+
+// check finds flags and arguments that make no sense together, and takes the pictures from the arguments.
+func (l *trainCommandLine) check(flags *pflag.FlagSet, args []string) error {
+	if len(args) > 0 && l.source.Data != "" {
+		return usagef("give the pictures as %s or as --data %s, not both", args[0], l.source.Data)
+	}
+	if len(args) > 0 {
+		l.source.Data = args[0]
+	}
+	if l.resume == "" && l.source.Data == "" {
+		return usagef("give a folder of pictures or --data, or --resume")
+	}
+	if flags.Changed("net") && flags.Changed("from") && l.config.From != trainer.NoSlab {
+		return usagef("a net that starts from a slab is that slab's; leave out --net or --from")
+	}
+	if flags.Changed("minutes") && flags.Changed("epochs") {
+		return usagef("give --epochs or --minutes, not both: --minutes chooses the epochs")
+	}
+	if l.resume != "" && len(args) > 0 {
+		return usagef("--resume keeps the pictures of the run; leave out %s", args[0])
+	}
+	if err := l.config.Check(); err != nil {
+		return usageError{err}
+	}
+	return nil
+}
+
+// prepare sees to it, before all pictures are read, that there are some and a folder for a new run. named says
+// that they were given by an argument, which is to be a folder.
+func (l *trainCommandLine) prepare(named bool) error {
+	if err := isNoData(l.source); err != nil {
+		return err
+	}
+	folder := l.source.IsFolder()
+	if known := folder || l.source.Data == dataset.Builtin || strings.Contains(l.source.Data, ":"); !known && named {
+		return fmt.Errorf("there is no folder %s, and no data set of this name (quarterturn train --help lists them)", l.source.Data)
+	}
+	if l.out == "" {
+		if !folder {
+			return usagef("give --out, the folder of the run")
+		}
+		l.out = freeName(l.source)
+	}
+	return trainer.Vacant(l.out)
+}
+
+// start begins a run with what the flags say, and otherwise with what goes with the pictures or the net.
+func (l *trainCommandLine) start(cmd *cobra.Command, d *graph.Device) (*trainer.RunDir, error) {
+	settle := l.settle
+	if l.source.IsFolder() {
+		settle = l.choose
+	}
+	if err := settle(cmd.Context(), cmd.Flags()); err != nil {
+		return nil, err
+	}
+	if l.config.Minutes > 0 && l.config.Epochs == 0 {
+		note("measuring how fast this machine trains")
+	}
+	run, err := trainer.Start(cmd.Context(), l.out, l.source, l.config, d)
+	if err == nil && l.config.Method == trainer.AutoMethod {
+		explainMethod(run)
+	}
+	return run, err
+}
+
+// resumed opens a run of before.
+func (l *trainCommandLine) resumed(cmd *cobra.Command, d *graph.Device) (*trainer.RunDir, error) {
+	if other := changed(cmd.Flags(), "resume", "epochs", "json", "device", "tf32", "quiet", "verbose"); other != "" {
+		return nil, usagef("--resume keeps the settings of the run, but for --epochs; leave out --%s", other)
+	}
+	epochs := 0
+	if cmd.Flags().Changed("epochs") {
+		epochs = l.config.Epochs
+	}
+	return trainer.Resume(cmd.Context(), l.resume, epochs, d)
+}
+
+func (l *trainCommandLine) addFlags(f *pflag.FlagSet) {
+	c := &l.config
+	runFlags(f, &l.source, &l.out, c)
 	group(f, "Run", func(f *pflag.FlagSet) {
-		f.StringVar(&resume, "resume", "", "resume the run in this folder")
-		device = addDeviceFlags(f)
-		f.BoolVar(&asJSON, "json", false, "print the test metrics as JSON")
+		f.StringVar(&l.resume, "resume", "", "resume the run in this folder")
+		l.device = addDeviceFlags(f)
+		f.BoolVar(&l.asJSON, "json", false, "print the test metrics as JSON")
 	})
 	group(f, "Data", func(f *pflag.FlagSet) {
 		f.Float64Var(&c.Imbalance, "imbalance", 0, "make the classes a long tail: the first has this many times the images of the last; 0: as they are")
@@ -164,7 +193,6 @@ func trainCommand() *cobra.Command {
 		f.IntVar(&c.Epochs, "epochs", c.Epochs, "passes over the training images")
 		f.IntVar(&c.BatchSize, "batch", c.BatchSize, "images in a batch; 0: as many as make 512 rows of 32x32 pixels with their views, or a twentieth of the images")
 	})
-	return cmd
 }
 
 // runFlags are the flags of training in batches and in episodes.
@@ -213,25 +241,46 @@ func runFlags(f *pflag.FlagSet, source *dataset.Source, out *string, c *trainer.
 }
 
 // choose settles for an image folder what no flag says, and tells what and why.
-func choose(cmd *cobra.Command, source *dataset.Source, c *trainer.Config) error {
-	flags := cmd.Flags()
+func (l *trainCommandLine) choose(ctx context.Context, flags *pflag.FlagSet) error {
 	if !flags.Changed("skip-broken") {
-		source.SkipBroken = true // they are listed
+		l.source.SkipBroken = true // they are listed
 	}
-	d, err := trainer.LoadFolder(cmd.Context(), source, c.From, flags.Changed)
+	d, err := trainer.LoadFolder(ctx, &l.source, l.config.From, flags.Changed)
 	if err != nil {
 		return err
 	}
-	given := map[*pflag.Flag]string{}
-	flags.Visit(func(f *pflag.Flag) { given[f] = f.Value.String() })
-	chosen, why := trainer.Choose(d, *c, flags.Changed)
-	*c = chosen
-	for f, value := range given {
-		err = errors.Join(err, f.Value.Set(value))
+	chosen, why := trainer.Choose(d, l.config, flags.Changed)
+	if err := l.set(chosen, flags); err != nil {
+		return err
 	}
 	note("chosen for these pictures:")
 	for _, line := range why {
 		note("  %s", line)
+	}
+	return nil
+}
+
+// settle sets what no flag sets to what goes with the net.
+func (l *trainCommandLine) settle(_ context.Context, flags *pflag.FlagSet) error {
+	c := trainer.ConfigFor(l.config.Net)
+	if flags.Changed("minutes") {
+		if c.Epochs = 0; !flags.Changed("net") {
+			c.Net = ""
+		}
+		if trainer.MethodIsOpen(flags.Changed) {
+			c.Method = trainer.AutoMethod
+		}
+	}
+	return l.set(c, flags)
+}
+
+// set takes settings, but for those that flags gave.
+func (l *trainCommandLine) set(c trainer.Config, flags *pflag.FlagSet) (err error) {
+	given := map[*pflag.Flag]string{}
+	flags.Visit(func(f *pflag.Flag) { given[f] = f.Value.String() })
+	l.config = c
+	for f, value := range given {
+		err = errors.Join(err, f.Value.Set(value))
 	}
 	return err
 }
@@ -246,25 +295,6 @@ func freeName(source dataset.Source) string {
 		}
 		name = fmt.Sprint(base, "-", n)
 	}
-}
-
-// settle sets what no flag sets to what goes with the net.
-func settle(flags *pflag.FlagSet, c *trainer.Config) (err error) {
-	given := map[*pflag.Flag]string{}
-	flags.Visit(func(f *pflag.Flag) { given[f] = f.Value.String() })
-	*c = trainer.ConfigFor(c.Net)
-	if flags.Changed("minutes") {
-		if c.Epochs = 0; !flags.Changed("net") {
-			c.Net = ""
-		}
-		if trainer.MethodIsOpen(flags.Changed) {
-			c.Method = trainer.AutoMethod
-		}
-	}
-	for f, value := range given {
-		err = errors.Join(err, f.Value.Set(value))
-	}
-	return err
 }
 
 // changed names a flag that was given and is not one of those allowed.

@@ -83,15 +83,17 @@ func (l *layout) side(ctx context.Context) (int, error) {
 	return SmallSide, nil
 }
 
+// A decodedFile is what reading the image of a file came to.
+type decodedFile struct {
+	grey bool
+	err  error
+}
+
 // decode reads the images, on all processors, and decides whether the set is grey or in
 // colour. Without test images it splits some off.
 func (d *Dataset) decode(ctx context.Context, l *layout, skipBroken bool) error {
 	files := append(slices.Clone(l.train), l.test...)
-	type decoded struct {
-		grey bool
-		err  error
-	}
-	images := make([]decoded, len(files))
+	images := make([]decodedFile, len(files))
 	size := 3 * d.Height * d.Width
 	pixels := make([]byte, len(files)*size) // the only copy: there may be gigabytes
 	parallel.For(len(files), func(_, i int) {
@@ -102,28 +104,8 @@ func (d *Dataset) decode(ctx context.Context, l *layout, skipBroken bool) error 
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	var broken []error
-	var grey []string
-	whole := 0
-	for i, img := range images {
-		switch {
-		case img.err != nil:
-			broken = append(broken, img.err)
-			d.LeftOut = append(d.LeftOut, img.err.Error())
-		default:
-			if whole++; img.grey {
-				grey = append(grey, files[i].path)
-			}
-		}
-	}
-	if len(broken) > 0 && !skipBroken {
-		return fmt.Errorf("%d of %d images cannot be read; fix them, or pass --skip-broken: %w", len(broken), len(files), errors.Join(broken[:min(len(broken), 10)]...))
-	}
-	d.Channels = 3
-	if len(grey) == whole {
-		d.Channels = 1
-	} else if len(grey) > 0 {
-		d.Notes = append(d.Notes, fmt.Sprintf("%d of the %d images are grey and were taken as colours: %s", len(grey), whole, listed(grey)))
+	if err := d.settleChannels(files, images, skipBroken); err != nil {
+		return err
 	}
 	to, trained := 0, 0
 	for i, img := range images {
@@ -162,6 +144,31 @@ func (d *Dataset) decode(ctx context.Context, l *layout, skipBroken bool) error 
 			}
 		}
 		return fmt.Errorf("no training image of class %s can be read: %s", d.ClassNames[y], listed(why))
+	}
+	return nil
+}
+
+// settleChannels decides whether the set is grey, as all of its images then are, or in colour. Images that cannot
+// be read are left out, or without skipBroken an error.
+func (d *Dataset) settleChannels(files []labelledFile, images []decodedFile, skipBroken bool) error {
+	var broken []error
+	var grey []string
+	for i, img := range images {
+		if img.err != nil {
+			broken = append(broken, img.err)
+			d.LeftOut = append(d.LeftOut, img.err.Error())
+		} else if img.grey {
+			grey = append(grey, files[i].path)
+		}
+	}
+	if len(broken) > 0 && !skipBroken {
+		return fmt.Errorf("%d of %d images cannot be read; fix them, or pass --skip-broken: %w", len(broken), len(files), errors.Join(broken[:min(len(broken), 10)]...))
+	}
+	d.Channels = 3
+	if whole := len(files) - len(broken); len(grey) == whole {
+		d.Channels = 1
+	} else if len(grey) > 0 {
+		d.Notes = append(d.Notes, fmt.Sprintf("%d of the %d images are grey and were taken as colours: %s", len(grey), whole, listed(grey)))
 	}
 	return nil
 }

@@ -14,6 +14,9 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/internal/rows"
 )
 
+// LeastForExits is how many images Calibrate wants.
+const LeastForExits = 100
+
 // Calibrate returns a model with exits for the mode adaptive, fitted to all images of a
 // split, which the model should not have been trained on, and what is otherwise m's. loss is the share
 // of the images, such as 0.001, by which the mode's accuracy on them may fall short of
@@ -36,8 +39,8 @@ func Calibrate(ctx context.Context, m *format.Model, images Images, loss float64
 	if err != nil {
 		return nil, nil, err
 	}
-	if s.Len() < 100 {
-		return nil, nil, fmt.Errorf("%d images are too few to calibrate with; want 100 or more", s.Len())
+	if s.Len() < LeastForExits {
+		return nil, nil, fmt.Errorf("%d images are too few to fit the exits of the mode adaptive to; want %d or more", s.Len(), LeastForExits)
 	}
 	exits, err := exitLogits(ctx, m, d, s)
 	if err != nil {

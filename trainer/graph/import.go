@@ -1,6 +1,7 @@
 package graph
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math"
@@ -14,11 +15,11 @@ import (
 // Import gives the net the weights of a slab with the same layers. What a slab has folded
 // into its convolutions, normalisation, is unfolded with the statistics of the batch that
 // is loaded: the net computes of that batch what the slab computes, up to rounding. It is
-// for the processor, and runs the batch once for each convolution.
+// for the processor, and runs the batch once for each convolution, until the context ends.
 //
 // Where normalisation has no scale, in fast nets, a channel is 1/σ times what it is in the
 // slab, σ being its deviation; the layer behind it makes up for that.
-func (g *Graph) Import(m *format.Model) error {
+func (g *Graph) Import(ctx context.Context, m *format.Model) error {
 	if len(m.Weights) < 2*len(g.convs) {
 		return errors.New("the slab has fewer convolutions than the net")
 	}
@@ -44,6 +45,9 @@ func (g *Graph) Import(m *format.Model) error {
 		if c.frozen {
 			copy(c.beta.value, bias)
 			continue
+		}
+		if err := ctx.Err(); err != nil {
+			return err
 		}
 		if _, err := g.Run(); err != nil {
 			return err
@@ -84,7 +88,7 @@ func (g *Graph) SlowDown(first float64) {
 // StartHeads sets the heads on the last features to the ridge regressions of their labels on
 // features of images, (n, M*F), as the imported slab computes them, whose classes are labels: see
 // start.FitLinear. Every class counts alike. Without images heads keep their initial weights.
-func (g *Graph) StartHeads(features [][]float32, labels []int) error {
+func (g *Graph) StartHeads(ctx context.Context, features [][]float32, labels []int) error {
 	if len(features) == 0 {
 		return nil
 	}
@@ -111,7 +115,7 @@ func (g *Graph) StartHeads(features [][]float32, labels []int) error {
 				x, y, classes = append(x, g.scaled(z[j*h.features:(j+1)*h.features])), append(y, label), append(classes, labels[n])
 			}
 		}
-		if err := start.FitLinear(h.weight.value, h.biasValue(), x, y, classes, h.outputs); err != nil {
+		if err := start.FitLinear(ctx, h.weight.value, h.biasValue(), x, y, classes, h.outputs); err != nil {
 			return fmt.Errorf("head %s: %w", h.Name, err)
 		}
 	}

@@ -31,7 +31,7 @@ func TestImport(t *testing.T) {
 					p.value[k] = float32(rng.NormFloat64())
 				}
 			}
-			if err := b.Import(model); err != nil {
+			if err := b.Import(t.Context(), model); err != nil {
 				t.Fatal(err)
 			}
 			for i, h := range b.heads {
@@ -51,7 +51,7 @@ func TestImport(t *testing.T) {
 		})
 	}
 	g := fixtureGraph(t, "resnet8w8", "baseline")
-	if err := g.Import(&format.Model{}); err == nil {
+	if err := g.Import(t.Context(), &format.Model{}); err == nil {
 		t.Error("a slab without weights was imported")
 	}
 }

@@ -1,6 +1,7 @@
 package start
 
 import (
+	"context"
 	"errors"
 	"math"
 
@@ -14,7 +15,8 @@ import (
 // its logits have the smallest negative log-likelihood. Rows count so that every class does
 // alike. The weight of the penalty, among powers of ten, and the scale are chosen by what
 // is predicted of each row by the others (leave-one-out, in closed form: Allen 1974's PRESS).
-func FitLinear(weight, bias []float32, x [][]float32, y, classes []int, outputs int) error {
+// With thousands of outputs that takes a minute: the context's end ends it, with its error.
+func FitLinear(ctx context.Context, weight, bias []float32, x [][]float32, y, classes []int, outputs int) error {
 	features := len(weight) / outputs
 	r, err := newRidge(x, y, classes, outputs, bias != nil)
 	if err != nil {
@@ -22,6 +24,9 @@ func FitLinear(weight, bias []float32, x [][]float32, y, classes []int, outputs 
 	}
 	best := math.Inf(1)
 	for power := -4; power <= 2; power++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		lambda := r.mean() * math.Pow(10, float64(power))
 		shrunk := r.solve(lambda)
 		scale, nll := fitScale(r.leaveOneOut(shrunk, lambda), y, r.roots)

@@ -1,6 +1,8 @@
 package start
 
 import (
+	"context"
+	"errors"
 	"math/rand/v2"
 	"testing"
 
@@ -37,7 +39,7 @@ func TestFitLinear(t *testing.T) {
 		x, y = append(x, row), append(y, label)
 	}
 	weight, bias := make([]float32, classes*features), make([]float32, classes)
-	if err := FitLinear(weight, bias, x, y, y, classes); err != nil {
+	if err := FitLinear(t.Context(), weight, bias, x, y, y, classes); err != nil {
 		t.Fatal(err)
 	}
 	var nll, right float64
@@ -53,6 +55,11 @@ func TestFitLinear(t *testing.T) {
 		if rows.Argmax(logits) == y[r] {
 			right++
 		}
+	}
+	stopped, stop := context.WithCancel(t.Context())
+	stop()
+	if err := FitLinear(stopped, weight, bias, x, y, y, classes); !errors.Is(err, context.Canceled) {
+		t.Errorf("stopped: %v", err)
 	}
 	if nll > best+0.12 || right/n < 0.6 {
 		t.Errorf("NLL %v, of the truth %v; %v right", nll, best, right/n)
