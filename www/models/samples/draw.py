@@ -7,20 +7,22 @@ They are drawings of ours, so that no data set's pictures are shipped:
 """
 import os
 
-from PIL import Image, ImageDraw, ImageFilter
+from PIL import Image, ImageDraw
 
-SIDE, SCALE = 96, 4  # drawn four times as large, then reduced
+UNITS = 96  # across, in which the drawings are given
+SIDE = 384  # of the pictures, in pixels: sharp on the page
+SCALE = 8  # pixels for a unit while drawing, then reduced
 
 
 def scene(top, bottom, ground=None, horizon=70):
     """A sky that changes from top to bottom, and perhaps ground below a horizon."""
-    img = Image.new("RGB", (SIDE * SCALE, SIDE * SCALE))
+    img = Image.new("RGB", (UNITS * SCALE, UNITS * SCALE))
     d = ImageDraw.Draw(img)
-    for y in range(SIDE * SCALE):
-        t = y / (SIDE * SCALE)
-        d.line([(0, y), (SIDE * SCALE, y)], fill=tuple(round(a + (b - a) * t) for a, b in zip(top, bottom)))
+    for y in range(UNITS * SCALE):
+        t = y / (UNITS * SCALE)
+        d.line([(0, y), (UNITS * SCALE, y)], fill=tuple(round(a + (b - a) * t) for a, b in zip(top, bottom)))
     if ground:
-        d.rectangle([0, horizon * SCALE, SIDE * SCALE, SIDE * SCALE], fill=ground)
+        d.rectangle([0, horizon * SCALE, UNITS * SCALE, UNITS * SCALE], fill=ground)
     return img, Pen(d)
 
 
@@ -184,5 +186,5 @@ CLASSES = [airplane, automobile, bird, cat, deer, dog, frog, horse, ship, truck]
 if __name__ == "__main__":
     folder = os.path.dirname(os.path.abspath(__file__))
     for i, draw in enumerate(CLASSES):
-        img = draw().filter(ImageFilter.GaussianBlur(SCALE / 2)).resize((SIDE, SIDE), Image.LANCZOS)
-        img.quantize(64).save(os.path.join(folder, f"{i}-{draw.__name__}.png"), optimize=True)
+        img = draw().resize((SIDE, SIDE), Image.LANCZOS)
+        img.quantize(256, dither=Image.Dither.NONE).save(os.path.join(folder, f"{i}-{draw.__name__}.png"), optimize=True)
