@@ -58,6 +58,7 @@ func status(t *testing.T, r *bufio.Reader) (int, http.Header, reply) {
 
 // A23: slow bodies keep nobody else out, and are told 408 at the deadline.
 func TestFieldA23SlowBodies(t *testing.T) {
+	t.Parallel()
 	seen := &counts{}
 	c := newClient(t, NewService(open(t, tinySlab(t, 1), WithPoolSize(1)), WithQueue(1), WithTimeout(4*time.Second), WithMetrics(seen)))
 	good := pngOf(t, noise(1, 8, 8)[1])
@@ -95,6 +96,7 @@ func TestFieldA23SlowBodies(t *testing.T) {
 
 // A23: slow headers count, too.
 func TestFieldA23SlowHeaders(t *testing.T) {
+	t.Parallel()
 	c := newClient(t, NewService(open(t, tinySlab(t, 1)), WithTimeout(time.Second)))
 	good := pngOf(t, noise(1, 8, 8)[1])
 	head := fmt.Sprintf("POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n", len(good))
@@ -146,6 +148,7 @@ func TestFieldA23BodiesHaveABudget(t *testing.T) {
 
 // A22, A23: whoever waits is answered by the deadline, whatever the workers do.
 func TestFieldA22AnswerByTheDeadline(t *testing.T) {
+	t.Parallel()
 	seen := &counts{}
 	service := NewService(open(t, tinySlab(t, 1)), WithTimeout(3*time.Second), WithMetrics(seen))
 	c := newClient(t, service)
@@ -324,6 +327,7 @@ func TestFieldC35(t *testing.T) {
 // A23, over HTTP/2: there a deadline is one stream's, and the other streams of the
 // connection live on.
 func TestFieldA23OverHTTP2(t *testing.T) {
+	t.Parallel()
 	service := NewService(open(t, tinySlab(t, 1)), WithTimeout(3*time.Second))
 	server := httptest.NewUnstartedServer(nil)
 	server.Config = NewServer(service, 3*time.Second)

@@ -9,6 +9,7 @@ import (
 // Whatever is wrong, there is one line that says so and what to do, nothing on
 // standard output, and the right exit code.
 func TestBadInput(t *testing.T) {
+	t.Parallel()
 	at := folder(t)
 	for _, c := range []struct {
 		args string // @name is a file of the folder

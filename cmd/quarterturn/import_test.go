@@ -8,6 +8,7 @@ import (
 )
 
 func TestImport(t *testing.T) {
+	t.Parallel()
 	at := folder(t)
 	const fixtures = "../../format/convert/testdata/"
 	// A slab comes back byte for byte.

@@ -95,6 +95,7 @@ func folder(t *testing.T) func(name string) string {
 }
 
 func TestPredict(t *testing.T) {
+	t.Parallel()
 	at := folder(t)
 	stdout, stderr, code := runCommand(t, "predict", "--model", at("tiny.slab"), "--json", "--top", "2", "--mode", "aggregated", at("picture.png"))
 	var p score.Line
@@ -134,6 +135,7 @@ func TestPredict(t *testing.T) {
 }
 
 func TestInspectAndVerify(t *testing.T) {
+	t.Parallel()
 	at := folder(t)
 	stdout, _, code := runCommand(t, "inspect", "--json", at("tiny.slab"))
 	var d struct {
@@ -318,6 +320,7 @@ func TestScore(t *testing.T) {
 }
 
 func TestServe(t *testing.T) {
+	t.Parallel()
 	at := folder(t)
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()

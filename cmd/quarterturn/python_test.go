@@ -53,6 +53,7 @@ json.dump(out, sys.stdout)
 
 // The reader in Python computes the same input to the bit, and the logits to rounding.
 func TestPythonReader(t *testing.T) {
+	t.Parallel()
 	interpreter := python(t)
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }

@@ -94,6 +94,7 @@ func TestFlagSections(t *testing.T) {
 
 // A slab is given alike everywhere, former names of flags work, and what is wrong is said.
 func TestSlabArgument(t *testing.T) {
+	t.Parallel()
 	at := folder(t)
 	for _, command := range []string{"inspect", "verify"} {
 		a, _, code := runCommand(t, command, at("tiny.slab"))
@@ -118,6 +119,7 @@ func TestSlabArgument(t *testing.T) {
 
 // Results are on standard output; -q keeps progress off standard error, -v adds to it.
 func TestQuietAndVerbose(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	train := func(args ...string) (stdout, stderr string) {
 		stdout, stderr, code := runCommand(t, append([]string{"train", "--data", "fashion-mini", "--net", "resnet8w8", "--epochs", "1", "--batch", "16",
