@@ -84,7 +84,6 @@ func chooseMethod(ctx context.Context, d *dataset.Dataset, c Config, device *gra
 	case OfflineMethod:
 		return c, nil
 	}
-	c.SumViews = true
 	return plan(ctx, d, c, device)
 }
 

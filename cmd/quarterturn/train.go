@@ -371,7 +371,7 @@ func explainMethod(f *trainer.RunDir) {
 	case f.Config.Method == "baseline":
 		note("--method baseline: there is time to see each image %d times, and more of them are worth more than SLA's views up to about %d", f.Config.Epochs, trainer.Saturated)
 	default:
-		note("--method %s --sum-views: there is time for a baseline to see each image %d times, and to see it turned is worth more than to see it more often", f.Config.Method, trainer.Saturated)
+		note("--method %s: there is time for a baseline to see each image %d times, and to see it turned is worth more than to see it more often", f.Config.Method, trainer.Saturated)
 	}
 }
 

@@ -22,31 +22,36 @@ import (
 // told beside it. A shorter teacher and its net, with the share of the epochs that
 // trainer.TeacherShare gives the teacher of the time, cost together what SLA+SD does.
 func (e *Experiment) arms(prefix string, seeds, epochs int, configure func(c *trainer.Config)) {
-	add := func(name, method, mix string, epochs int) {
+	type arm struct {
+		method, mix string
+		sum         bool // the joint loss over the views, as trainer.OfflineMethod has it for its teacher
+	}
+	add := func(name string, a arm, epochs int) {
 		e.ways = append(e.ways, way{prefix + name, seeds, func(c *trainer.Config) {
 			configure(c)
-			c.Method, c.Epochs, c.Mix = method, epochs, mix
-			c.SumViews = method == "sla+sd"
+			c.Method, c.Mix, c.SumViews, c.Epochs = a.method, a.mix, a.sum, epochs
 		}})
 	}
 	if e.teachers == nil {
 		e.teachers = map[string]string{}
 	}
 	pair := func(teacher, mix, student string, epochs int) {
-		add(teacher, "sla+sd", mix, epochs)
-		add(student, "baseline", batch.Mixup, epochs)
+		add(teacher, arm{"sla+sd", mix, true}, epochs)
+		add(student, arm{method: "baseline", mix: batch.Mixup}, epochs)
 		e.teachers[prefix+student] = prefix + teacher
 	}
-	add("baseline", "baseline", "", epochs)
-	add("sla", "sla", "", epochs)
+	add("baseline", arm{method: "baseline"}, epochs)
+	add("sla", arm{method: "sla"}, epochs)
+	add("sla+sd, mean of the views", arm{method: "sla+sd"}, epochs)
+	add("sla+sd, mean of the views, mixed images", arm{method: "sla+sd", mix: batch.Mixup}, epochs)
 	pair("sla+sd", "", "taught by sla+sd, mixed images", epochs)
 	shorter := int(trainer.TeacherShare * float64(epochs))
 	pair("sla+sd, shorter", "", "taught by sla+sd, shorter, mixed images", shorter)
 	pair("sla+sd, shorter, mixed images", batch.Mixup, "taught by that, mixed images", shorter)
-	add("baseline, mixed images", "baseline", batch.Mixup, epochs)
-	add("sla+sd, mixed images", "sla+sd", batch.Mixup, epochs)
-	add("baseline, 4x the steps", "baseline", "", 4*epochs)
-	add("baseline, mixed images, 4x the steps", "baseline", batch.Mixup, 4*epochs)
+	add("baseline, mixed images", arm{method: "baseline", mix: batch.Mixup}, epochs)
+	add("sla+sd, mixed images", arm{"sla+sd", batch.Mixup, true}, epochs)
+	add("baseline, 4x the steps", arm{method: "baseline"}, 4*epochs)
+	add("baseline, mixed images, 4x the steps", arm{method: "baseline", mix: batch.Mixup}, 4*epochs)
 }
 
 // losses adds to an experiment with a tail of 1:100 the two losses that a claim about SLA is judged by there, at equal
