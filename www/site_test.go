@@ -3,6 +3,7 @@ package www
 import (
 	"bytes"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -47,7 +48,11 @@ func TestModelAndItsCard(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wanted := []string{format.Hex(m.Hash[:]), m.Provenance.Data, m.Provenance.Net, fmt.Sprintf("seed %d", m.Provenance.Seed)}
+	slab, err := os.ReadFile("models/cifar10.slab")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := []string{fmt.Sprintf("%x", sha256.Sum256(slab)), format.Hex(m.Hash[:]), m.Provenance.Data, m.Provenance.Net, fmt.Sprintf("seed %d", m.Provenance.Seed)}
 	for _, x := range m.Metrics {
 		wanted = append(wanted, fmt.Sprintf("| %s | %d | %.2f |", x.Mode, m.Passes(x.Mode), 100*x.Accuracy))
 	}
