@@ -96,6 +96,7 @@ func TestBadInput(t *testing.T) {
 		{"eval @tiny.slab --data @none --confusion @none/x.svg", 1, "there is no folder"},
 		{"calibrate @tiny.slab --data @none --out @none/x.slab", 1, "there is no folder"},
 		{"calibrate @tiny.slab --data @none --out @x.slab --max-accuracy-drop -1", 2, "must be at least 0"},
+		{"calibrate @plain.slab --data @none --out @x.slab --max-accuracy-drop 1", 2, "needs a joint and a distilled head"},
 		{"calibrate @tiny.slab --data @none --out @x.slab --split middle", 2, "want test or train"},
 		{"calibrate @tiny.slab --data @none --out @run", 1, "it is a folder"},
 		{"score @tiny.slab --out= @picture.png", 2, "must not be empty"},

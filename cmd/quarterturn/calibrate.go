@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"path/filepath"
 
@@ -74,9 +75,14 @@ func (l *calibrateCommandLine) calibrate(ctx context.Context, model string) erro
 	if err != nil {
 		return err
 	}
-	adaptive, err := l.fitsExits(m, on.Split.Len())
-	if err != nil {
-		return err
+	adaptive := evaluate.CanExit(m)
+	if n := on.Split.Len(); adaptive && n > 0 && n < evaluate.LeastForExits {
+		text := fmt.Sprintf("the mode adaptive is fitted to %d images or more; here are %d", evaluate.LeastForExits, n)
+		if l.dropGiven {
+			return errors.New(text)
+		}
+		note("%s: the slab does not get it", text)
+		adaptive = false
 	}
 	m, results, err := evaluate.Temper(ctx, m, on)
 	if err == nil && adaptive {
@@ -110,27 +116,12 @@ func (l *calibrateCommandLine) read(ctx context.Context, model string) (on evalu
 	if _, m, err = readSlab(model); err != nil {
 		return on, nil, err
 	}
+	if l.dropGiven && !evaluate.CanExit(m) {
+		return on, nil, usagef("--max-accuracy-drop is for the mode adaptive, which needs a joint and a distilled head, and two views or more")
+	}
 	if l.run == "" {
 		on.Name = l.split
 		on.Data, on.Split, err = loadSplit(ctx, l.source, l.split, m)
 	}
 	return on, m, err
-}
-
-// fitsExits tells whether the slab is to get the mode adaptive, from so many images.
-func (l *calibrateCommandLine) fitsExits(m *format.Model, images int) (bool, error) {
-	if !m.HasHead(format.HeadJoint) || !m.HasHead(format.HeadDistilled) || m.Views() < 2 {
-		if l.dropGiven {
-			return false, usagef("--max-accuracy-drop is for the mode adaptive, which needs a joint and a distilled head, and two views or more")
-		}
-		return false, nil
-	}
-	if images == 0 || images >= evaluate.LeastForExits {
-		return true, nil
-	}
-	if l.dropGiven {
-		return false, fmt.Errorf("the mode adaptive is fitted to %d images or more; here are %d", evaluate.LeastForExits, images)
-	}
-	note("without the mode adaptive, which is fitted to %d images or more; here are %d", evaluate.LeastForExits, images)
-	return false, nil
 }

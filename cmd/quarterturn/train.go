@@ -120,11 +120,13 @@ func (l *trainCommandLine) prepare(named bool) error {
 
 // start begins a run with what the flags say, and otherwise with what goes with the pictures or the net.
 func (l *trainCommandLine) start(cmd *cobra.Command, d *graph.Device) (*trainer.RunDir, error) {
-	settle := l.settle
+	var err error
 	if l.source.IsFolder() {
-		settle = l.choose
+		err = l.choose(cmd.Context(), cmd.Flags())
+	} else {
+		err = l.settle(cmd.Flags())
 	}
-	if err := settle(cmd.Context(), cmd.Flags()); err != nil {
+	if err != nil {
 		return nil, err
 	}
 	if l.config.Minutes > 0 && l.config.Epochs == 0 {
@@ -261,7 +263,7 @@ func (l *trainCommandLine) choose(ctx context.Context, flags *pflag.FlagSet) err
 }
 
 // settle sets what no flag sets to what goes with the net.
-func (l *trainCommandLine) settle(_ context.Context, flags *pflag.FlagSet) error {
+func (l *trainCommandLine) settle(flags *pflag.FlagSet) error {
 	c := trainer.ConfigFor(l.config.Net)
 	if flags.Changed("minutes") {
 		if c.Epochs = 0; !flags.Changed("net") {

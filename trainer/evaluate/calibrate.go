@@ -17,6 +17,11 @@ import (
 // LeastForExits is how many images Calibrate wants.
 const LeastForExits = 100
 
+// CanExit tells whether a model can have the mode adaptive: one pass with the distilled head, and views of the joint one.
+func CanExit(m *format.Model) bool {
+	return m.HasHead(format.HeadJoint) && m.HasHead(format.HeadDistilled) && m.Views() > 1
+}
+
 // Calibrate returns a model with exits for the mode adaptive, fitted to all images of a
 // split, which the model should not have been trained on, and what is otherwise m's. loss is the share
 // of the images, such as 0.001, by which the mode's accuracy on them may fall short of
@@ -32,7 +37,7 @@ func Calibrate(ctx context.Context, m *format.Model, images Images, loss float64
 	if loss < 0 || loss >= 1 {
 		return nil, nil, errors.New("the wanted loss must be at least 0 and below 1")
 	}
-	if !m.HasHead(format.HeadJoint) || !m.HasHead(format.HeadDistilled) || m.Views() < 2 {
+	if !CanExit(m) {
 		return nil, nil, errors.New("the mode adaptive needs a joint and a distilled head, and two views or more")
 	}
 	labels, err := slabLabels(m, images)

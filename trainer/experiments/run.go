@@ -116,7 +116,7 @@ func (r *running) train(ctx context.Context, w way) (runs []finishedRun, c train
 			continue
 		}
 		model, s, settled, err := train(ctx, dir, r.data, c, func(e trainer.Event) { r.progress(run, e) })
-		if err == nil && r.exits && model.HasHead(format.HeadJoint) && model.HasHead(format.HeadDistilled) {
+		if err == nil && r.exits && evaluate.CanExit(model) {
 			model, s, err = calibrated(ctx, dir, model)
 		}
 		if err != nil {
