@@ -166,7 +166,7 @@ func TestFieldA22AnswerByTheDeadline(t *testing.T) {
 	if status, _ := c.classify("", good); status != http.StatusOK {
 		t.Errorf("after it: %d", status)
 	}
-	if got := fmt.Sprint(seen.statuses(t, 2)); got != "[504 200]" {
+	if got := fmt.Sprint(seen.statuses(t, 2)); got != "[200 504]" {
 		t.Errorf("counted %s", got)
 	}
 }
@@ -391,7 +391,7 @@ func TestFieldB31NotFiniteOverHTTP(t *testing.T) {
 	if status, got := c.do("POST", "/v1/batch", kind, bytes.NewReader(body)); status != http.StatusOK || len(got.Predictions) != 1 || got.Predictions[0].Error.Code != "not-finite" {
 		t.Errorf("a batch: %d %+v", status, got)
 	}
-	if s := fmt.Sprint(seen.statuses(t, 2)); s != "[500 200]" || !strings.Contains(log.String(), "status=500") {
+	if s := fmt.Sprint(seen.statuses(t, 2)); s != "[200 500]" || !strings.Contains(log.String(), "status=500") {
 		t.Errorf("counted %s, logged\n%s", s, &log)
 	}
 }

@@ -187,7 +187,8 @@ export async function paintPicture(canvas, input, most = 640) {
     : input.data ? new ImageData(new Uint8ClampedArray(input.data), input.width, input.height) : input;
   const bitmap = await createImageBitmap(source).catch((cause) => {
     const other = input.type && !input.type.startsWith('image/');
-    throw new Error(`${input.name ?? 'this'} is not ${other ? 'a picture' : 'an image this browser can read'}`, { cause });
+    const error = new Error(`${input.name ?? 'this'} is not ${other ? 'a picture' : 'an image this browser can read'}`, { cause });
+    throw Object.assign(error, { code: 'image' }); // as the package's own
   });
   const scale = Math.min(1, most / Math.max(bitmap.width, bitmap.height));
   Object.assign(canvas, { width: Math.max(1, Math.round(scale * bitmap.width)), height: Math.max(1, Math.round(scale * bitmap.height)) });

@@ -247,27 +247,31 @@ export class Workshop {
   }
 
   async #enrol(card, input) {
-    await this.#gallery.enrol(card.dataset.label, input);
     const canvas = new OffscreenCanvas(1, 1);
     await paintPicture(canvas, input, THUMBNAIL);
-    this.#keepThumbnail(card.dataset.label, await canvas.convertToBlob({ type: 'image/webp' }));
+    const thumbnail = await canvas.convertToBlob({ type: 'image/webp' });
+    await this.#gallery.enrol(card.dataset.label, input); // last of what can fail: each picture has a thumbnail
+    this.#keepThumbnail(card.dataset.label, thumbnail);
     this.#offerUndo(); // which would take this picture back, too
     this.#fill(card);
   }
 
   async #enrolFiles(card, files) {
     const bad = [];
-    for (const [i, file] of files.entries()) {
-      this.#say(files.length > 1 ? `Looking at picture ${i + 1} of ${files.length} …` : 'Looking …', card);
-      try {
-        await this.#enrol(card, file);
-      } catch (error) {
-        if (error.code !== 'image') throw error;
-        bad.push(file.name);
+    try {
+      for (const [i, file] of files.entries()) {
+        this.#say(files.length > 1 ? `Looking at picture ${i + 1} of ${files.length} …` : 'Looking …', card);
+        try {
+          await this.#enrol(card, file);
+        } catch (error) {
+          if (error.code !== 'image') throw error;
+          bad.push(file.name);
+        }
       }
+      this.#say(bad.length > 0 ? `This browser cannot read ${bad.slice(0, 3).join(', ')}${bad.length > 3 ? ` and ${bad.length - 3} more` : ''}.` : '', card, true);
+    } finally {
+      await this.#keep(); // what was learned before something failed, too
     }
-    this.#say(bad.length > 0 ? `This browser cannot read ${bad.slice(0, 3).join(', ')}${bad.length > 3 ? ` and ${bad.length - 3} more` : ''}.` : '', card, true);
-    await this.#keep();
   }
 
   async #rename(card, input) {

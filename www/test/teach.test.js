@@ -239,3 +239,18 @@ test('two tabs teach the same, and of many bad files a few are named', async () 
   await page.waitForFunction(() => document.querySelector('.thing:nth-child(1) .note').textContent === 'This browser cannot read 0.heic, 1.heic, 2.heic and 3 more.');
   assert.deepEqual(problems, []);
 });
+
+test('what is learned before a picture fails is kept', async () => {
+  await ready(`${server.address}#teach`);
+  await page.evaluate(() => {
+    const { convertToBlob } = OffscreenCanvas.prototype;
+    let left = 2;
+    OffscreenCanvas.prototype.convertToBlob = function toBlob(options) {
+      return left-- > 0 ? convertToBlob.call(this, options) : Promise.reject(new Error('there is no memory left'));
+    };
+  });
+  await dropOn('.thing:nth-child(1)', ...await some(1, 2, 3, 4));
+  await page.waitForFunction(() => /no memory left/.test(document.querySelector('.thing:nth-child(1) .note').textContent));
+  await ready(`${server.address}?again#teach`);
+  assert.equal(await page.locator('.thing:nth-child(1) img').count(), 2);
+});
