@@ -19,6 +19,7 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/trainer"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
+	"github.com/quarterturn/quarterturn/trainer/fewshot"
 )
 
 func tiny() *Experiment {
@@ -172,6 +173,17 @@ func checkRecords(t *testing.T, dir, table string) {
 		}
 		if r.Training != "plain" && !strings.Contains(table, fmt.Sprintf("| %s | %.3g | %.2f |", r.Mode, r.Passes, 100*r.Accuracy)) {
 			t.Errorf("the table lacks %+v", r)
+		}
+	}
+}
+
+// Of several seeds it is the spread that says how sure a mean is, of one the interval over its episodes.
+func TestEpisodeScores(t *testing.T) {
+	var s episodeScores
+	for _, want := range []string{"60.00 ± 0.50", "61.00 ± 1.41", "62.00 ± 2.00"} {
+		s.add(fewshot.Estimate{Accuracy: 0.6 + 0.02*float64(len(s.accuracies)), Interval: 0.005})
+		if got := s.String(); got != want {
+			t.Errorf("%d seeds: %s, want %s", len(s.accuracies), got, want)
 		}
 	}
 }

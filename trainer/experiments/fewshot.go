@@ -44,8 +44,7 @@ func (r *running) tabulateFewShot(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		accuracy := map[int][][]float64{}  // by views: a list for each setting, one a seed
-		intervals := map[int][][]float64{} // likewise
+		scores := map[int][]episodeScores{} // by views, one for each setting
 		for _, done := range runs {
 			turned := *done.model
 			turned.Transforms, turned.Exits = rotation, nil
@@ -62,29 +61,41 @@ func (r *running) tabulateFewShot(ctx context.Context) error {
 					return err
 				}
 				for _, x := range estimates {
-					if accuracy[x.Views] == nil {
-						accuracy[x.Views], intervals[x.Views] = make([][]float64, len(settings)), make([][]float64, len(settings))
+					if scores[x.Views] == nil {
+						scores[x.Views] = make([]episodeScores, len(settings))
 					}
-					accuracy[x.Views][k] = append(accuracy[x.Views][k], 100*x.Accuracy)
-					intervals[x.Views][k] = append(intervals[x.Views][k], 100*x.Interval)
+					scores[x.Views][k].add(x)
 					r.records = append(r.records, record{Training: w.name, Seed: done.seed, Views: x.Views, Episode: columns[k], Accuracy: x.Accuracy})
 				}
 			}
 		}
 		begin := fmt.Sprintf("| %s | %d | %d ", w.name, c.Epochs, len(runs))
-		for _, views := range slices.Sorted(maps.Keys(accuracy)) {
+		for _, views := range slices.Sorted(maps.Keys(scores)) {
 			line := fmt.Sprintf("%s| %d |", begin, views)
-			for k, a := range accuracy[views] {
-				r.points = append(r.points, report.ChartPoint{Row: fmt.Sprintf("%s, views: %d", w.name, views), Series: columns[k], Values: a})
-				mean, spread := stat.MeanStdDev(a, nil)
-				if len(a) == 1 {
-					spread = intervals[views][k][0]
-				}
-				line += fmt.Sprintf(" %.2f ± %.2f |", mean, spread)
+			for k, s := range scores[views] {
+				r.points = append(r.points, report.ChartPoint{Row: fmt.Sprintf("%s, views: %d", w.name, views), Series: columns[k], Values: s.accuracies})
+				line += fmt.Sprintf(" %v |", s)
 			}
 			fmt.Fprintln(r.out, line)
 			begin = "| | | "
 		}
 	}
 	return nil
+}
+
+// episodeScores are the accuracies in episodes of one setting and the halves of their 95 %
+// intervals, in percent, one of each a seed.
+type episodeScores struct{ accuracies, intervals []float64 }
+
+func (s *episodeScores) add(e fewshot.Estimate) {
+	s.accuracies, s.intervals = append(s.accuracies, 100*e.Accuracy), append(s.intervals, 100*e.Interval)
+}
+
+// String returns the mean and the spread over seeds, or of one seed its interval.
+func (s episodeScores) String() string {
+	mean, spread := stat.MeanStdDev(s.accuracies, nil)
+	if len(s.accuracies) == 1 {
+		spread = s.intervals[0]
+	}
+	return fmt.Sprintf("%.2f ± %.2f", mean, spread)
 }
