@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"math"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,15 +19,15 @@ import (
 	"github.com/quarterturn/quarterturn/sla/slatest"
 )
 
-// python finds a Python with numpy; without one the test is skipped.
-func python(t *testing.T) string {
+// python finds a Python with a module; without one the test is skipped, with a word on how to install it.
+func python(t *testing.T, module, install string) string {
 	t.Helper()
 	for _, name := range []string{"python3", "/usr/bin/python3"} {
-		if exec.Command(name, "-c", "import numpy").Run() == nil {
+		if exec.Command(name, "-c", "import "+module).Run() == nil {
 			return name
 		}
 	}
-	t.Skip("there is no Python with numpy; on Debian: apt-get install python3-numpy")
+	t.Skipf("there is no Python with %s: %s", module, install)
 	return ""
 }
 
@@ -54,7 +56,7 @@ json.dump(out, sys.stdout)
 // The reader in Python computes the same input to the bit, and the logits to rounding.
 func TestPythonReader(t *testing.T) {
 	t.Parallel()
-	interpreter := python(t)
+	interpreter := python(t, "numpy", "apt-get install python3-numpy on Debian")
 	dir := t.TempDir()
 	at := func(name string) string { return filepath.Join(dir, name) }
 	shipped, err := os.ReadFile("../../www/models/cifar10.slab")
@@ -159,4 +161,39 @@ func near(got []float64, want []float32) bool {
 		}
 	}
 	return true
+}
+
+// Triton's own client asks the service, by the example that does so.
+func TestTritonClient(t *testing.T) {
+	t.Parallel()
+	interpreter := python(t, "tritonclient.http", "pip install tritonclient[http]")
+	at := folder(t)
+	s := startServe(t, nil, at("tiny.slab"))
+	var info struct{ Name string }
+	if _, body := s.ask(http.MethodGet, "v1/model", "", nil); json.Unmarshal([]byte(body), &info) != nil {
+		t.Fatal(body)
+	}
+	address := strings.TrimSuffix(strings.TrimPrefix(s.base, "http://"), "/")
+	b, err := exec.CommandContext(t.Context(), interpreter, "../../docs/examples/python/kserve.py", address, info.Name, at("picture.png"), at("picture.png")).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, b)
+	}
+	stdout, _, _ := runCommand(t, "predict", at("tiny.slab"), at("picture.png"), "--json")
+	var want struct {
+		Top []struct {
+			Label       string
+			Probability float64
+		}
+	}
+	if err := json.Unmarshal([]byte(stdout), &want); err != nil {
+		t.Fatal(err)
+	}
+	line := fmt.Sprintf("%s %.4f %s\n", want.Top[0].Label, want.Top[0].Probability, at("picture.png"))
+	if string(b) != line+line {
+		t.Errorf("%s, want twice %s", b, line)
+	}
+	answer, err := exec.CommandContext(t.Context(), interpreter, "../../docs/examples/python/kserve.py", address, info.Name, at("letter.txt")).CombinedOutput()
+	if err == nil || !strings.Contains(string(answer), "[400] not an image of a known kind") {
+		t.Errorf("a letter: %v, %s", err, answer)
+	}
 }
