@@ -35,7 +35,6 @@ var (
 	errEvicted  = &httpError{http.StatusTooManyRequests, "busy", "other bodies need the memory that this slow one holds; come back in a second"}
 	errGone     = &httpError{statusGone, "gone", "the connection ended before the answer"}
 	errEngine   = &httpError{http.StatusInternalServerError, "engine", "the image could not be classified; the server's log says why"}
-	errInfinite = &httpError{http.StatusInternalServerError, "not-finite", "the slab's answer is not finite (infinite or NaN logits), so there is nothing to rank; the slab is broken"}
 )
 
 func badParameter(format string, args ...any) error {
@@ -73,6 +72,8 @@ func (s *Service) explain(err error) *httpError {
 		return &httpError{http.StatusBadRequest, "image", err.Error()}
 	case errors.Is(err, sla.ErrMode):
 		return &httpError{http.StatusBadRequest, "mode", err.Error()}
+	case errors.Is(err, sla.ErrNotFinite):
+		return &httpError{http.StatusInternalServerError, "not-finite", err.Error()}
 	case errors.Is(err, ErrClosed):
 		return errDraining
 	case errors.Is(err, context.DeadlineExceeded):

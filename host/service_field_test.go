@@ -236,7 +236,7 @@ func TestFieldB33Queries(t *testing.T) {
 		{"?top=99999999999999999999", "parameter", "top"},
 		{"?top", "parameter", "top"},
 		{"?Mode=single", "parameter", `"Mode"`},
-		{"?mode=", "mode", "there is no mode"},
+		{"?mode=", "mode", `there is no mode ""; use auto`},
 	} {
 		for _, path := range []string{"/v1/classify", "/v1/batch"} {
 			if status, got := c.do("POST", path+x.query, "", bytes.NewReader(good)); status != http.StatusBadRequest || got.Error.Code != x.code || !strings.Contains(got.Error.Message, x.says) {

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"image"
-	"math"
 	"net/http"
 	"runtime/debug"
 	"slices"
@@ -264,10 +263,11 @@ func (s *Service) classifyImage(ctx context.Context, img image.Image, mode sla.M
 		switch {
 		case errors.Is(err, ErrClosed) && s.classifier.Load() != c:
 			continue // it was swapped and closed in between
-		case err != nil:
+		case err == nil:
+			err = sla.CheckFinite(p.Logits)
+		}
+		if err != nil {
 			return nil, nil, err
-		case !finite(p.Logits):
-			return nil, nil, errInfinite
 		}
 		return p, c.Model(), nil
 	}
@@ -297,12 +297,3 @@ func (r room) enter() bool {
 }
 
 func (r room) leave() { <-r }
-
-func finite(logits []float32) bool {
-	for _, v := range logits {
-		if math.IsNaN(float64(v)) || math.IsInf(float64(v), 0) {
-			return false
-		}
-	}
-	return true
-}

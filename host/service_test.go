@@ -234,7 +234,7 @@ func TestServiceErrors(t *testing.T) {
 		{"POST", "/v1/classify", "", make([]byte, 5001), 413, "too-large", "more than 5000"},
 		{"POST", "/v1/classify", "", bomb(t, 60000, 60000), 413, "too-large", "60000x60000"},
 		{"POST", "/v1/classify", "", bomb(t, 41, 50), 413, "too-large", "41x50"},
-		{"POST", "/v1/classify?mode=fastest", "", good, 400, "mode", "there is no mode fastest"},
+		{"POST", "/v1/classify?mode=fastest", "", good, 400, "mode", `there is no mode "fastest"`},
 		{"POST", "/v1/classify?top=many", "", good, 400, "parameter", `"many"`},
 		{"POST", "/v1/classify?top=-1", "", good, 400, "parameter", "number of classes"},
 		{"POST", "/v1/classify?model=x", "", good, 400, "parameter", `"model"`},

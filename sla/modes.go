@@ -86,7 +86,7 @@ func ParseMode(name string) (Mode, error) {
 			return Mode(i), nil
 		}
 	}
-	return 0, modeError("there is no mode " + name + "; use " + join(ModeNames()))
+	return 0, modeError("there is no mode \"" + name + "\"; use " + join(ModeNames()))
 }
 
 // ResolveMode checks that the heads and exits of a slab allow a mode, and returns

@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/quarterturn/quarterturn/format/formattest"
+	"github.com/quarterturn/quarterturn/format/pack"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
@@ -35,6 +37,28 @@ func TestFolderHasTheSizeOfTheSlab(t *testing.T) {
 			if d.Width != side || d.Height != side || images.Len() == 0 {
 				t.Errorf("%s for %d pixels: %d images of %dx%d", data, side, images.Len(), d.Width, d.Height)
 			}
+		}
+	}
+}
+
+// B31: an answer that is not finite is a failure in words, in JSON and without.
+func TestFieldB31Predict(t *testing.T) {
+	t.Parallel()
+	at := folder(t)
+	m := formattest.Tiny(3)
+	for h := len(m.Weights) - 6; h < len(m.Weights); h += 2 {
+		for i := range m.Weights[h] {
+			m.Weights[h][i] = 3e38
+		}
+	}
+	slab, err := pack.Encode(m)
+	if err := errors.Join(err, os.WriteFile(at("huge.slab"), slab, 0o644)); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{at("picture.png")}, {"--json", at("picture.png"), at("picture.png")}} {
+		stdout, stderr, code := runCommand(t, append([]string{"predict", at("huge.slab")}, args...)...)
+		if code != 1 || stdout != "" || !strings.Contains(stderr, "picture.png: the slab's answer is not finite") {
+			t.Errorf("%v: exit code %d, %q, %q", args, code, stdout, stderr)
 		}
 	}
 }

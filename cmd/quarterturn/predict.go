@@ -63,6 +63,9 @@ func predictCommand() *cobra.Command {
 					if p, err = c.Classify(ctx, img, host.WithMode(mode), host.WithTopK(top)); errors.Is(err, sla.ErrMode) {
 						return fmt.Errorf("%s: %w", model, err)
 					}
+					if err == nil {
+						err = sla.CheckFinite(p.Logits)
+					}
 					if err != nil {
 						err = fmt.Errorf("%s: %w", called(name), err)
 					}

@@ -83,12 +83,12 @@ func slabLabels(m *format.Model, images Images) ([]int, error) {
 func exitLogits(ctx context.Context, m *format.Model, d *dataset.Dataset, s *dataset.Split) ([][][]float32, error) {
 	exits := make([][][]float32, s.Len())
 	return exits, EachImage(ctx, m, d, s, func(c *sla.Classifier, i int) error {
-		r, err := c.Run(sla.Distilled)
+		r, err := run(c, sla.Distilled)
 		if err != nil {
 			return err
 		}
 		exits[i] = append(exits[i], slices.Clone(r.Logits))
-		if r, err = c.Run(sla.Aggregated); err != nil {
+		if r, err = run(c, sla.Aggregated); err != nil {
 			return err
 		}
 		n := len(r.Logits)

@@ -191,7 +191,26 @@ func EachImage(ctx context.Context, m *format.Model, d *dataset.Dataset, s *data
 			failures[i] = f(c, i)
 		}
 	})
-	return errors.Join(append(failures, ctx.Err())...)
+	return first(append(failures, ctx.Err()))
+}
+
+// first returns the first error that there is: one tells of all images.
+func first(failures []error) error {
+	for _, err := range failures {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// run runs a mode on the image that a classifier was given. Answers that are not finite have no score.
+func run(c *sla.Classifier, mode sla.Mode) (*sla.Result, error) {
+	r, err := c.Run(mode)
+	if err == nil {
+		err = sla.CheckFinite(r.Logits)
+	}
+	return r, err
 }
 
 // loadImage hands classifiers an image.
@@ -215,7 +234,7 @@ func classify(classifiers []*sla.Classifier, name string) ([]*sla.Result, error)
 	}
 	var results []*sla.Result
 	for _, c := range classifiers {
-		r, err := c.Run(mode)
+		r, err := run(c, mode)
 		if err != nil {
 			return nil, err
 		}

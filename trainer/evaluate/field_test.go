@@ -1,12 +1,15 @@
 package evaluate
 
 import (
+	"bytes"
+	"errors"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/quarterturn/quarterturn/format/formattest"
+	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
@@ -62,5 +65,32 @@ func TestFieldA11ScoresByName(t *testing.T) {
 	}
 	if _, _, err := Calibrate(t.Context(), m, TestImages(&other), 0.01); err == nil || !strings.Contains(err.Error(), m.Labels[0]) {
 		t.Errorf("calibrated with another class: %v", err)
+	}
+}
+
+// B31: answers that are not finite have no score and no temperature, which is said in a line.
+func TestFieldB31NotFinite(t *testing.T) {
+	m := formattest.Tiny(3)
+	for h := len(m.Weights) - 6; h < len(m.Weights); h += 2 {
+		for i := range m.Weights[h] {
+			m.Weights[h][i] = 3e38
+		}
+	}
+	d := &dataset.Dataset{Name: "grey", ClassNames: m.Labels, Height: 8, Width: 8, Channels: 3}
+	for i := range 120 {
+		d.Test.Pixels, d.Test.Labels = append(d.Test.Pixels, bytes.Repeat([]byte{byte(i)}, 8*8*3)...), append(d.Test.Labels, i%m.Classes())
+	}
+	_, evaluated := Evaluate(t.Context(), Ensemble{m}, TestImages(d), nil)
+	_, _, tempered := Temper(t.Context(), m, TestImages(d))
+	_, _, calibrated := Calibrate(t.Context(), m, TestImages(d), 0.01)
+	teacher, err := NewTeacher(m, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taught := teacher.Logits(make([]float32, 2*m.Classes()), d.Test.Pixels[:2*8*8*3])
+	for i, err := range []error{evaluated, tempered, calibrated, taught} {
+		if !errors.Is(err, sla.ErrNotFinite) || strings.Contains(err.Error(), "\n") {
+			t.Errorf("%d: %v", i, err)
+		}
 	}
 }

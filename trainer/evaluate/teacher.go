@@ -1,7 +1,6 @@
 package evaluate
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 
@@ -59,7 +58,7 @@ func (t *Teacher) Logits(dst []float32, images []byte) error {
 		if failures[i] = loadImage([]*sla.Classifier{c}, d.Image(batch, i)); failures[i] != nil {
 			return
 		}
-		r, err := c.Run(t.mode)
+		r, err := run(c, t.mode)
 		if err != nil {
 			failures[i] = err
 			return
@@ -68,5 +67,5 @@ func (t *Teacher) Logits(dst []float32, images []byte) error {
 			dst[i*n+y] = r.Logits[k]
 		}
 	})
-	return errors.Join(failures...)
+	return first(failures)
 }

@@ -186,6 +186,6 @@ function result(out) {
 
 function modeNumber(mode) {
   const number = modes.indexOf(mode);
-  if (number < 0) throw new QuarterturnError('mode', `there is no mode ${mode}; use ${modes.join(', ')}`);
+  if (number < 0) throw new QuarterturnError('mode', `there is no mode "${mode}"; use ${modes.join(', ')}`);
   return number;
 }

@@ -79,10 +79,11 @@ func (i *Image) Classify(ctx context.Context, store Store, c *host.Classifier, o
 		return nil, false, err
 	}
 	if err == nil {
-		if line, err = encode(LineOf(i.Name, p)); err == nil {
-			return line, false, nil
-		}
-		err = errors.New("the answer has numbers that are not finite") // which JSON lacks
+		err = sla.CheckFinite(p.Logits) // numbers that JSON lacks
+	}
+	if err == nil {
+		line, err = encode(LineOf(i.Name, p))
+		return line, false, err
 	}
 	line, err = encode(failure{nameOf(i.Name), err.Error()})
 	return line, true, err
