@@ -16,9 +16,11 @@
 //     elsewhere. Of an animated PNG the still image is read. Animated WebP is refused.
 //   - What is wrong with a part of a PNG file that its pixels do not depend on is passed over.
 //     A file whose pixels are damaged or cut off is refused, though browsers and Pillow draw
-//     many of them: what they fill in is not the picture.
+//     many of them: what they fill in is not the picture. That holds for progressive JPEG without its
+//     last scans too, whose picture each program smooths in its own way. A PNG file without its end is
+//     refused, as Chromium does.
 //
-// Files are bounded before they are decoded: their bytes, their pixels and, for
+// Files are bounded before they are decoded: their bytes, their pixels, their sides and, for
 // progressive JPEG, pixels times scans. See Limits. Beside the file, decoding takes at most 9
 // bytes of memory a pixel, 12 for interlaced PNG of 16 bits; an ordinary photo (JPEG, 4:2:0)
 // takes 5. A Picture holds 1 to 4. A context stops the decoding, but for the one frame of a lossy

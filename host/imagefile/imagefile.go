@@ -9,6 +9,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/quarterturn/quarterturn/sla"
 )
 
 // Limits bound what is read; a field that is zero stands for its default.
@@ -177,6 +179,8 @@ func (l Limits) checkSize(c Config) error {
 	switch {
 	case c.Width < 1 || c.Height < 1:
 		return broken(c.Format, fmt.Sprintf("its size is %dx%d", c.Width, c.Height))
+	case c.Width > sla.MaxSide || c.Height > sla.MaxSide:
+		return &Error{Kind: ErrTooLarge, Format: c.Format, Detail: fmt.Sprintf("the image has %dx%d pixels, and a side may have %d", c.Width, c.Height, sla.MaxSide)}
 	case c.Width > l.MaxPixels/c.Height: // so that their product would be more
 		return &Error{Kind: ErrTooLarge, Format: c.Format,
 			Detail: fmt.Sprintf("the image has %dx%d pixels, more than the limit of %d", c.Width, c.Height, l.MaxPixels)}

@@ -19,6 +19,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/quarterturn/quarterturn/sla"
 )
 
 // pillow is what Pillow makes of the files in testdata; see testdata/make.py.
@@ -76,7 +78,7 @@ func TestFieldB3StraightAlpha(t *testing.T) {
 }
 func TestFieldB3SixteenBits(t *testing.T)          { samePixels(t, 4, "*16.png") }
 func TestFieldB4ColoursAreAsStored(t *testing.T)   { samePixels(t, 1, "gamma.png") }
-func TestFieldB5JPEG(t *testing.T)                 { samePixels(t, 50, "*.jpg") }
+func TestFieldB5JPEG(t *testing.T)                 { samePixels(t, 54, "*.jpg") }
 func TestFieldC9FirstFrameOfGIF(t *testing.T)      { samePixels(t, 5, "*.gif") }
 func TestFieldFlawsThatArePassedOver(t *testing.T) { samePixels(t, 11, "*flaw*") }
 func TestFieldOtherPictures(t *testing.T)          { samePixels(t, 9, "*.png", "lossless*.webp") }
@@ -384,6 +386,47 @@ func TestFieldA22PicturesOfTooManyPixels(t *testing.T) {
 		}
 		if _, err := Decode(t.Context(), data, Limits{MaxBytes: int64(len(data)) - 1}); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%s above the limit of bytes: %v", name, err)
+		}
+	}
+}
+
+// A side longer than an image to classify may have is seen in the headers, however few the pixels.
+func TestFieldA22LongSides(t *testing.T) {
+	for _, c := range []struct {
+		width, height int
+		ok            bool
+	}{{sla.MaxSide, 1, true}, {sla.MaxSide + 1, 1, false}, {1, sla.MaxSide, true}, {1, sla.MaxSide + 1, false}} {
+		var file bytes.Buffer
+		if err := pngpkg.Encode(&file, image.NewGray(image.Rect(0, 0, c.width, c.height))); err != nil {
+			t.Fatal(err)
+		}
+		_, err := DecodeConfig(file.Bytes(), Limits{})
+		if c.ok && err != nil || !c.ok && (!errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), fmt.Sprintf("%dx%d", c.width, c.height))) {
+			t.Errorf("%+v: %v", c, err)
+		}
+	}
+}
+
+// A progressive file that was ended behind any but its last scan is refused: libjpeg-turbo smooths what
+// it has of the picture, others do not.
+func TestFieldProgressiveFilesThatLackScans(t *testing.T) {
+	for _, name := range []string{"progressive420.jpg", "grey-progressive.jpg", "restart-rows-progressive.jpg"} {
+		data := fixture(t, name)
+		scans := 0
+		for at := 0; ; {
+			n := bytes.Index(data[at+1:], []byte{0xff, sos})
+			if n < 0 {
+				break
+			}
+			if at += 1 + n; scans > 0 {
+				if _, err := Decode(t.Context(), slices.Concat(data[:at], []byte{0xff, eoi}), Limits{}); !errors.Is(err, ErrBroken) || !strings.Contains(err.Error(), "missing") {
+					t.Errorf("%s with %d scans: %v", name, scans, err)
+				}
+			}
+			scans++
+		}
+		if scans < 5 {
+			t.Errorf("%s has %d scans", name, scans)
 		}
 	}
 }

@@ -56,6 +56,7 @@ type jpegComponent struct {
 	quant         *[64]int32 // as it was at the component's first scan; nil before
 	coefficients  []int16    // progressive: (blocksY, blocksX, 64), natural order
 	samples       []byte     // (rows, 8*blocksX)
+	missing       [64]int8   // progressive: low bits of the coefficients that have not come, in zigzag order; unseen, all
 	rows          int        // rows in memory, which later ones replace: all, or those of three MCUs
 	dc            int32      // prediction
 	dcTable       *huffmanTable
@@ -218,10 +219,7 @@ func (d *jpegDecoder) decode() error {
 			return err
 		}
 		if marker == eoi {
-			if !d.complete() {
-				return broken("JPEG", "parts of its picture are missing")
-			}
-			return nil
+			return d.complete()
 		}
 		s, err := d.segment(marker)
 		if err != nil {
@@ -252,14 +250,30 @@ func (d *jpegDecoder) decode() error {
 	}
 }
 
-// complete reports whether every component has come in a scan.
-func (d *jpegDecoder) complete() bool {
+// unseen is what jpegComponent.missing says of a coefficient before its first scan.
+const unseen = -1
+
+// smoothed are the coefficients, in zigzag order and behind that of DC, that other decoders guess while
+// they are not known to their last bit: libjpeg-turbo by its block smoothing, others in other ways.
+const smoothed = 10
+
+// complete returns an error if a component has come in no scan, or in too few to say what the picture is.
+func (d *jpegDecoder) complete() error {
+	if len(d.components) == 0 {
+		return broken("JPEG", "parts of its picture are missing")
+	}
 	for i := range d.components {
-		if d.components[i].quant == nil {
-			return false
+		c := &d.components[i]
+		if c.quant == nil {
+			return broken("JPEG", "parts of its picture are missing")
+		}
+		for _, bits := range c.missing[:smoothed] {
+			if d.progressive && bits != 0 {
+				return broken("JPEG", "it is progressive and its last scans are missing, so that its picture is a rough one which every program completes in its own way")
+			}
 		}
 	}
-	return len(d.components) > 0
+	return nil
 }
 
 // frame reads the size and the components.
@@ -298,6 +312,9 @@ func (d *jpegDecoder) frame(marker byte, s []byte) error {
 		c.blocksX, c.blocksY = d.mcusX*c.h, d.mcusY*c.v
 		c.rows = 8 * c.blocksY
 		if d.progressive {
+			for k := range c.missing {
+				c.missing[k] = unseen
+			}
 			c.coefficients = make([]int16, 64*c.blocksX*c.blocksY)
 			c.rows = min(c.rows, 3*8*c.v)
 		}

@@ -207,7 +207,7 @@ func (d *jpegDecoder) colours() func(dst []byte, c [][]byte) {
 	ycc := true
 	switch {
 	case len(d.components) == 4:
-		ycc = d.adobe && d.transform == 2
+		ycc = d.adobe && d.transform != 0
 	case d.jfif:
 	case d.adobe:
 		ycc = d.transform != 0

@@ -1,6 +1,9 @@
 package imagefile
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // lookBits is how many bits of a code one look into a table covers.
 const lookBits = 9
@@ -186,7 +189,14 @@ func (d *jpegDecoder) scanComponent(id int, tables byte, x jpegScan, before []*j
 			return nil, broken("JPEG", "a quantisation table is missing")
 		}
 	}
+	for k := x.first; k <= x.last; k++ {
+		c.missing[k] = int8(x.low)
+	}
 	c.dcTable, c.acTable = d.huffman[0][tables>>4], d.huffman[1][tables&15]
+	if !d.progressive { // as libjpeg-turbo does
+		standard := standardHuffman()
+		c.dcTable, c.acTable = cmp.Or(c.dcTable, standard[0][tables>>4]), cmp.Or(c.acTable, standard[1][tables&15])
+	}
 	if x.first == 0 && x.high == 0 && c.dcTable == nil || x.last > 0 && c.acTable == nil {
 		return nil, broken("JPEG", "a Huffman table is missing")
 	}

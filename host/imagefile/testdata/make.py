@@ -227,6 +227,27 @@ add('flaw-text-checksum.png', png(sound, 2, 8, before=bytes(damaged)), meant(png
 add('flaw-text-checksum-behind.png', png(sound, 2, 8, after=bytes(damaged)))
 add('flaw-end-with-content.png', png(sound, 2, 8)[:-12] + chunk(b'IEND', b'bye'))
 
+# JPEG: the Huffman tables left out, as in Motion JPEG, and kinds of CMYK that Adobe has not numbered.
+
+
+def segments(data):
+    """The markers in front of the first scan, each with what belongs to it, and the rest."""
+    at, parts = 2, []
+    while data[at + 1] != 0xda:
+        end = at + 2 + int.from_bytes(data[at + 2:at + 4], 'big')
+        parts.append(data[at:end])
+        at = end
+    return parts, data[at:]
+
+
+parts, rest = segments(encode(Image.fromarray(scene(40, 24)), 'JPEG', quality=70))
+whole = b''.join([b'\xff\xd8', *parts, rest])
+add('without-tables.jpg', b''.join([b'\xff\xd8', *(p for p in parts if p[1] != 0xc4), rest]), meant(whole))
+parts, rest = segments(encode(Image.fromarray(scene(19, 23, 4), 'CMYK'), 'JPEG', quality=80))
+for transform in (1, 2, 3):
+    adobe = [p[:15] + bytes([transform]) if p[1] == 0xee else p for p in parts]
+    add(f'cmyk-transform{transform}.jpg', b''.join([b'\xff\xd8', *adobe, rest]))
+
 with open('expected.json', 'w') as f:
     json.dump(expected, f, indent=1, sort_keys=True)
     f.write('\n')
