@@ -74,26 +74,35 @@ func List(ctx context.Context, root string) (*Listing, error) {
 	if !info.IsDir() {
 		return nil, fmt.Errorf("%s is not a folder", root)
 	}
-	w := &walk{ctx: ctx}
-	// A link to what the folder itself lies in leads back as well.
-	if real, err := filepath.EvalSymlinks(root); err == nil {
-		if real, err = filepath.Abs(real); err == nil {
-			for up := filepath.Dir(real); ; up = filepath.Dir(up) {
-				if info, err := os.Stat(up); err == nil {
-					w.above = append(w.above, info)
-				}
-				if up == filepath.Dir(up) {
-					break
-				}
-			}
-		}
-	}
+	w := &walk{ctx: ctx, above: foldersAbove(root)}
 	w.outside = len(w.above)
 	if err := w.folder(root, info, 0); err != nil {
 		return nil, err
 	}
 	return &w.Listing, nil
 }
+
+// foldersAbove returns the folders that a folder lies in: a link to one of them leads back as much as one to
+// the folder itself.
+func foldersAbove(folder string) (above []fs.FileInfo) {
+	real, err := filepath.EvalSymlinks(folder)
+	if err == nil {
+		real, err = filepath.Abs(real)
+	}
+	if err != nil {
+		return nil
+	}
+	for up := filepath.Dir(real); ; up = filepath.Dir(up) {
+		if info, err := os.Stat(up); err == nil {
+			above = append(above, info)
+		}
+		if up == filepath.Dir(up) {
+			return above
+		}
+	}
+}
+
+const leadsBack = "the link leads back to a folder it is in"
 
 // ListFolders returns the folders in a folder, links to folders among them, by name: the
 // classes of a data set. What else is there is left out.
@@ -102,6 +111,11 @@ func ListFolders(ctx context.Context, root string) (names []string, left LeftOut
 	if err != nil {
 		return nil, nil, err
 	}
+	self, err := os.Stat(root)
+	if err != nil {
+		return nil, nil, err
+	}
+	above := append(foldersAbove(root), self)
 	for _, e := range entries {
 		if err := ctx.Err(); err != nil {
 			return nil, nil, err
@@ -110,6 +124,8 @@ func ListFolders(ctx context.Context, root string) (names []string, left LeftOut
 		info, reason := look(path, e)
 		switch {
 		case reason != "":
+		case slices.ContainsFunc(above, func(other fs.FileInfo) bool { return os.SameFile(info, other) }):
+			reason = leadsBack
 		case !info.IsDir():
 			reason = "not in the folder of a class"
 		default:
@@ -170,7 +186,7 @@ func (w *walk) entry(path string, e fs.DirEntry, links int) error {
 	case !info.IsDir():
 		w.leave(path, "not named as an image")
 	case slices.ContainsFunc(w.above, same):
-		w.leave(path, "the link leads back to a folder it is in")
+		w.leave(path, leadsBack)
 	case linked && links > 0 && slices.ContainsFunc(w.visited, same):
 		// Links in linked folders could else multiply without end.
 		w.leave(path, "a link to a folder that is listed under another name")

@@ -2,6 +2,7 @@ package dataset
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/gob"
@@ -186,7 +187,7 @@ func listed(names []string) string {
 // though the link does not. The paths as they were given are a part of it, since the data set says them.
 func cacheKey(size int, skipBroken bool, l *layout) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, "folder cache 5", size, skipBroken, l.split, l.notes, l.leftOut)
+	fmt.Fprintln(h, "folder cache 6", size, skipBroken, l.split, l.notes, l.leftOut)
 	for _, f := range append(slices.Clone(l.train), l.test...) {
 		path, err := filepath.Abs(f.path)
 		if err != nil {
@@ -207,8 +208,8 @@ func cacheFile(key string) (string, error) {
 	return filepath.Join(dir, "quarterturn", "folders", key), err
 }
 
-// readCache returns a data set that was cached, or nil. A cache that cannot be
-// read is no cache.
+// readCache returns a data set that was cached, or nil. A cache that cannot be read, or is
+// not what was written by its hash, is no cache.
 func readCache(key string) *Dataset {
 	name, err := cacheFile(key)
 	if err != nil {
@@ -223,7 +224,8 @@ func readCache(key string) *Dataset {
 	if err != nil {
 		return nil
 	}
-	d, r := new(Dataset), bufio.NewReader(f)
+	h := sha256.New()
+	d, r := new(Dataset), bufio.NewReader(io.TeeReader(io.LimitReader(f, info.Size()-sha256.Size), h))
 	if gob.NewDecoder(r).Decode(d) != nil {
 		return nil
 	}
@@ -237,11 +239,18 @@ func readCache(key string) *Dataset {
 			return nil
 		}
 	}
+	want := make([]byte, sha256.Size)
+	if _, err := r.ReadByte(); err != io.EOF {
+		return nil
+	}
+	if _, err := io.ReadFull(f, want); err != nil || !bytes.Equal(h.Sum(nil), want) {
+		return nil
+	}
 	return d
 }
 
 // writeCache caches a data set if it can; training does not depend on it. The pixels are behind
-// all else, as they are: gob would copy them.
+// all else, as they are: gob would copy them. The last is the hash of all.
 func writeCache(key string, d *Dataset) {
 	name, err := cacheFile(key)
 	if err == nil {
@@ -253,11 +262,16 @@ func writeCache(key string, d *Dataset) {
 	rest := *d
 	rest.Train.Pixels, rest.Test.Pixels = nil, nil
 	_ = atomicfile.WriteWith(name, func(w io.Writer) error {
-		err := gob.NewEncoder(w).Encode(&rest)
+		h := sha256.New()
+		all := io.MultiWriter(w, h)
+		err := gob.NewEncoder(all).Encode(&rest)
 		for _, pixels := range [][]byte{d.Train.Pixels, d.Test.Pixels} {
 			if err == nil {
-				_, err = w.Write(pixels)
+				_, err = all.Write(pixels)
 			}
+		}
+		if err == nil {
+			_, err = w.Write(h.Sum(nil))
 		}
 		return err
 	})

@@ -1,6 +1,7 @@
 package dataset
 
 import (
+	"bytes"
 	"image"
 	"image/color"
 	"image/jpeg"
@@ -124,6 +125,46 @@ func TestFolderCacheAndPaths(t *testing.T) {
 		if want := filepath.Join(name, "test/a/1.png"); d.Test.Files[0] != want {
 			t.Errorf("%s, want %s", d.Test.Files[0], want)
 		}
+	}
+}
+
+// A cache of which any byte has changed is none, nor is one that was cut off or goes on.
+func TestFieldB30DamagedCaches(t *testing.T) {
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	dir := t.TempDir()
+	for i, name := range []string{"train/a/1.png", "train/b/1.png", "test/a/1.png", "test/b/1.png"} {
+		writePicture(t, filepath.Join(dir, name), 9, 9, color.Gray{uint8(10 * i)})
+	}
+	want, err := Source{Data: dir, Size: 8}.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	names, err := filepath.Glob(filepath.Join(os.Getenv("XDG_CACHE_HOME"), "quarterturn/folders/*"))
+	if err != nil || len(names) != 1 {
+		t.Fatalf("caches %q, %v", names, err)
+	}
+	key := filepath.Base(names[0])
+	whole, err := os.ReadFile(names[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	put := func(b []byte) *Dataset {
+		if err := os.WriteFile(names[0], b, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		return readCache(key)
+	}
+	if d := put(whole); d == nil || !bytes.Equal(d.Train.Pixels, want.Train.Pixels) || !bytes.Equal(d.Test.Pixels, want.Test.Pixels) {
+		t.Fatal("a sound cache is not read")
+	}
+	for i := range whole {
+		b := bytes.Clone(whole)
+		if b[i] ^= 16; put(b) != nil {
+			t.Errorf("byte %d of %d may change", i, len(whole))
+		}
+	}
+	if put(whole[:len(whole)-1]) != nil || put(whole[:40]) != nil || put(append(bytes.Clone(whole), 0)) != nil || put(nil) != nil {
+		t.Error("a cache of another length is read")
 	}
 }
 
