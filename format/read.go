@@ -22,6 +22,9 @@ const PrefixSize = 64
 // four change in every kind of text-mode transfer.
 const Magic = "\x89QTS\r\n\x1a\n"
 
+// MaxSize is the largest slab, in bytes, that any engine opens.
+const MaxSize = 1 << 30
+
 // chunk is how much of the data section is read at a time.
 const chunk = 1 << 16
 

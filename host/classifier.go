@@ -47,9 +47,6 @@ type ClassScore struct {
 	Probability float32 `json:"probability"` // 0 to 1; not a number if the logits overflowed
 }
 
-// maxSlab is the largest slab, in bytes, that any engine opens.
-const maxSlab = 1 << 30
-
 // Open reads a slab, checks it and makes a Classifier of it, which should be closed. The
 // slab must not be changed before that. Errors are
 //
@@ -68,9 +65,9 @@ func Open(ctx context.Context, slab []byte, opts ...Option) (*Classifier, error)
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
-	if len(slab) > maxSlab {
+	if len(slab) > format.MaxSize {
 		return nil, &format.Error{Kind: format.ErrUnsupported, Field: "slab", Offset: -1,
-			Detail: fmt.Sprintf("has %d bytes, more than %d", len(slab), maxSlab)}
+			Detail: fmt.Sprintf("has %d bytes, more than %d", len(slab), format.MaxSize)}
 	}
 	if c.keys != nil {
 		if _, err := signature.Verify(slab, c.signature, c.keys...); err != nil {

@@ -5,10 +5,10 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/readfile"
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/backbone"
 	"github.com/quarterturn/quarterturn/trainer/batch"
@@ -33,7 +33,7 @@ func OpenFrom(from string) (*format.Model, string, error) {
 	b := backbone.Slab
 	if from != FromBackbone {
 		var err error
-		if b, err = os.ReadFile(from); err != nil {
+		if b, err = readfile.Slab(from); err != nil {
 			return nil, "", fmt.Errorf("the slab to start from: %w", err)
 		}
 	}

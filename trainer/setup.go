@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"time"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/readfile"
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/batch"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
@@ -142,7 +142,7 @@ func (r *run) equip() (err error) {
 
 // openTeacher reads the slab that teaches, and returns its SHA-256 beside it.
 func openTeacher(c *Config, d *dataset.Dataset) (*evaluate.Teacher, string, error) {
-	b, err := os.ReadFile(c.Teacher)
+	b, err := readfile.Slab(c.Teacher)
 	if err != nil {
 		return nil, "", fmt.Errorf("the teacher: %w", err)
 	}

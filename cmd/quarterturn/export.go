@@ -59,6 +59,9 @@ func exportCommand() *cobra.Command {
 			default:
 				return usagef("--out %q: want a name that ends in .onnx or .safetensors", out)
 			}
+			if err := checkOther(name, out); err != nil {
+				return err
+			}
 			_, m, err := readSlab(name)
 			if err != nil {
 				return err

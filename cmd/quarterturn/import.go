@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"strings"
 
@@ -13,6 +12,7 @@ import (
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/format/convert"
 	"github.com/quarterturn/quarterturn/format/pack"
+	"github.com/quarterturn/quarterturn/format/readfile"
 	"github.com/quarterturn/quarterturn/format/safetensors"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 )
@@ -40,7 +40,14 @@ func importCommand() *cobra.Command {
 			if shortcut != "" && shortcut != convert.PadBoth && shortcut != convert.PadEnd {
 				return usagef("--pad-shortcut %q: want %s or %s", shortcut, convert.PadBoth, convert.PadEnd)
 			}
-			b, err := os.ReadFile(args[0])
+			kind := filepath.Ext(args[0])
+			if kind != ".safetensors" && kind != ".onnx" {
+				return usagef("%s: want a name that ends in .safetensors or .onnx; files of torch.save (.pt, .pth) can run code when they are read, so save as safetensors instead", args[0])
+			}
+			if err := checkOther(args[0], out); err != nil {
+				return err
+			}
+			b, err := readfile.AtMost(args[0], mostWeights)
 			if err != nil {
 				return err
 			}
@@ -48,19 +55,16 @@ func importCommand() *cobra.Command {
 				return err
 			}
 			if o.Name == "" {
-				o.Name = strings.TrimSuffix(filepath.Base(args[0]), filepath.Ext(args[0]))
+				o.Name = strings.TrimSuffix(filepath.Base(args[0]), kind)
 			}
 			var slab []byte
-			switch filepath.Ext(args[0]) {
-			case ".safetensors":
+			if kind == ".safetensors" {
 				slab, err = fromSafetensors(cmd, b, shortcut, o)
-			case ".onnx":
+			} else {
 				var m *format.Model
 				if m, err = convert.ONNX(b, o); err == nil {
 					slab, err = evaluate.EncodeWithSelfTest(m)
 				}
-			default:
-				return usagef("%s: want a name that ends in .safetensors or .onnx; files of torch.save (.pt, .pth) can run code when they are read, so save as safetensors instead", args[0])
 			}
 			if err != nil {
 				return fmt.Errorf("%s: %w", args[0], err)
@@ -83,14 +87,20 @@ func importCommand() *cobra.Command {
 	return required(cmd, "out")
 }
 
+// How long files to import may be, in bytes.
+const mostWeights, mostLabels = 2 << 30, 16 << 20
+
 // readLabels returns the lines of a file.
 func readLabels(name string) ([]string, error) {
 	if name == "" {
 		return nil, nil
 	}
-	b, err := os.ReadFile(name)
+	b, err := readfile.AtMost(name, mostLabels)
+	if err == nil {
+		b, err = readfile.Text(b)
+	}
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("--labels %s: %w", name, err)
 	}
 	var labels []string
 	for line := range strings.Lines(string(b)) {

@@ -3,7 +3,6 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/plain"
+	"github.com/quarterturn/quarterturn/format/readfile"
 	"github.com/quarterturn/quarterturn/format/signature"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/sla"
@@ -188,6 +188,9 @@ func verifyCommand() *cobra.Command {
 	return cmd
 }
 
+// mostKey bounds the files of keys and signatures, which have two and four lines.
+const mostKey = 64 << 10
+
 // verifySignature checks a slab's signature and returns its trusted comment.
 func verifySignature(slab []byte, name, file string, keys []string) (comment string, err error) {
 	if file == "" {
@@ -196,7 +199,7 @@ func verifySignature(slab []byte, name, file string, keys []string) (comment str
 	var trusted []signature.Key
 	for _, text := range keys {
 		if !strings.HasPrefix(text, "RW") {
-			b, err := os.ReadFile(text)
+			b, err := readfile.AtMost(text, mostKey)
 			if err != nil {
 				return "", err
 			}
@@ -208,7 +211,7 @@ func verifySignature(slab []byte, name, file string, keys []string) (comment str
 		}
 		trusted = append(trusted, k)
 	}
-	b, err := os.ReadFile(file)
+	b, err := readfile.AtMost(file, mostKey)
 	if err != nil {
 		return "", err
 	}

@@ -80,7 +80,7 @@ func folder(t *testing.T) func(name string) string {
 	for name, b := range map[string][]byte{
 		"tiny.slab": slab, "plain.slab": slatest.Slab(t, plain),
 		"cut.slab": slab[:len(slab)-7], "newer.slab": newer, "page.slab": []byte("<html>404</html>"),
-		"picture.png": picture.Bytes(), "cut.png": picture.Bytes()[:60], "letter.txt": []byte("Dear reader"),
+		"picture.png": picture.Bytes(), "cut.png": picture.Bytes()[:60], "letter.txt": []byte("Dear reader"), "net.onnx": slab, "wide.txt": []byte("\xff\xfec\x00"),
 	} {
 		if err := os.WriteFile(at(name), b, 0o644); err != nil {
 			t.Fatal(err)

@@ -116,3 +116,15 @@ func modeTable(scores []evaluate.Score, name func(mode string) string) string {
 
 // asItIs names a mode in a table of one slab.
 func asItIs(mode string) string { return mode }
+
+// checkOther refuses to write what is made of a file over that file, perhaps somebody's only copy.
+func checkOther(in, out string) error {
+	a, err := os.Stat(in)
+	if err != nil {
+		return nil // which reading it tells
+	}
+	if b, err := os.Stat(out); err == nil && os.SameFile(a, b) {
+		return usagef("--out %s is the file to be read, and would be lost; take another name", out)
+	}
+	return nil
+}

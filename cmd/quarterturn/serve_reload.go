@@ -13,6 +13,7 @@ import (
 
 	"github.com/quarterturn/quarterturn/cmd/quarterturn/internal/guard"
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/readfile"
 	"github.com/quarterturn/quarterturn/host"
 )
 
@@ -45,26 +46,29 @@ func onHangup(ctx context.Context, hangup <-chan os.Signal, do func()) {
 	}
 }
 
-// readRegular reads a file that SIGHUP has read again: a pipe would keep that waiting.
-func readRegular(name string) ([]byte, error) {
+// checkRegular refuses what SIGHUP could not have read again: a pipe would keep that waiting.
+func checkRegular(name string) error {
 	info, err := os.Stat(name)
-	if err != nil {
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s is not a regular file, and it is to be read again at SIGHUP", name)
+	}
+	return err
+}
+
+// readSecret reads a file of tokens, a certificate or a key.
+func readSecret(name string) ([]byte, error) {
+	if err := checkRegular(name); err != nil {
 		return nil, err
 	}
-	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s is not a regular file, and it is to be read again at SIGHUP", name)
-	}
-	return os.ReadFile(name)
+	return readfile.AtMost(name, 1<<20)
 }
 
 // readServed returns a slab's bytes and the model in them.
 func readServed(name string) ([]byte, *format.Model, error) {
-	b, err := readRegular(name)
-	if err != nil {
+	if err := checkRegular(name); err != nil {
 		return nil, nil, err
 	}
-	m, err := decodeSlab(name, b)
-	return b, m, err
+	return readSlab(name)
 }
 
 // secrets are the tokens and the certificate that serve works with. Either may be missing.
@@ -88,7 +92,7 @@ func (s *secrets) readTokens() error {
 	if s.tokenFile == "" {
 		return nil
 	}
-	text, err := readRegular(s.tokenFile)
+	text, err := readSecret(s.tokenFile)
 	if err != nil {
 		return err
 	}
@@ -105,8 +109,8 @@ func (s *secrets) readCertificate() error {
 	if s.certFile == "" {
 		return nil
 	}
-	cert, certErr := readRegular(s.certFile)
-	key, keyErr := readRegular(s.keyFile)
+	cert, certErr := readSecret(s.certFile)
+	key, keyErr := readSecret(s.keyFile)
 	if err := errors.Join(certErr, keyErr); err != nil {
 		return err
 	}

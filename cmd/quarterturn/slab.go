@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/format/readfile"
 	"github.com/quarterturn/quarterturn/trainer"
 )
 
@@ -65,20 +66,14 @@ func readSlab(name string) ([]byte, *format.Model, error) {
 		}
 		return nil, nil, fmt.Errorf("%s is a folder, not a slab", name)
 	}
-	b, err := os.ReadFile(name)
+	b, err := readfile.Slab(name)
 	if err != nil {
 		return nil, nil, err
 	}
-	m, err := decodeSlab(name, b)
-	return b, m, err
-}
-
-// decodeSlab returns the model in the bytes of a slab's file.
-func decodeSlab(name string, b []byte) (*format.Model, error) {
 	m, err := format.Decode(b)
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, nil, fmt.Errorf("%s: %w", name, err)
 	}
 	detail("%s: %d bytes, hash %x", name, len(b), m.Hash)
-	return m, nil
+	return b, m, nil
 }

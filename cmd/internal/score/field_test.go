@@ -333,11 +333,15 @@ func TestFieldB20Links(t *testing.T) {
 func TestFieldC21ListsOfFiles(t *testing.T) {
 	for in, want := range map[string][]string{
 		"a.png\nb c.png\r\n\n": {"a.png", "b c.png"}, "a\nb.png\x00c.png\x00": {"a\nb.png", "c.png"}, "last.png": {"last.png"},
+		"\xef\xbb\xbfa.png\r\nb.png": {"a.png", "b.png"},
 	} {
 		given, listed, err := Expand([]string{"first", "-", "end"}, strings.NewReader(in))
 		if err != nil || !slices.Equal(listed, want) || !slices.Equal(given, []string{"first", "end"}) {
 			t.Errorf("%q: %q, %q, %v", in, given, listed, err)
 		}
+	}
+	if _, _, err := Expand([]string{"-"}, strings.NewReader("\xff\xfea\x00/\x00b\x00")); err == nil || !strings.Contains(err.Error(), "standard input: the text is UTF-16") {
+		t.Errorf("UTF-16: %v", err)
 	}
 	for says, paths := range map[string][]string{"lists no files": {"-"}, "once only": {"-", "-"}} {
 		if _, _, err := Expand(paths, strings.NewReader("\n"+strings.Repeat("x\n", len(paths)-1))); err == nil || !strings.Contains(err.Error(), says) {

@@ -17,6 +17,7 @@ import (
 	"strings"
 
 	"github.com/quarterturn/quarterturn/format/plain"
+	"github.com/quarterturn/quarterturn/format/readfile"
 	"github.com/quarterturn/quarterturn/host/imagefile"
 )
 
@@ -58,6 +59,9 @@ func (l *Listing) Close() error {
 	return os.RemoveAll(l.temporary)
 }
 
+// mostList bounds a list of files, in bytes.
+const mostList = 1 << 29
+
 // Expand parts paths into those that are given and, for the path "-", those that stdin lists, one a
 // line, or ended by zero bytes as find -print0 writes them.
 func Expand(paths []string, stdin io.Reader) (given, listed []string, err error) {
@@ -69,7 +73,13 @@ func Expand(paths []string, stdin io.Reader) (given, listed []string, err error)
 		if slices.Contains(paths[:i], "-") {
 			return nil, nil, errors.New("standard input (-) can be read once only")
 		}
-		b, err := io.ReadAll(stdin)
+		b, err := io.ReadAll(io.LimitReader(stdin, mostList+1))
+		if err == nil && len(b) > mostList {
+			err = fmt.Errorf("the list has more than the %d bytes that are read", mostList)
+		}
+		if err == nil {
+			b, err = readfile.Text(b)
+		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("standard input: %w", err)
 		}
@@ -77,7 +87,7 @@ func Expand(paths []string, stdin io.Reader) (given, listed []string, err error)
 		if bytes.IndexByte(b, 0) >= 0 {
 			end = []byte{0}
 		}
-		for _, line := range bytes.Split(b, end) {
+		for line := range bytes.SplitSeq(b, end) {
 			if end[0] == '\n' {
 				line = bytes.TrimSuffix(line, []byte("\r"))
 			}
