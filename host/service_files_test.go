@@ -85,7 +85,9 @@ func TestFieldC47(t *testing.T) {
 		{"classify", "application/json", `{"image":"AAAA"}}garbage`, 400, "body", "after top-level value"},
 		{"classify", "application/json", `{"image":"AAAA"}]`, 400, "body", "after top-level value"},
 		{"classify", "application/json", `{"image":` + strings.Repeat("[", 20) + strings.Repeat("]", 20) + `}`, 400, "body", "base64"},
-		{"batch", "application/json", `{"images":["AAAA",3]}`, 400, "body", "image 1: "},
+		{"classify", "application/json", `{"image":"AAAA","image":"AAAA"}`, 400, "body", `"image" twice`},
+		{"classify", "application/json", `{"image":"AAAA","IMAGE":"AAAA"}`, 400, "body", `"image" twice`},
+		{"batch", "application/json", `{"images":["AAAA"],"im\u0061ges":["AAAA"]}`, 400, "body", `"images" twice`},
 		{"batch", "application/json", `{"images":"AAAA"}`, 400, "body", "images"},
 		{"classify", "application/json", `{`, 400, "body", "JSON"},
 		{"batch", "application/json", `{"images":[]}`, 400, "body", "images"},
@@ -96,6 +98,17 @@ func TestFieldC47(t *testing.T) {
 	} {
 		if status, got := c.do("POST", "/v1/"+x.path, x.kind, strings.NewReader(x.body)); status != x.status || got.Error.Code != x.code || !strings.Contains(got.Error.Message, x.says) {
 			t.Errorf("%s, %s, %.60q: %d %+v", x.path, x.kind, x.body, status, got)
+		}
+	}
+	// In a batch what is no file in base64 fails alone.
+	mixed := fmt.Sprintf(`{"images":["@@@","%s",3,null]}`, inBase64(files[0]))
+	status, got := c.do("POST", "/v1/batch?mode=aggregated", "application/json", strings.NewReader(mixed))
+	if status != http.StatusOK || len(got.Predictions) != 4 || got.Predictions[1].Digest != want[0].Digest {
+		t.Fatalf("a mixed batch: %d %+v", status, got)
+	}
+	for _, i := range []int{0, 2, 3} {
+		if e := got.Predictions[i].Error; e.Code != "body" || !strings.Contains(e.Message, "base64") {
+			t.Errorf("image %d of a mixed batch: %+v", i, e)
 		}
 	}
 	r, err := http.NewRequest("POST", c.server.URL+"/v1/classify", bytes.NewReader(files[0]))

@@ -33,6 +33,9 @@ var errOneInput = badBody(`there is one input: "image", of datatype BYTES, an im
 // Fields that are not the protocol's say nothing.
 func (q *request) parseInfer(j *job, text, blob []byte) error {
 	v, err := parseJSON(text)
+	if err == nil {
+		err = v.noneTwice("id", "parameters", "outputs", "inputs")
+	}
 	if err != nil {
 		return err
 	}
@@ -70,14 +73,16 @@ func (q *request) parseInfer(j *job, text, blob []byte) error {
 	if input == nil {
 		return errOneInput
 	}
-	j.images, err = q.inferImages(input, blob)
-	return err
+	return q.inferImages(j, input, blob)
 }
 
 // inferParameters reads the parameters of a request.
 func (q *request) inferParameters(j *job, v jsonValue) error {
 	if !v.isObject() {
 		return badParameter("parameters are to be an object, not %v", v)
+	}
+	if err := v.noneTwice("mode", "binary_data_output"); err != nil {
+		return err
 	}
 	for name, p := range v.members() {
 		ok := false
@@ -109,6 +114,9 @@ func inferOutputs(v jsonValue) (list []inferOutput, err error) {
 	}
 	for e := range v.elements() {
 		var o inferOutput
+		if err := e.noneTwice("name", "parameters"); err != nil {
+			return nil, err
+		}
 		for name, member := range e.members() {
 			switch strings.ToLower(name) {
 			case "name":
@@ -138,6 +146,9 @@ func (o *inferOutput) parameters(v jsonValue) error {
 	if !v.isObject() {
 		return badParameter("the parameters of the output %s are to be an object, not %v", quote(o.name), v)
 	}
+	if err := v.noneTwice("binary_data", "classification"); err != nil {
+		return err
+	}
 	for name, p := range v.members() {
 		switch name {
 		case "binary_data":
@@ -157,10 +168,13 @@ func (o *inferOutput) parameters(v jsonValue) error {
 	return nil
 }
 
-// inferImages returns the files of the input.
-func (q *request) inferImages(v jsonValue, blob []byte) ([][]byte, error) {
+// inferImages finds the files of the input.
+func (q *request) inferImages(j *job, v jsonValue, blob []byte) error {
 	var name, datatype string
 	var shape, size, data jsonValue
+	if err := v.noneTwice("name", "datatype", "shape", "data", "parameters"); err != nil {
+		return err
+	}
 	for field, member := range v.members() {
 		switch strings.ToLower(field) {
 		case "name":
@@ -173,7 +187,10 @@ func (q *request) inferImages(v jsonValue, blob []byte) ([][]byte, error) {
 			data = member
 		case "parameters":
 			if !member.isNull() && !member.isObject() {
-				return nil, badParameter("the parameters of the input are to be an object, not %v", member)
+				return badParameter("the parameters of the input are to be an object, not %v", member)
+			}
+			if err := member.noneTwice("binary_data_size"); err != nil {
+				return err
 			}
 			for parameter, p := range member.members() {
 				if parameter == "binary_data_size" {
@@ -183,29 +200,30 @@ func (q *request) inferImages(v jsonValue, blob []byte) ([][]byte, error) {
 		}
 	}
 	if name != "image" || datatype != "BYTES" {
-		return nil, errOneInput
+		return errOneInput
 	}
 	sides, n, err := q.inferShape(shape)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	if size == nil {
 		if len(blob) > 0 {
-			return nil, badBody("%d bytes follow the JSON, and the input has no parameter binary_data_size", len(blob))
+			return badBody("%d bytes follow the JSON, and the input has no parameter binary_data_size", len(blob))
 		}
 		list, err := tensorElements(data, sides, n)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		return q.base64List(list)
+		return q.base64List(j, list)
 	}
 	if !data.isNull() {
-		return nil, badBody("the input has data and binary_data_size; give one of them")
+		return badBody("the input has data and binary_data_size; give one of them")
 	}
 	if count, ok := size.whole(); !ok || count != len(blob) {
-		return nil, badBody("binary_data_size is %v where %d bytes follow the JSON; it is to be that number", size, len(blob))
+		return badBody("binary_data_size is %v where %d bytes follow the JSON; it is to be that number", size, len(blob))
 	}
-	return splitBytes(blob, n)
+	j.images, err = splitBytes(blob, n)
+	return err
 }
 
 // inferShape reads the shape of the input, and how many images that are.

@@ -256,8 +256,7 @@ func (q *request) jsonImages(j *job, limit int, single bool) error {
 		if err != nil {
 			return err
 		}
-		j.images, err = q.base64List(list)
-		return err
+		return q.base64List(j, list)
 	}
 	return nil
 }
@@ -265,6 +264,9 @@ func (q *request) jsonImages(j *job, limit int, single bool) error {
 // imagesOf returns the images of a request in JSON.
 func imagesOf(text []byte, limit int, single bool) ([]jsonValue, error) {
 	v, err := parseJSON(text)
+	if err == nil {
+		err = v.noneTwice("image", "images")
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -275,7 +277,6 @@ func imagesOf(text []byte, limit int, single bool) ([]jsonValue, error) {
 		case "image":
 			image = member
 		case "images":
-			images = nil
 			for e := range member.elements() {
 				if len(images) == limit && !single {
 					return nil, badBody("there are more than %d images", limit)
@@ -299,23 +300,21 @@ func imagesOf(text []byte, limit int, single bool) ([]jsonValue, error) {
 	return images, nil
 }
 
-// base64List decodes files in base64.
-func (q *request) base64List(list []jsonValue) (files [][]byte, err error) {
+// base64List decodes the files of a job in base64. One that is none fails alone.
+func (q *request) base64List(j *job, list []jsonValue) error {
+	j.images, j.failed = make([][]byte, len(list)), make([]error, len(list))
 	for i, v := range list {
 		if err := q.ctx.Err(); err != nil {
-			return nil, err
+			return err
 		}
 		file, err := q.base64(v)
 		var told *httpError
-		if errors.As(err, &told) && told != errEvicted && len(list) > 1 {
-			return nil, badBody("image %d: %v", i, err)
+		if err != nil && (!errors.As(err, &told) || told == errEvicted) {
+			return err
 		}
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, file)
+		j.images[i], j.failed[i] = file, err
 	}
-	return files, nil
+	return nil
 }
 
 // measure returns the number of an image's pixels, if it can be read and is bearable.

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"iter"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -70,6 +71,22 @@ func (v jsonValue) members() iter.Seq2[string, jsonValue] {
 			}
 		}
 	}
+}
+
+// noneTwice returns an error if an object has one of these fields more than once, in capitals or not: which
+// of them counts, every reader of JSON decides for itself (RFC 8259, section 4).
+func (v jsonValue) noneTwice(fields ...string) error {
+	var seen uint
+	for name := range v.members() {
+		i := slices.Index(fields, strings.ToLower(name))
+		if i >= 0 && seen>>i&1 == 1 {
+			return badBody("the JSON has the field %q twice", fields[i])
+		}
+		if i >= 0 {
+			seen |= 1 << i
+		}
+	}
+	return nil
 }
 
 // next returns the first value in the rest of a list or of an object, which is nil at its

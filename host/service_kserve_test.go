@@ -161,6 +161,34 @@ func TestFieldC47KServe(t *testing.T) {
 	}
 }
 
+// Of fields that are there twice it is unknown which are meant.
+func TestFieldB33KServeFieldsTwice(t *testing.T) {
+	classifier := open(t, tinySlab(t, 3))
+	c := newClient(t, NewService(classifier))
+	path := "/v2/models/" + classifier.Model().Name + "/infer"
+	good := base64.StdEncoding.EncodeToString(pngOf(t, noise(1, 9, 9)[0]))
+	input := `{"name":"image","datatype":"BYTES","shape":[1],"data":["` + good + `"]}`
+	for field, body := range map[string]string{
+		"inputs":           `{"inputs":[` + input + `],"inputs":[` + input + `]}`,
+		"id":               `{"inputs":[` + input + `],"id":"a","ID":"b"}`,
+		"mode":             `{"inputs":[` + input + `],"parameters":{"mode":"single","mode":"aggregated"}}`,
+		"name":             `{"inputs":[` + input + `],"outputs":[{"name":"label","name":"logits"}]}`,
+		"classification":   `{"inputs":[` + input + `],"outputs":[{"name":"label","parameters":{"classification":1,"classification":2}}]}`,
+		"data":             `{"inputs":[` + strings.Replace(input, `"data"`, `"data":["AAAA"],"data"`, 1) + `]}`,
+		"binary_data_size": `{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"parameters":{"binary_data_size":1,"binary_data_size":2}}]}`,
+	} {
+		r, err := c.server.Client().Post(c.server.URL+path, "application/json", strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b, err := io.ReadAll(r.Body)
+		r.Body.Close()
+		if err != nil || r.StatusCode != http.StatusBadRequest || !strings.Contains(string(b), `\"`+field+`\" twice`) {
+			t.Errorf("%s: %d %s, %v", field, r.StatusCode, b, err)
+		}
+	}
+}
+
 func TestFieldC47KServeErrors(t *testing.T) {
 	classifier := open(t, tinySlab(t, 3))
 	c := newClient(t, NewService(classifier, WithMaxBatch(4)))

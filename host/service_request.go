@@ -27,6 +27,7 @@ type endpoint struct {
 // A job is what a request asks for.
 type job struct {
 	images [][]byte     // files
+	failed []error      // of each image that came in base64, why it has no file; nil if none did
 	parse  func() error // what finds them in the body, by a worker; nil if they are there
 	mode   sla.Mode
 	top    int
@@ -188,6 +189,10 @@ func (s *Service) do(ctx context.Context, j *job) (results []result, err error) 
 	for i, file := range j.images {
 		if err := ctx.Err(); err != nil {
 			return nil, err
+		}
+		if j.failed != nil && j.failed[i] != nil {
+			results[i].err = j.failed[i]
+			continue
 		}
 		results[i].err = s.guard(func() (err error) {
 			pixels[i], err = s.measure(file)
