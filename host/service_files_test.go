@@ -90,6 +90,7 @@ func TestFieldC47(t *testing.T) {
 		{"batch", "application/json", `{"images":["AAAA"],"im\u0061ges":["AAAA"]}`, 400, "body", `"images" twice`},
 		{"batch", "application/json", `{"images":"AAAA"}`, 400, "body", "images"},
 		{"classify", "application/json", `{`, 400, "body", "JSON"},
+		{"classify", "application/json", "\xff\xfe{\x00}\x00", 400, "body", "UTF-16"},
 		{"batch", "application/json", `{"images":[]}`, 400, "body", "images"},
 		{"batch", "application/json", `{"images":["","","","",""]}`, 400, "body", "more than 4"},
 		{"batch", "image/png", string(files[0]), 415, "type", "several images"},

@@ -10,6 +10,8 @@ import (
 	"strconv"
 	"strings"
 	"unicode/utf8"
+
+	"github.com/quarterturn/quarterturn/format/readfile"
 )
 
 // A jsonValue is a value of a JSON text that is known to be valid: its bytes in that text.
@@ -22,7 +24,10 @@ const jsonBlanks = " \t\r\n"
 // parseJSON returns the one object that a text consists of. A byte order mark, which some
 // editors and shells put before it, says nothing (RFC 8259, section 8.1).
 func parseJSON(text []byte) (jsonValue, error) {
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	text, err := readfile.Text(text)
+	if err != nil {
+		return nil, badBody("%v", err)
+	}
 	if !json.Valid(text) {
 		return nil, badBody("the JSON cannot be read: %v", json.Unmarshal(text, new(struct{})))
 	}

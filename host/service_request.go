@@ -64,6 +64,9 @@ func (s *Service) inference(e endpoint) http.HandlerFunc {
 			q.answer.Status = e.fail(q, err)
 		} else {
 			q.answer.Status = e.send(q, j, results)
+			if len(results) == 1 {
+				err = results[0].err
+			}
 		}
 		q.answer.Duration = time.Since(start)
 		s.config.log.Debug("classified", "path", r.URL.Path, "status", q.answer.Status, "mode", q.answer.Mode, "images", q.answer.Images,

@@ -139,7 +139,7 @@ func (c Config) Check() error {
 		{c.BiasLR >= 0 && c.HeadLR >= 0, "the learning rates of biases and heads cannot be negative"},
 		{c.NormMomentum >= 0 && c.NormMomentum <= 1, "the momentum of normalisation must be between 0 and 1"},
 		{c.HeldOut >= 0, "the number of images to hold out cannot be negative"},
-		{c.LR > 0 && c.LR <= 100, "the learning rate must be above 0"},
+		{c.LR > 0 && c.LR <= 100, "the learning rate must be above 0 and at most 100"},
 		{c.Momentum >= 0 && c.Momentum < 1, "the momentum must be at least 0 and below 1"},
 		{c.WeightDecay >= 0, "the weight decay cannot be negative"},
 		{c.ClipNorm >= 0, "the norm to clip gradients to cannot be negative"},

@@ -28,7 +28,7 @@ func AtMost(name string, most int64) ([]byte, error) {
 func Text(b []byte) ([]byte, error) {
 	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
 		if bytes.HasPrefix(b, []byte(mark)) {
-			return nil, errors.New("the text is UTF-16; write it as UTF-8 (in PowerShell: | Out-File -Encoding utf8 FILE)")
+			return nil, errors.New("the text is UTF-16 and is to be UTF-8 (PowerShell writes that with Out-File -Encoding utf8)")
 		}
 	}
 	return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), nil
