@@ -61,6 +61,8 @@ func TestBadInput(t *testing.T) {
 		{"eval --model @tiny.slab --data fashion-mini", 1, "do not have the same classes: the slab has cat, dog, été; fashion-mini has T-shirt"},
 		{"eval --model @tiny.slab --data @none --split middle", 2, "want test or train"},
 		{"train --data fashion-mini --out @run", 1, "holds a run already"},
+		{"train --data folder:@trained --out @trained", 1, "lies in the folder of the pictures"},
+		{"train @trained --out @trained/new", 1, "lies in the folder of the pictures"},
 		{"train --data fashion-mini --out @new --method slap", 2, "want baseline, da, mt, sla, sla+sd"},
 		{"train --data fashion-mini --out @new --transform color3", 1, "the images are grey"},
 		{"train --data cifar10:@none --out @new", 1, "no data_batch"},

@@ -13,6 +13,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
 // A folder of 27 photos trains, from the net that comes along, without another word; so do
@@ -108,5 +110,23 @@ func TestFieldHangup(t *testing.T) {
 	}
 	if _, stderr, code := runCommand(t, "train", "--resume", "run"); code != 0 || !strings.Contains(stderr, "the run is complete") {
 		t.Errorf("a run that is complete: exit code %d, %s", code, stderr)
+	}
+}
+
+// A run that is given no folder makes one here, or beside the pictures if here is among them.
+func TestFolderOfARunWithoutAName(t *testing.T) {
+	dir := t.TempDir()
+	photos := filepath.Join(dir, "photos")
+	if err := os.MkdirAll(filepath.Join(photos, "cat"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range []struct{ at, data, want string }{
+		{dir, "photos", "photos-run"}, {dir, "folder:photos/", "photos-run"}, {photos, ".", photos + "-run"},
+		{filepath.Join(photos, "cat"), "..", photos + "-run"},
+	} {
+		t.Chdir(x.at)
+		if got := freeName(dataset.Source{Data: x.data}); got != x.want {
+			t.Errorf("in %s with %s: %s, want %s", x.at, x.data, got, x.want)
+		}
 	}
 }

@@ -115,7 +115,29 @@ func (l *trainCommandLine) prepare(named bool) error {
 		}
 		l.out = freeName(l.source)
 	}
+	if folder && within(l.out, strings.TrimPrefix(l.source.Data, "folder:")) {
+		return fmt.Errorf("--out %s lies in the folder of the pictures, where a run would be taken for some of them; give another folder", l.out)
+	}
 	return trainer.Vacant(l.out)
+}
+
+// within reports whether a path, of which not everything need be there, is or lies in a folder.
+func within(path, folder string) bool {
+	info, err := os.Stat(folder)
+	if err == nil {
+		path, err = filepath.Abs(path)
+	}
+	for err == nil {
+		if at, gone := os.Stat(path); gone == nil && os.SameFile(at, info) {
+			return true
+		}
+		up := filepath.Dir(path)
+		if up == path {
+			break
+		}
+		path = up
+	}
+	return false
 }
 
 // start begins a run with what the flags say, and otherwise with what goes with the pictures or the net.
@@ -287,9 +309,16 @@ func (l *trainCommandLine) set(c trainer.Config, flags *pflag.FlagSet) (err erro
 	return err
 }
 
-// freeName is that of a folder for a run on an image folder, which is not there yet.
+// freeName is that of a folder for a run on an image folder, which is not there yet: here, or if that is
+// among the pictures, beside them.
 func freeName(source dataset.Source) string {
-	base := filepath.Base(filepath.Clean(strings.TrimPrefix(source.Data, "folder:"))) + "-run"
+	data := filepath.Clean(strings.TrimPrefix(source.Data, "folder:"))
+	base := filepath.Base(data) + "-run"
+	if within(".", data) {
+		if all, err := filepath.Abs(data); err == nil {
+			base = all + "-run"
+		}
+	}
 	name := base
 	for n := 2; ; n++ {
 		if _, err := os.Stat(name); err != nil {
