@@ -285,6 +285,10 @@ func TestFieldC47ServeOptions(t *testing.T) {
 			t.Errorf("token %q: %d %s", token, r.StatusCode, body)
 		}
 	}
+	twice := func(r *http.Request) { r.Header["Authorization"] = []string{"Bearer third", "Bearer first"} }
+	if r, body := s.ask("POST", "v1/classify", picture, twice); r.StatusCode != 400 || !strings.Contains(body, "twice") {
+		t.Errorf("two tokens: %d %s", r.StatusCode, body)
+	}
 	for path, want := range map[string]int{"": 401, "v1/model": 401, "metrics": 401, "healthz": 200, "readyz": 200, "v2/health/ready": 200} {
 		if r, _ := s.ask("GET", path, "", nil); r.StatusCode != want {
 			t.Errorf("/%s without a token: %d", path, r.StatusCode)

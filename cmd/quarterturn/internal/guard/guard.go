@@ -3,7 +3,6 @@
 package guard
 
 import (
-	"bytes"
 	"crypto/sha256"
 	"crypto/subtle"
 	"encoding/json"
@@ -15,6 +14,8 @@ import (
 	"slices"
 	"strings"
 	"unicode"
+
+	"github.com/quarterturn/quarterturn/format/readfile"
 )
 
 // isHealth reports whether a path asks if the server lives and is ready. Balancers ask
@@ -121,7 +122,10 @@ type Tokens [][sha256.Size]byte
 // the mark that Windows begins files of UTF-8 with.
 func ParseTokens(text []byte) (Tokens, error) {
 	var t Tokens
-	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	text, err := readfile.Text(text)
+	if err != nil {
+		return nil, err
+	}
 	for line := range strings.Lines(string(text)) {
 		switch line = strings.TrimSpace(line); {
 		case line == "":
@@ -155,6 +159,10 @@ func Bearer(next http.Handler, current func() Tokens) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if isHealth(r.URL.Path) {
 			next.ServeHTTP(w, r)
+			return
+		}
+		if len(r.Header.Values("Authorization")) > 1 {
+			refuse(w, r, http.StatusBadRequest, "parameter", "the header Authorization is there twice")
 			return
 		}
 		scheme, token, _ := strings.Cut(r.Header.Get("Authorization"), " ")
