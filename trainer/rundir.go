@@ -262,6 +262,9 @@ func readConfig(dir string) (c runConfig, err error) {
 	if err := d.Decode(&c); err != nil {
 		return c, fmt.Errorf("%s: %w", filepath.Join(dir, ConfigFile), err)
 	}
+	if c.Data == "" {
+		return c, fmt.Errorf("%s names no data; it was damaged or changed", filepath.Join(dir, ConfigFile))
+	}
 	return c, nil
 }
 

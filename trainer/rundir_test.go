@@ -252,6 +252,7 @@ func TestResumeErrors(t *testing.T) {
 		{config, `"seed": 1`, `"seed": 2`, "another config.json"},
 		{config, `"method": "sla+sd"`, `"method": "slap"`, "want baseline"},
 		{config, `"epochs"`, `epochs`, "invalid character"},
+		{config, `"fashion-mini"`, `""`, "names no data"},
 		{config, `"fashion-mini"`, `"fashion:/no/where"`, "neither train-images"},
 		{config, `"fashion-mini"`, `"fashion:no/where"`, "is not at " + filepath.Join(here, "no/where") + "; work in the directory in which the run was begun"},
 		{config, `"fashion-mini"`, `"where"`, "is not at " + filepath.Join(here, "where")},

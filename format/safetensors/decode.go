@@ -105,6 +105,9 @@ func object(b []byte) (map[string]json.RawMessage, error) {
 	return m, nil
 }
 
+// maxRank is how many dimensions a tensor may have, twice as many as those of nets.
+const maxRank = 8
+
 func (e *entry) tensor(data []byte) (Tensor, error) {
 	t := Tensor{DType: e.DType, Shape: e.Shape}
 	size, ok := sizes[e.DType]
@@ -114,6 +117,9 @@ func (e *entry) tensor(data []byte) (Tensor, error) {
 	from, to := e.Offsets[0], e.Offsets[1]
 	if from < 0 || to < from || to > len(data) {
 		return t, fmt.Errorf("its bytes %d to %d are not in the data section of %d", from, to, len(data))
+	}
+	if len(e.Shape) > maxRank {
+		return t, fmt.Errorf("its shape has %d numbers, more than %d", len(e.Shape), maxRank)
 	}
 	elements := 1
 	for _, d := range e.Shape {

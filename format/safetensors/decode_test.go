@@ -70,6 +70,7 @@ func TestDecode(t *testing.T) {
 		{string(file(`{"a":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}}`, 1, 2, 3, 4)), "not in the data section"},
 		{string(file(`{"a":{"dtype":"Q4","shape":[1],"data_offsets":[0,4]}}`, 1, 2, 3, 4)), `unknown type "Q4"`},
 		{string(file(`{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,0]}}`)), "more elements than the file"},
+		{string(file(`{"a":{"dtype":"F32","shape":[1,1,1,1,1,1,1,1,1],"data_offsets":[0,4]}}`, 1, 2, 3, 4)), "9 numbers, more than 8"},
 		{string(file(`{} x`)), "header"},
 	} {
 		if _, err := Decode([]byte(c.file)); err == nil || !strings.Contains(err.Error(), c.want) {
