@@ -139,7 +139,8 @@ async function explain() {
 /** Shows the parts that there is something to say in. */
 function showParts() {
   const any = results.length > 0;
-  $('views-part').hidden = !any || !classifier.info.modes.some(({ mode }) => mode === 'aggregated');
+  const { modes, transforms } = classifier.info;
+  $('views-part').hidden = !any || transforms.length < 2 || !modes.some(({ mode }) => mode === 'aggregated');
   for (const id of ['modes-part', 'times-part']) $(id).hidden = !any;
 }
 
@@ -233,6 +234,9 @@ async function openWorkshop() {
   await workshop.open(taught);
 }
 
+/** The modes to choose from: where there is one view, they all look at that. */
+const modesOf = ({ modes, recommended, transforms }) => (transforms.length > 1 ? modes : modes.filter((m) => m.mode === recommended));
+
 function showModel() {
   const { info, model } = classifier;
   for (const id of ['modes', 'views', 'sum', 'verified', 'times', 'top', 'sure', 'cost']) $(id).replaceChildren();
@@ -257,9 +261,10 @@ function showModel() {
     Hash: info.hash,
   });
   showChooser();
-  $('switch').replaceChildren(make('legend', { textContent: 'How it decides' }), ...info.modes.map((m) => make('label', { className: 'choice', title: `${m.mode}, ${costOf(m)}` },
+  const offered = modesOf(info);
+  $('switch').replaceChildren(make('legend', { textContent: 'How it decides' }), ...offered.map((m) => make('label', { className: 'choice', title: `${m.mode}, ${costOf(m)}` },
     make('input', { type: 'radio', name: 'mode', value: m.mode, checked: m.mode === info.recommended }), modeName(info, m.mode))));
-  $('switch').hidden = info.modes.length < 2;
+  $('switch').hidden = offered.length < 2;
   showSamples(samplesOf(model, info));
 }
 
@@ -306,8 +311,8 @@ async function preview({ labels, method, images, samples }) {
   await paintPicture($('shown'), await fetchSample(samples[0].src));
 }
 
-/** Opens a slab that was dropped or chosen. */
-async function openFile(file) {
+/** Opens a slab that was dropped or chosen, perhaps with others. */
+async function openFile(file, others) {
   used = true;
   const model = { src: `file ${models.length}`, name: file.name, file: file.name, bytes: file.size, samples: [], source: file };
   await inTurn(async () => {
@@ -318,7 +323,7 @@ async function openFile(file) {
       models = models.filter((m) => m !== model);
       throw new Error(error.code === 'not-slab' ? `${file.name} is not a slab, or was damaged on its way` : `${file.name}: ${error.message}`, { cause: error });
     }
-    say(`Opened ${file.name}.`);
+    say(`Opened ${file.name}.${others > 0 ? ' One slab is opened at a time.' : ''}`);
   });
 }
 
@@ -329,7 +334,7 @@ const receive = (files, place, what) => attempt(async () => {
   const pictures = files.filter((_, i) => !slabs[i]);
   if (slab) {
     selectTab($('tab-look'));
-    await openFile(slab);
+    await openFile(slab, slabs.filter(Boolean).length - 1);
   }
   if (pictures.length === 0) return;
   if ($('look').hidden) await workshop.receive(pictures, place);
@@ -406,7 +411,7 @@ function setUpTabs() {
 }
 
 let frame; // the camera's last
-const camera = new Camera($('camera'), $('video'), (now) => inTurn(() => answer(frame = now, 'what the camera sees')), attempt, (on) => {
+const camera = new Camera($('camera'), $('video'), (now) => inTurn(() => camera.on && answer(frame = now, 'what the camera sees')), attempt, (on) => {
   used ||= on;
   if (on) {
     frame = undefined;

@@ -46,23 +46,27 @@ function viewWords({ transforms }) {
   return { what, many: `${transforms.length} ${coloured ? (turned ? 'turns and colourings' : 'colourings') : 'turns'}` };
 }
 
+/** A label within a sentence, whose direction it is to leave alone (Unicode's FSI and PDI). */
+const within = (label) => (/^[\u0020-\u024f]*$/.test(label) ? label : `\u2068${label}\u2069`);
+
 /** Labels as a list: "cup, key and pen". */
-const listed = (labels) => (labels.length < 2 ? labels.join() : `${labels.slice(0, -1).join(', ')} and ${labels.at(-1)}`);
+const listed = (labels) => (labels.length < 2 ? labels.map(within).join() : `${labels.slice(0, -1).map(within).join(', ')} and ${within(labels.at(-1))}`);
 
 /** What a model knows, short enough for a list of models. */
-export const kindsOf = (labels) => (labels.length < 4 ? listed(labels) : `${labels.length} things: ${labels.slice(0, 3).join(', ')} …`);
+export const kindsOf = (labels) => (labels.length < 4 ? listed(labels) : `${labels.length} things: ${labels.slice(0, 3).map(within).join(', ')} …`);
 
 /** Says in a line what a model can do. */
 export function pitchOf({ labels, provenance: { method, images } }) {
-  const what = labels.length < 6 ? `Tells ${listed(labels)} apart.` : `Tells ${labels.length} kinds of things apart, from ${labels[0]} to ${labels.at(-1)}.`;
-  return `${what}${method === 'prototypes' ? ` Somebody showed it ${images} pictures of them.` : ''} It runs in this tab; no picture leaves it.`;
+  const what = labels.length < 2 ? `Knows only ${listed(labels)}, and has nothing to tell it from.`
+    : labels.length < 6 ? `Tells ${listed(labels)} apart.` : `Tells ${labels.length} kinds of things apart, from ${within(labels[0])} to ${within(labels.at(-1))}.`;
+  return `${what}${method === 'prototypes' ? ` Somebody showed it ${images === 1 ? 'one picture' : `${images} pictures`} of ${labels.length < 2 ? 'it' : 'them'}.` : ''} It runs in this tab; no picture leaves it.`;
 }
 
 /** What a mode does, in a word or two for people. */
 export function modeName(info, mode) {
   const many = viewWords(info).many;
   return {
-    baseline: 'one look', single: 'one look', aggregated: `all ${many}`,
+    baseline: 'one look', single: 'one look', aggregated: info.transforms.length > 1 ? `all ${many}` : 'one look',
     distilled: 'one look, taught by all', adaptive: 'as many looks as it needs',
   }[mode] ?? mode;
 }
@@ -91,9 +95,9 @@ export const isCalibrated = ({ metrics }, mode) => metrics.some((m) => m.mode ==
  */
 export function verdictOf([first, second], calibrated) {
   const p = first.probability;
-  if (!(p >= LIKELY)) return { text: 'Not sure', unsure: true, why: `Perhaps ${first.label}${second ? `, or ${second.label}` : ''}.` };
+  if (!(p >= LIKELY)) return { text: 'Not sure', unsure: true, why: `Perhaps ${within(first.label)}${second ? `, or ${within(second.label)}` : ''}.` };
   return {
-    text: calibrated && p >= SURE ? first.label : `Probably ${first.label}`,
+    text: calibrated && p >= SURE ? first.label : `Probably ${within(first.label)}`,
     unsure: false,
     why: calibrated ? `${roughly(p)} sure` : `${roughly(p)}, but this slab was never calibrated`,
   };
@@ -149,7 +153,7 @@ export function togetherCard(info, { mode, top }) {
   const share = percent(top[0].probability);
   return make('div', { className: unsure ? 'together unsure' : 'together' },
     make('span', { className: 'quiet', textContent: `all ${info.transforms.length} together` }), make('b', { textContent: text }),
-    make('span', { className: 'quiet', textContent: unsure ? `perhaps ${top[0].label}, ${share}` : share }));
+    make('span', { className: 'quiet', textContent: unsure ? `perhaps ${within(top[0].label)}, ${share}` : share }));
 }
 
 /** How the views' logits of the foremost classes add up. */

@@ -35,8 +35,38 @@ const channel = new BroadcastChannel(`${NAME} ${TABLE}`);
 /** Calls f with a slab's hash when another tab has saved something for it. */
 export const onSaved = (f) => channel.addEventListener('message', ({ data }) => f(data));
 
-/** Saves things: [{ label, pictures: [{ directions, thumbnail }] }]; none: forgets the slab. */
-export async function save(hash, things) {
-  await run('readwrite', (table) => (things.length > 0 ? table.put(things, hash) : table.delete(hash)));
+/**
+ * Saves things, [{ label, pictures: [{ directions, thumbnail }] }]; none: forgets the slab. `before` are those
+ * that they came of: what other tabs have made of it since stays, but for the things that both have changed.
+ * Returns what there is now.
+ */
+export async function save(hash, things, before) {
+  let all;
+  await run('readwrite', (table) => {
+    const request = table.get(hash);
+    request.onsuccess = () => {
+      all = merged(before, things, request.result ?? []);
+      if (all.length > 0) table.put(all, hash);
+      else table.delete(hash);
+    };
+    return request;
+  });
   channel.postMessage(hash);
+  return all;
+}
+
+/** What two have made of the same things: of each the one that was changed, of both ours. */
+function merged(before, ours, theirs) {
+  const labels = new Set([...ours, ...theirs].map((t) => t.label));
+  return Array.from(labels, (label) => {
+    const [was, our, their] = [before, ours, theirs].map((things) => things.find((t) => t.label === label));
+    return same(our, was) && !same(their, was) ? their : our;
+  }).filter((thing) => thing !== undefined);
+}
+
+/** Are these two the same thing, of the same pictures, or both nothing? */
+function same(a, b) {
+  if (!a || !b) return a === b;
+  return a.pictures.length === b.pictures.length &&
+    a.pictures.every(({ directions }, i) => directions.every((v, k) => v === b.pictures[i].directions[k]));
 }

@@ -20,6 +20,7 @@ export class Workshop {
   #last; // the camera's last frame
   #recording; // the card that is recorded
   #camera;
+  #kept = []; // the things that were loaded or saved last
   #undo; // what was there before the last deletion, and when that is forgotten
 
   /** inTurn(f) does things to the classifier one after the other. */
@@ -50,13 +51,19 @@ export class Workshop {
     this.#classifier = classifier;
     this.#tried = undefined;
     this.#quiet();
-    this.#restore(await saved(classifier.info.hash));
+    this.#kept = await saved(classifier.info.hash);
+    this.#restore(this.#kept);
   }
 
   /** Takes over what another tab has saved, which would be lost with this one's next change. */
   async #follow(hash) {
     if (hash !== this.#classifier.info.hash || this.#recording) return;
-    const things = await saved(hash);
+    this.#adopt(await saved(hash));
+  }
+
+  /** Begins with things that are kept, and leaves the cards that have none yet. */
+  #adopt(things) {
+    this.#kept = things;
     const labels = things.map((t) => t.label);
     const empty = this.#labels().filter((label) => !this.#thumbnails.has(label) && !labels.includes(label));
     this.#restore(things, [...labels, ...empty]);
@@ -143,7 +150,7 @@ export class Workshop {
     };
     const end = () => {
       held = false;
-      this.#record();
+      if (this.#recording?.card === card) this.#record(); // holding another button takes the focus from this one
     };
     record.addEventListener('pointerdown', (e) => {
       record.setPointerCapture(e.pointerId);
@@ -217,7 +224,13 @@ export class Workshop {
   async #keep(before) {
     const things = this.#things();
     this.#offerUndo(before);
-    await save(this.#classifier.info.hash, things).catch(() => this.#say('This browser does not keep what you teach; download it before you leave.', $('preview'), true));
+    try {
+      const all = await save(this.#classifier.info.hash, things, this.#kept);
+      if (all.length === things.length && all.every((t, i) => t === things[i])) this.#kept = things;
+      else this.#adopt(all); // another tab was at work, too
+    } catch {
+      this.#say('This browser does not keep what you teach; download it before you leave.', $('preview'), true);
+    }
     this.#changed();
     if (this.#tried && things.length > 1) await this.#compare(this.#tried);
   }

@@ -22,7 +22,8 @@ export const codes = ['ok', 'not-slab', 'version', 'corrupt', 'unsupported', 'mo
 
 /** The error of a signal that was aborted; named as the platform names it. */
 export function abortError({ reason }) {
-  const error = new QuarterturnError('aborted', reason?.message || 'it was given up', { cause: reason });
+  const words = typeof reason === 'string' ? reason : reason?.message;
+  const error = new QuarterturnError('aborted', typeof words === 'string' && words !== '' ? words : 'it was given up', { cause: reason });
   error.name = reason?.name === 'TimeoutError' ? 'TimeoutError' : 'AbortError';
   return error;
 }

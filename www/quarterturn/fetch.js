@@ -23,12 +23,12 @@ export async function bytesOf(source, what, { onProgress, signal }, read) {
       throw new QuarterturnError('fetch', `the ${what} is to be an address, a Response, a Blob or bytes, not ${source === null ? 'null' : typeof source}`);
     }
     const url = String(source);
-    if (read && !/^(https?|data|blob):/.test(url)) return new Uint8Array(await read(url.startsWith('file:') ? new URL(url) : url));
+    if (read && !/^(https?|data|blob):/i.test(url)) return new Uint8Array(await read(/^file:/i.test(url) ? new URL(url) : url));
     return await download(await fetch(url, { signal }), url, what, onProgress, signal);
   } catch (cause) {
     throwIfAborted(signal);
     if (cause instanceof QuarterturnError) throw cause;
-    throw new QuarterturnError('fetch', `cannot read the ${what}${typeof source === 'string' || source instanceof URL ? ` from ${source}` : ''}: ${cause.message}`, { cause });
+    throw new QuarterturnError('fetch', `cannot read the ${what}${typeof source === 'string' || source instanceof URL ? ` from ${source}` : ''}: ${cause?.message ?? cause}`, { cause });
   }
 }
 

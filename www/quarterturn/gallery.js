@@ -1,7 +1,7 @@
 // Telling apart what a user shows. What each method takes and returns is in quarterturn.d.ts.
 
 import { QuarterturnError, throwIfAborted, unlessAborted } from './errors.js';
-import { checkText, checkTopK, optionsOf } from './options.js';
+import { checkIndex, checkText, checkTopK, optionsOf } from './options.js';
 import { pixelsOf } from './pixels.js';
 import { LIKELY, prediction } from './prediction.js';
 import { taughtSlab } from './slab.js';
@@ -42,7 +42,10 @@ export class Gallery {
 
   forget(label, picture) {
     const known = this.#find(label);
-    if (known && picture !== undefined) known.pictures.splice(picture, 1);
+    if (known && picture !== undefined) {
+      checkIndex('the picture to forget', picture, known.pictures.length);
+      known.pictures.splice(picture, 1);
+    }
     this.#classes = this.#classes.filter((c) => c !== known || (picture !== undefined && c.pictures.length > 0));
     this.#calibration = undefined;
   }
@@ -66,8 +69,9 @@ export class Gallery {
     if (this.#classes.length === 0) throw new QuarterturnError('mode', 'nothing is enrolled yet');
     const labels = this.#classes.map((c) => c.label);
     const { scale, least } = this.#calibrated();
+    const rows = this.#rows(); // now: what is taught or forgotten meanwhile is for later calls
     const image = await unlessAborted(pixelsOf(input), signal);
-    const p = await prediction(labels, topK, () => this.#call('match', [image, this.#rows()], signal));
+    const p = await prediction(labels, topK, () => this.#call('match', [image, rows], signal));
     const best = Math.max(...p.logits);
     const odds = p.logits.map((v) => Math.exp((scale / SCALE) * (v - best)));
     const all = odds.reduce((a, b) => a + b, 0);

@@ -4,7 +4,13 @@ import { QuarterturnError } from './errors.js';
 
 /** Refuses a value, saying what it is to be. */
 function refuse(name, what, value) {
-  throw new QuarterturnError('option', `${name} is to be ${what}, not ${String(value)}`);
+  let shown;
+  try {
+    shown = String(value);
+  } catch { // an object without a text of its own
+    shown = Object.prototype.toString.call(value);
+  }
+  throw new QuarterturnError('option', `${name} is to be ${what}, not ${shown}`);
 }
 
 /**
@@ -16,13 +22,18 @@ export function optionsOf(options) {
   if (options === undefined) return {};
   if (typeof options !== 'object' || options === null) refuse('what is asked for', 'an object', options);
   const { signal } = options;
-  if (signal !== undefined && typeof signal?.addEventListener !== 'function') refuse('signal', 'an AbortSignal', signal);
+  if (signal !== undefined && !(typeof signal?.addEventListener === 'function' && typeof signal.removeEventListener === 'function')) refuse('signal', 'an AbortSignal', signal);
   return options;
 }
 
 /** Refuses a topK that is no whole number from 0. */
 export function checkTopK(topK) {
   if (!Number.isInteger(topK) || topK < 0) refuse('topK', 'a whole number from 0', topK);
+}
+
+/** Refuses what is no index of one of n things. */
+export function checkIndex(name, index, n) {
+  if (!Number.isInteger(index) || index < 0 || index >= n) refuse(name, `a whole number from 0 to ${n - 1}`, index);
 }
 
 /** Refuses what is no text, or empty. */

@@ -3,6 +3,10 @@
 /** A type of the platform, where its types are known; else nothing. */
 type Platform<Name extends string> = typeof globalThis extends { [key in Name]: { prototype: infer T } } ? T : never;
 
+// Arrays with a buffer of their own, which TypeScript tells from others since 5.7.
+type Bytes = ReturnType<Uint8Array['slice']>;
+type Floats = ReturnType<Float32Array['slice']>;
+
 /** Inference modes: see `Info.modes` for those of a slab. */
 export type Mode = 'baseline' | 'single' | 'aggregated' | 'distilled' | 'adaptive';
 
@@ -98,9 +102,9 @@ export interface Prediction {
   /** The most probable classes, best first. */
   top: Label[];
   /** (N): one a class. */
-  logits: Float32Array;
+  logits: Floats;
   /** (N): the softmax of the logits. */
-  probabilities: Float32Array;
+  probabilities: Floats;
   /** The mode that ran, with `auto` resolved; `matched` from a gallery. */
   mode: Mode | 'matched';
   /** Passes of the network it took. */
@@ -108,7 +112,7 @@ export interface Prediction {
   /** Milliseconds from pixels to answer, the way to the worker included. */
   ms: number;
   /** (passes, N), row by row, as in Go: the logits of each view; only for modes of the joint head. */
-  views?: Float32Array;
+  views?: Floats;
 }
 
 /** The description of a slab: its manifest, and what follows from it. */
@@ -193,7 +197,7 @@ export interface Classifier extends Disposable {
    * The last classified picture as the net saw it: (C, H, W), normalised.
    * @throws {QuarterturnError} `image` if there was none; `closed`
    */
-  input(): Promise<Float32Array>;
+  input(): Promise<Floats>;
 
   /**
    * Runs the slab's self-test here; returns its digest in hexadecimal.
@@ -210,7 +214,7 @@ export type GalleryState = { label: string; pictures: Float32Array[] }[];
 
 export interface Match extends Prediction {
   /** (N): the probabilities as they are calibrated on the pictures themselves, each left out in turn. */
-  calibrated: Float32Array;
+  calibrated: Floats;
   /** Why not to rely on it: like nothing that was shown, or between labels, none of which is as probable as 0.6 (`calibrated`). */
   doubt?: 'unlike' | 'between';
 }
@@ -232,7 +236,10 @@ export interface Gallery {
    */
   enrol(label: string, input: Input, options?: { signal?: Platform<'AbortSignal'> }): Promise<void>;
 
-  /** Drops a label with its pictures, or one picture of it, counted from 0. */
+  /**
+   * Drops a label with its pictures, or one picture of it, counted from 0. A label that is not there is no error.
+   * @throws {QuarterturnError} `option` if it has no such picture
+   */
   forget(label: string, picture?: number): void;
 
   /**
@@ -252,7 +259,7 @@ export interface Gallery {
    * its mode `aggregated` answers as this gallery does.
    * @throws {QuarterturnError} `mode` if nothing is enrolled; `option`; `unsupported` without https; `closed`
    */
-  slab(options?: { name?: string }): Promise<Uint8Array>;
+  slab(options?: { name?: string }): Promise<Bytes>;
 }
 
 /**

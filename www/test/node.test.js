@@ -69,6 +69,20 @@ test('a gallery tells apart what it was shown', async () => {
     const p = await g.classify(stripes(true, width), { topK: 2 });
     assert.deepEqual([p.top[0].label, p.top.length, p.mode, p.passes, p.logits.length, p.views.length], ['down', 2, 'matched', 4, 3, 12]);
   }
+  // What is forgotten while a call waits is still what it was asked about.
+  const asked = g.classify(stripes(true, 3));
+  g.forget('across');
+  assert.deepEqual([(await asked).top[0].label, (await asked).logits.length], ['down', 3]);
+  const last = g.classify(stripes(true, 3));
+  for (const label of ['down', 'grey']) g.forget(label);
+  assert.equal((await last).top[0].label, 'down');
+  for (const width of [2, 4, 7]) {
+    await g.enrol('across', stripes(false, width));
+    await g.enrol('down', stripes(true, width));
+  }
+  await g.enrol('grey', grey(9, 9));
+  for (const index of [-1, 3, 1.5, NaN, null, '1', {}]) assert.throws(() => g.forget('down', index), failsWith('option', /a whole number from 0 to 2/));
+  assert.equal(g.examples[1].pictures, 3);
   g.forget('down');
   assert.equal((await g.classify(stripes(true, 3))).logits.length, 2);
   // The classifier's own modes are as they were.
@@ -282,4 +296,32 @@ test('bytes are the caller\'s own again once the model is there, and an answer t
   assert.equal(cancelled, true);
   await assert.rejects(load(new Response(null, { status: 204 }), { wasm }), failsWith('fetch', /^got no data instead of the model, status 204$/));
   await c.close();
+});
+
+test('what cannot be told apart or put into words is an error with a code, too', async () => {
+  const c = await load(slab, { wasm });
+  const bare = Object.create(null);
+  await assert.rejects(c.classify(grey(4, 4), { topK: bare }), failsWith('option', /not \[object Object\]/));
+  await assert.rejects(load(slab, { wasm, maxWork: bare }), failsWith('option', /not \[object Object\]/));
+  await assert.rejects(c.classify(grey(4, 4), { signal: { addEventListener() {} } }), failsWith('option', /AbortSignal/));
+  await assert.rejects(c.classify(grey(4, 4), { signal: AbortSignal.abort('why') }), failsWith('aborted', /^why$/));
+  await assert.rejects(c.classify(grey(4, 4), { signal: AbortSignal.abort({ message: Symbol('x') }) }), failsWith('aborted', /given up/));
+  const failing = { onProgress() { throw null; } };
+  await assert.rejects(load(new Response(slab), { wasm, ...failing }), failsWith('fetch', /: null$/));
+  await c.close();
+});
+
+test('pixels are those of the moment of the call, and no more of their buffer than that', async () => {
+  for (const worker of [true, false]) {
+    const c = await load(slab, { wasm, worker });
+    const image = grey(9, 9);
+    const { logits } = await c.classify(image);
+    const large = new Uint8Array(1 << 20).fill(7);
+    large.set(image.data, 4096);
+    const view = { data: large.subarray(4096, 4096 + image.data.length), width: 9, height: 9 };
+    const calls = [c.classify(view), c.classify(view)];
+    large.fill(255);
+    for (const p of await Promise.all(calls)) assert.deepEqual(p.logits, logits);
+    await c.close();
+  }
 });

@@ -116,6 +116,20 @@ test('the camera is classified live, until it is stopped', async () => {
   assert.deepEqual(problems, []);
 });
 
+test('a picture that is chosen while the camera is on has its own answer', async () => {
+  await ready();
+  const want = JSON.stringify(await answer(() => page.click('#samples button:nth-child(3)')));
+  for (let i = 0; i < 4; i++) {
+    await answer(() => page.click('#camera'));
+    await page.click('#samples button:nth-child(3)');
+    await page.waitForFunction(() => document.getElementById('video').srcObject === null && /sample/.test(document.getElementById('status').textContent));
+    await page.waitForTimeout(300); // for a frame that should not come
+    assert.match(await page.textContent('#status'), /^Classified a sample/);
+    assert.equal(await page.evaluate(() => document.body.dataset.digests), want);
+  }
+  assert.deepEqual(problems, []);
+});
+
 test('the switch changes the answer that is read out, and its cost', async () => {
   await ready();
   await answer(() => page.click('#samples button:nth-child(3)'));

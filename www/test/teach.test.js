@@ -193,6 +193,12 @@ test('a thing is recorded from the camera for as long as the button is held', as
   await page.waitForFunction(() => document.querySelectorAll('.thing:nth-child(1) .shots img').length >= 3);
   await page.mouse.up();
   await page.waitForFunction(() => !document.querySelector('.record.on') && document.getElementById('like').textContent !== 'Nothing yet');
+  // And then the next, whose button takes the focus from the first one's.
+  const next = await page.locator('.thing:nth-child(2) .record').boundingBox();
+  await page.mouse.move(next.x + 9, next.y + 9);
+  await page.mouse.down();
+  await page.waitForFunction(() => document.querySelectorAll('.thing:nth-child(2) .shots img').length >= 3);
+  await page.mouse.up();
   assert.equal(await page.isVisible('#teach-video'), true);
   await page.click('#tab-look');
   assert.equal(await page.evaluate(() => document.getElementById('teach-video').srcObject), null);
@@ -237,6 +243,21 @@ test('two tabs teach the same, and of many bad files a few are named', async () 
   await there(page, 'thing 1: 1,thing 2: 1');
   await dropOn('.thing:nth-child(1)', ...Array.from({ length: 6 }, (_, i) => [`${i}.heic`, 'image/heic', [120]]));
   await page.waitForFunction(() => document.querySelector('.thing:nth-child(1) .note').textContent === 'This browser cannot read 0.heic, 1.heic, 2.heic and 3 more.');
+  assert.deepEqual(problems, []);
+});
+
+test('two tabs teach two things at the same time, and both are kept', async () => {
+  await ready(`${server.address}#teach`);
+  const other = await page.context().newPage();
+  await other.goto(`${server.address}#teach`);
+  await other.waitForSelector('body[data-ready]');
+  const files = (await some(1, 2, 3)).map(([name, mimeType, bytes]) => ({ name, mimeType, buffer: Buffer.from(bytes) }));
+  await Promise.all([[page, 1], [other, 2]].map(([tab, n]) => tab.setInputFiles(`.thing:nth-child(${n}) input[type=file]`, files)));
+  for (const tab of [page, other]) {
+    await tab.waitForFunction(() => [...document.querySelectorAll('.thing')].map((e) => `${e.dataset.label}: ${e.querySelectorAll('img').length}`).sort().join() === 'thing 1: 3,thing 2: 3');
+  }
+  await ready(`${server.address}?again#teach`);
+  assert.equal(await page.locator('.thing img').count(), 6);
   assert.deepEqual(problems, []);
 });
 
