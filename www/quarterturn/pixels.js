@@ -42,7 +42,8 @@ const own = (image) => ({ ...image, data: image.data.slice() });
 
 /** Pixels as other programs hand them over: 1, 3 or 4 bytes each. */
 function plain({ data, width, height, channels = 4 }) {
-  if (!(data instanceof Uint8Array || data instanceof Uint8ClampedArray)) {
+  // Not instanceof: the arrays of an iframe have constructors of their own.
+  if (!ArrayBuffer.isView(data) || !['Uint8Array', 'Uint8ClampedArray'].includes(data[Symbol.toStringTag])) {
     throw new QuarterturnError('image', `the data of an image is to be a Uint8Array or Uint8ClampedArray, not ${data?.constructor?.name ?? typeof data}`);
   }
   if (!(Number.isInteger(width) && width > 0 && Number.isInteger(height) && height > 0)) {

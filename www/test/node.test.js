@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { test } from 'node:test';
+import { runInNewContext } from 'node:vm';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { calibrate } from '../quarterturn/gallery.js';
@@ -324,4 +325,13 @@ test('pixels are those of the moment of the call, and no more of their buffer th
     for (const p of await Promise.all(calls)) assert.deepEqual(p.logits, logits);
     await c.close();
   }
+});
+
+test('arrays of another realm are arrays', async () => {
+  const theirs = runInNewContext('({ pixels: new Uint8Array(324).fill(128), slab: new ArrayBuffer(length) })', { length: slab.length });
+  new Uint8Array(theirs.slab).set(slab);
+  const c = await load(theirs.slab, { wasm });
+  const p = await c.classify({ data: theirs.pixels, width: 9, height: 9 });
+  assert.deepEqual(p.logits, (await c.classify({ data: new Uint8Array(324).fill(128), width: 9, height: 9 })).logits);
+  await c.close();
 });
