@@ -11,7 +11,7 @@ import (
 	"strings"
 	"unicode/utf8"
 
-	"github.com/quarterturn/quarterturn/format/readfile"
+	"github.com/quarterturn/quarterturn/format/plain"
 )
 
 // A jsonValue is a value of a JSON text that is known to be valid: its bytes in that text.
@@ -24,7 +24,7 @@ const jsonBlanks = " \t\r\n"
 // parseJSON returns the one object that a text consists of. A byte order mark, which some
 // editors and shells put before it, says nothing (RFC 8259, section 8.1).
 func parseJSON(text []byte) (jsonValue, error) {
-	text, err := readfile.Text(text)
+	text, err := plain.Text(text)
 	if err != nil {
 		return nil, badBody("%v", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/format/convert"
 	"github.com/quarterturn/quarterturn/format/pack"
+	"github.com/quarterturn/quarterturn/format/plain"
 	"github.com/quarterturn/quarterturn/format/readfile"
 	"github.com/quarterturn/quarterturn/format/safetensors"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
@@ -97,7 +98,7 @@ func readLabels(name string) ([]string, error) {
 	}
 	b, err := readfile.AtMost(name, mostLabels)
 	if err == nil {
-		b, err = readfile.Text(b)
+		b, err = plain.Text(b)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("--labels %s: %w", name, err)

@@ -1,14 +1,27 @@
-// Package plain makes text that others chose, such as the names of files and classes, fit for a
-// terminal: nothing in it moves the cursor, sets colours, makes links, begins a line or turns
-// the direction of what follows.
+// Package plain takes text that others wrote, and makes what they chose, such as the names of files and
+// classes, fit for a terminal: nothing in it moves the cursor, sets colours, makes links, begins a line or
+// turns the direction of what follows.
 package plain
 
 import (
+	"bytes"
+	"errors"
 	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
 )
+
+// Text returns text without the mark that some programs of Windows put before UTF-8. UTF-16, which
+// PowerShell's > writes, is an error.
+func Text(b []byte) ([]byte, error) {
+	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
+		if bytes.HasPrefix(b, []byte(mark)) {
+			return nil, errors.New("the text is UTF-16 and is to be UTF-8 (PowerShell writes that with Out-File -Encoding utf8)")
+		}
+	}
+	return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), nil
+}
 
 // Name returns a name as it is, or quoted as Go quotes strings if a terminal would not show it
 // as it is.

@@ -1,6 +1,9 @@
 package plain
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 func TestPlain(t *testing.T) {
 	for _, c := range []struct{ in, name, line string }{
@@ -38,6 +41,20 @@ func TestDidYouMean(t *testing.T) {
 	} {
 		if got := DidYouMean(name, known); got != want {
 			t.Errorf("%q: %q, want %q", name, got, want)
+		}
+	}
+}
+
+// Marks of Windows are no part of a text.
+func TestFieldB4Text(t *testing.T) {
+	for text, want := range map[string]string{"": "", "cat\n": "cat\n", "\xef\xbb\xbfcat": "cat", "\xef\xbb": "\xef\xbb", "\xff": "\xff"} {
+		if b, err := Text([]byte(text)); err != nil || string(b) != want {
+			t.Errorf("%q: %q, %v", text, b, err)
+		}
+	}
+	for _, text := range []string{"\xff\xfec\x00", "\xfe\xff\x00c"} {
+		if _, err := Text([]byte(text)); err == nil || !strings.Contains(err.Error(), "UTF-16") {
+			t.Errorf("%q: %v", text, err)
 		}
 	}
 }

@@ -23,17 +23,6 @@ func AtMost(name string, most int64) ([]byte, error) {
 	return read(name, most, "")
 }
 
-// Text returns text without the mark that some programs of Windows put before UTF-8. UTF-16, which
-// PowerShell's > writes, is an error.
-func Text(b []byte) ([]byte, error) {
-	for _, mark := range []string{"\xff\xfe", "\xfe\xff"} {
-		if bytes.HasPrefix(b, []byte(mark)) {
-			return nil, errors.New("the text is UTF-16 and is to be UTF-8 (PowerShell writes that with Out-File -Encoding utf8)")
-		}
-	}
-	return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")), nil
-}
-
 // read stops behind the prefix of a slab where the file does not begin with magic.
 func read(name string, most int64, magic string) ([]byte, error) {
 	f, err := os.Open(name)

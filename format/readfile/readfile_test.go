@@ -44,20 +44,6 @@ func TestAtMost(t *testing.T) {
 	}
 }
 
-// Marks of Windows are no part of a text.
-func TestFieldB4Text(t *testing.T) {
-	for text, want := range map[string]string{"": "", "cat\n": "cat\n", "\xef\xbb\xbfcat": "cat", "\xef\xbb": "\xef\xbb", "\xff": "\xff"} {
-		if b, err := Text([]byte(text)); err != nil || string(b) != want {
-			t.Errorf("%q: %q, %v", text, b, err)
-		}
-	}
-	for _, text := range []string{"\xff\xfec\x00", "\xfe\xff\x00c"} {
-		if _, err := Text([]byte(text)); err == nil || !strings.Contains(err.Error(), "UTF-16") {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-}
-
 // Of what is no slab the beginning is enough, and nothing is read that no slab has.
 func TestFieldB1Slab(t *testing.T) {
 	content := format.Magic + strings.Repeat("x", 500)

@@ -17,7 +17,6 @@ import (
 	"strings"
 
 	"github.com/quarterturn/quarterturn/format/plain"
-	"github.com/quarterturn/quarterturn/format/readfile"
 	"github.com/quarterturn/quarterturn/host/imagefile"
 )
 
@@ -78,7 +77,7 @@ func Expand(paths []string, stdin io.Reader) (given, listed []string, err error)
 			err = fmt.Errorf("the list has more than the %d bytes that are read", mostList)
 		}
 		if err == nil {
-			b, err = readfile.Text(b)
+			b, err = plain.Text(b)
 		}
 		if err != nil {
 			return nil, nil, fmt.Errorf("standard input: %w", err)

@@ -15,7 +15,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/quarterturn/quarterturn/format/readfile"
+	"github.com/quarterturn/quarterturn/format/plain"
 )
 
 // isHealth reports whether a path asks if the server lives and is ready. Balancers ask
@@ -122,7 +122,7 @@ type Tokens [][sha256.Size]byte
 // the mark that Windows begins files of UTF-8 with.
 func ParseTokens(text []byte) (Tokens, error) {
 	var t Tokens
-	text, err := readfile.Text(text)
+	text, err := plain.Text(text)
 	if err != nil {
 		return nil, err
 	}
