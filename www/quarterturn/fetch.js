@@ -15,7 +15,7 @@ export async function bytesOf(source, what, { onProgress, signal }, read) {
   throwIfAborted(signal);
   try {
     // A copy: the caller may change its bytes, or hand them to a worker, while the model is open.
-    if (Object.prototype.toString.call(source) === '[object ArrayBuffer]') return new Uint8Array(source).slice();
+    if (Object.prototype.toString.call(source) === '[object ArrayBuffer]') return new Uint8Array(/** @type {ArrayBuffer} */ (source)).slice();
     if (ArrayBuffer.isView(source)) return new Uint8Array(source.buffer, source.byteOffset, source.byteLength).slice();
     if (typeof Blob !== 'undefined' && source instanceof Blob) return new Uint8Array(await unlessAborted(source.arrayBuffer(), signal));
     if (typeof Response !== 'undefined' && source instanceof Response) return await download(source, source.url, what, onProgress, signal);

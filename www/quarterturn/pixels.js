@@ -40,10 +40,16 @@ export async function pixelsOf(input) {
 /** A copy: the caller may change its bytes meanwhile, and they may be a part of far more. */
 const own = (image) => ({ ...image, data: image.data.slice() });
 
+/**
+ * Are these bytes? Not by instanceof: the arrays of an iframe have constructors of their own.
+ * @param {any} data
+ * @returns {data is Uint8Array | Uint8ClampedArray}
+ */
+const isBytes = (data) => ArrayBuffer.isView(data) && ['Uint8Array', 'Uint8ClampedArray'].includes(data[Symbol.toStringTag]);
+
 /** Pixels as other programs hand them over: 1, 3 or 4 bytes each. */
 function plain({ data, width, height, channels = 4 }) {
-  // Not instanceof: the arrays of an iframe have constructors of their own.
-  if (!ArrayBuffer.isView(data) || !['Uint8Array', 'Uint8ClampedArray'].includes(data[Symbol.toStringTag])) {
+  if (!isBytes(data)) {
     throw new QuarterturnError('image', `the data of an image is to be a Uint8Array or Uint8ClampedArray, not ${data?.constructor?.name ?? typeof data}`);
   }
   if (!(Number.isInteger(width) && width > 0 && Number.isInteger(height) && height > 0)) {
