@@ -249,8 +249,22 @@ func TestFieldPlanning(t *testing.T) {
 
 func TestMethodFor(t *testing.T) {
 	for epochs, want := range map[int]string{0: "baseline", 399: "baseline", 400: "sla+sd", 799: "sla+sd", 800: OfflineMethod, 1 << 30: OfflineMethod} {
-		if got := methodFor(epochs); got != want {
+		if got := methodFor(epochs, Saturated); got != want {
 			t.Errorf("%d epochs: %s, want %s", epochs, got, want)
+		}
+	}
+	// In a long tail SLA+SD is worth its cost earlier.
+	for _, c := range []struct {
+		counts    []int
+		perClass  int
+		imbalance float64
+		want      string
+	}{
+		{[]int{5000, 400, 50}, 0, 0, "sla+sd"}, {[]int{500, 400, 50}, 0, 0, "sla+sd"}, {[]int{500, 400, 51}, 0, 0, "baseline"},
+		{[]int{5000, 400, 50}, 100, 0, "baseline"}, {[]int{500, 500, 500}, 0, 100, "sla+sd"}, {[]int{500, 500, 500}, 0, 9, "baseline"}, {[]int{10, 0}, 0, 0, "sla+sd"},
+	} {
+		if got := methodFor(60, saturation(c.counts, &Config{TrainPerClass: c.perClass, Imbalance: c.imbalance})); got != c.want {
+			t.Errorf("%+v: %s", c, got)
 		}
 	}
 }

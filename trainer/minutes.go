@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 
 	"github.com/quarterturn/quarterturn/format"
@@ -30,20 +31,41 @@ const AutoMethod = "auto"
 // How often a baseline sees each image, in the time that there is, for other methods to make
 // more of that time: see "When does it help?" in docs/results.md.
 const (
-	Saturated = 400           // SLA+SD
-	Teachable = 2 * Saturated // OfflineMethod
+	Saturated     = 400           // SLA+SD
+	SaturatedTail = 60            // SLA+SD, where classes have a long tail
+	Teachable     = 2 * Saturated // OfflineMethod
 )
 
-// methodFor is the method for the time in which a baseline sees each image so often.
-func methodFor(epochs int) string {
+// longTail is how many times the images of the rarest class the commonest has in a long tail. It was measured
+// with 100 and is half as much by its logarithm.
+const longTail = 10
+
+// methodFor is the method for the time in which a baseline sees each image so often; saturated is Saturated or
+// SaturatedTail.
+func methodFor(epochs, saturated int) string {
 	switch {
-	case epochs < Saturated:
-		return "baseline"
-	case epochs < Teachable:
+	case epochs >= Teachable:
+		return OfflineMethod
+	case epochs >= saturated:
 		return "sla+sd"
 	}
-	return OfflineMethod
+	return "baseline"
 }
+
+// saturation returns how often a baseline sees each image until SLA+SD makes more of the time, by the images of each class.
+func saturation(counts []int, c *Config) int {
+	least, most := slices.Min(counts), slices.Max(counts)
+	if c.TrainPerClass > 0 {
+		least, most = min(least, c.TrainPerClass), min(most, c.TrainPerClass)
+	}
+	if most >= longTail*max(1, least) || c.Imbalance >= longTail {
+		return SaturatedTail
+	}
+	return Saturated
+}
+
+// Saturation returns which of Saturated and SaturatedTail holds for a run.
+func (f *RunDir) Saturation() int { return saturation(f.Counts(), &f.Config) }
 
 // planNets are the nets that a plan chooses from: the largest with which every image comes
 // by so many times, in so many steps, out of so many images. The last one needs nothing.
@@ -77,7 +99,7 @@ func chooseMethod(ctx context.Context, d *dataset.Dataset, c Config, device *gra
 	if err != nil {
 		return c, err
 	}
-	switch c.Method = methodFor(planned.Epochs); c.Method {
+	switch c.Method = methodFor(planned.Epochs, saturation(d.Train.Counts(len(d.ClassNames)), &c)); c.Method {
 	case baseline.Method:
 		planned.MaxEpochs = c.MaxEpochs
 		return planned, nil

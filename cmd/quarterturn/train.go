@@ -400,9 +400,9 @@ func explainMethod(f *trainer.RunDir) {
 	case f.Student != "":
 		note("--method %s: there is time for a baseline to see each image %d times; to see it turned, and then to teach a net of one view, is worth more than to see it more often", trainer.OfflineMethod, trainer.Teachable)
 	case f.Config.Method == "baseline":
-		note("--method baseline: there is time to see each image %d times, and more of them are worth more than SLA's views up to about %d", f.Config.Epochs, trainer.Saturated)
+		note("--method baseline: there is time to see each image %d times, and more of them are worth more than SLA's views up to about %d", f.Config.Epochs, f.Saturation())
 	default:
-		note("--method %s: there is time for a baseline to see each image %d times, and to see it turned is worth more than to see it more often", f.Config.Method, trainer.Saturated)
+		note("--method %s: there is time for a baseline to see each image %d times, and to see it turned is worth more than to see it more often", f.Config.Method, f.Saturation())
 	}
 }
 
