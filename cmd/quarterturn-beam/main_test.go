@@ -160,7 +160,7 @@ func TestBadJobs(t *testing.T) {
 		"at least 1":            func(j *job) []string { j.Shards = 0; return paths },
 		"none.slab: no such":    func(j *job) []string { j.Model = "none.slab"; return paths },
 		"broken.slab: corrupt":  func(j *job) []string { j.Model = "broken.slab"; return paths },
-		`no mode "fastest"`:       func(j *job) []string { j.Mode = "fastest"; return paths },
+		`no mode "fastest"`:     func(j *job) []string { j.Mode = "fastest"; return paths },
 		"not have the mode ada": func(j *job) []string { j.Mode = "adaptive"; return paths },
 		"there is there":        func(j *job) []string { j.Out = "there"; return paths },
 		"for a table":           func(j *job) []string { j.Out = "lines.tsv"; return paths },
