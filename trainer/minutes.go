@@ -36,8 +36,8 @@ const (
 	Teachable     = 2 * Saturated // OfflineMethod
 )
 
-// longTail is how many times the images of the rarest class the commonest has in a long tail. It was measured
-// with 100 and is half as much by its logarithm.
+// longTail is how many times the images of the rarest class the commonest has for SaturatedTail, which was measured
+// where it has a hundred.
 const longTail = 10
 
 // methodFor is the method for the time in which a baseline sees each image so often; saturated is Saturated or
