@@ -52,7 +52,8 @@ func methodFor(epochs, saturated int) string {
 	return "baseline"
 }
 
-// saturation returns how often a baseline sees each image until SLA+SD makes more of the time, by the images of each class.
+// saturation returns how often a baseline sees each image until SLA+SD makes more of the time, by the training images of
+// each class before any are held out.
 func saturation(counts []int, c *Config) int {
 	least, most := slices.Min(counts), slices.Max(counts)
 	if c.TrainPerClass > 0 {
@@ -65,7 +66,9 @@ func saturation(counts []int, c *Config) int {
 }
 
 // Saturation returns which of Saturated and SaturatedTail holds for a run.
-func (f *RunDir) Saturation() int { return saturation(f.Counts(), &f.Config) }
+func (f *RunDir) Saturation() int {
+	return saturation(f.Data.Train.Counts(len(f.Data.ClassNames)), &f.Config)
+}
 
 // planNets are the nets that a plan chooses from: the largest with which every image comes
 // by so many times, in so many steps, out of so many images. The last one needs nothing.

@@ -16,6 +16,7 @@ import (
 	"github.com/quarterturn/quarterturn/cmd/internal/score"
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/atomicfile"
+	"github.com/quarterturn/quarterturn/format/readfile"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/sla"
@@ -204,10 +205,10 @@ type remoteFile struct {
 
 func (f *remoteFile) Close() error { return errors.Join(f.ReadCloser.Close(), f.fs.Close()) }
 
-// read returns a file, wherever it is.
+// read returns the file of a slab, wherever it is.
 func read(ctx context.Context, name string) ([]byte, error) {
 	if !score.Remote(name) {
-		return os.ReadFile(name)
+		return readfile.Slab(name)
 	}
 	r, err := store{}.Open(ctx, name)
 	if err != nil {

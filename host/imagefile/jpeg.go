@@ -56,11 +56,12 @@ type jpegComponent struct {
 	quant         *[64]int32 // as it was at the component's first scan; nil before
 	coefficients  []int16    // progressive: (blocksY, blocksX, 64), natural order
 	samples       []byte     // (rows, 8*blocksX)
-	missing       [64]int8   // progressive: low bits of the coefficients that have not come, in zigzag order; unseen, all
 	rows          int        // rows in memory, which later ones replace: all, or those of three MCUs
 	dc            int32      // prediction
 	dcTable       *huffmanTable
 	acTable       *huffmanTable
+
+	missing [smoothed]int8 // progressive: how many low bits of the first coefficients, in zigzag order, have not come; unseen: all
 }
 
 // sizeOfJPEG also bounds the scans.
@@ -253,8 +254,8 @@ func (d *jpegDecoder) decode() error {
 // unseen is what jpegComponent.missing says of a coefficient before its first scan.
 const unseen = -1
 
-// smoothed are the coefficients, in zigzag order and behind that of DC, that other decoders guess while
-// they are not known to their last bit: libjpeg-turbo by its block smoothing, others in other ways.
+// smoothed is how many of a block's coefficients decoders guess or smooth while they are not known to their
+// last bit: libjpeg-turbo by its block smoothing, others in other ways.
 const smoothed = 10
 
 // complete returns an error if a component has come in no scan, or in too few to say what the picture is.
@@ -268,7 +269,7 @@ func (d *jpegDecoder) complete() error {
 			return broken("JPEG", "parts of its picture are missing")
 		}
 		for _, bits := range c.missing[:smoothed] {
-			if d.progressive && bits != 0 {
+			if bits != 0 {
 				return broken("JPEG", "it is progressive and its last scans are missing, so that its picture is a rough one which every program completes in its own way")
 			}
 		}

@@ -189,7 +189,7 @@ func (d *jpegDecoder) scanComponent(id int, tables byte, x jpegScan, before []*j
 			return nil, broken("JPEG", "a quantisation table is missing")
 		}
 	}
-	for k := x.first; k <= x.last; k++ {
+	for k := x.first; k <= min(x.last, smoothed-1); k++ {
 		c.missing[k] = int8(x.low)
 	}
 	c.dcTable, c.acTable = d.huffman[0][tables>>4], d.huffman[1][tables&15]

@@ -181,27 +181,20 @@ func EachImage(ctx context.Context, m *format.Model, d *dataset.Dataset, s *data
 			return err
 		}
 	}
-	failures := make([]error, s.Len())
-	parallel.For(s.Len(), func(worker, i int) {
+	err := parallel.Try(s.Len(), func(worker, i int) error {
 		if ctx.Err() != nil {
-			return
+			return nil
 		}
 		c := classifiers[worker]
-		if failures[i] = loadImage([]*sla.Classifier{c}, d.Image(s, i)); failures[i] == nil {
-			failures[i] = f(c, i)
-		}
-	})
-	return first(append(failures, ctx.Err()))
-}
-
-// first returns the first error that there is: one tells of all images.
-func first(failures []error) error {
-	for _, err := range failures {
-		if err != nil {
+		if err := loadImage([]*sla.Classifier{c}, d.Image(s, i)); err != nil {
 			return err
 		}
+		return f(c, i)
+	})
+	if err != nil {
+		return err
 	}
-	return nil
+	return ctx.Err()
 }
 
 // run runs a mode on the image that a classifier was given. Answers that are not finite have no score.

@@ -52,20 +52,18 @@ func NewTeacher(m *format.Model, d *dataset.Dataset) (*Teacher, error) {
 func (t *Teacher) Logits(dst []float32, images []byte) error {
 	d, n := t.data, len(t.order)
 	batch := &dataset.Split{Pixels: images}
-	failures := make([]error, len(images)/(d.Height*d.Width*d.Channels))
-	parallel.For(len(failures), func(worker, i int) {
+	return parallel.Try(len(images)/(d.Height*d.Width*d.Channels), func(worker, i int) error {
 		c := t.classifiers[worker]
-		if failures[i] = loadImage([]*sla.Classifier{c}, d.Image(batch, i)); failures[i] != nil {
-			return
+		if err := loadImage([]*sla.Classifier{c}, d.Image(batch, i)); err != nil {
+			return err
 		}
 		r, err := run(c, t.mode)
 		if err != nil {
-			failures[i] = err
-			return
+			return err
 		}
 		for y, k := range t.order {
 			dst[i*n+y] = r.Logits[k]
 		}
+		return nil
 	})
-	return first(failures)
 }

@@ -98,9 +98,12 @@ func (e Evaluation) play(features [][]float32, views int, labels []int) (outcome
 	}
 	outcomes = make([][]evaluate.Outcome, len(viewsUsed(views)))
 	for k, n := range viewsUsed(views) {
-		of, failures := make([][]evaluate.Outcome, e.Episodes), make([]error, e.Episodes)
-		parallel.For(e.Episodes, func(_, i int) { of[i], failures[i] = e.episode(features, views, n, shown[i], asked[i]) })
-		if err := errors.Join(failures...); err != nil {
+		of := make([][]evaluate.Outcome, e.Episodes)
+		err := parallel.Try(e.Episodes, func(_, i int) (err error) {
+			of[i], err = e.episode(features, views, n, shown[i], asked[i])
+			return err
+		})
+		if err != nil {
 			return nil, err
 		}
 		outcomes[k] = slices.Concat(of...)

@@ -66,7 +66,7 @@ export function pitchOf({ labels, provenance: { method, images } }) {
 export function modeName(info, mode) {
   const many = viewWords(info).many;
   return {
-    baseline: 'one look', single: 'one look', aggregated: info.transforms.length > 1 ? `all ${many}` : 'one look',
+    baseline: 'one look', single: 'one look', aggregated: `all ${many}`,
     distilled: 'one look, taught by all', adaptive: 'as many looks as it needs',
   }[mode] ?? mode;
 }

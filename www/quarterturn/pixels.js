@@ -20,12 +20,12 @@ const raw = { premultiplyAlpha: /** @type {const} */ ('none'), colorSpaceConvers
 export async function pixelsOf(input) {
   const is = (name) => typeof globalThis[name] === 'function' && input instanceof globalThis[name];
   try {
-    if (is('ImageData')) return own(ofImageData(input));
+    if (is('ImageData')) return own(ofImageData(input), input);
     if (is('Blob')) return await ofFile(input);
     if (is('HTMLImageElement')) return await ofImage(input);
     if (is('VideoFrame')) return draw(input, input.displayWidth, input.displayHeight);
     if (is('HTMLVideoElement')) return draw(input, input.videoWidth, input.videoHeight);
-    if (input?.data && 'width' in input) return own(plain(input));
+    if (input?.data && 'width' in input) return own(plain(input), input);
     if (is('ImageBitmap')) return await straightened(input, draw(input, input.width, input.height));
     if (is('HTMLCanvasElement') || is('OffscreenCanvas')) return draw(input, input.width, input.height);
   } catch (cause) {
@@ -37,8 +37,8 @@ export async function pixelsOf(input) {
   throw new QuarterturnError('image', `cannot take pixels from this; give ${kinds}, once it has loaded${platform}`);
 }
 
-/** A copy: the caller may change its bytes meanwhile, and they may be a part of far more. */
-const own = (image) => ({ ...image, data: image.data.slice() });
+/** Pixels that are not the caller's bytes, which may change meanwhile, and be a part of far more. */
+const own = (image, { data: { buffer } }) => (image.data.buffer === buffer ? { ...image, data: image.data.slice() } : image);
 
 /**
  * Are these bytes? Not by instanceof: the arrays of an iframe have constructors of their own.

@@ -35,3 +35,15 @@ func For(n int, f func(worker, i int)) {
 	}
 	wg.Wait()
 }
+
+// Try is For where f may fail. It returns the error of the first i that has one, which tells of all.
+func Try(n int, f func(worker, i int) error) error {
+	failures := make([]error, n)
+	For(n, func(worker, i int) { failures[i] = f(worker, i) })
+	for _, err := range failures {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
