@@ -16,7 +16,7 @@ type Classifier struct {
 	pre      *preprocessor
 	net      *network
 	heads    []head    // as in the manifest
-	input    []float32 // the preprocessed image, dense (C, H, W)
+	input    []float32 // the preprocessed image, dense (H, W, C)
 
 	// What is known of the image.
 	inputRows int       // rows of the input that are made: the first ones
@@ -99,11 +99,13 @@ func (c *Classifier) restart() {
 	c.passes, c.group, c.view, c.turned, c.layer, c.part, c.viewRows = 0, 0, 0, 0, 0, 0, 0
 }
 
-// Input returns the preprocessed image, dense (C, H, W), normalised as the net
+// Input returns a copy of the preprocessed image, dense (C, H, W), normalised as the net
 // wants it, once all its rows are there.
 func (c *Classifier) Input() ([]float32, error) {
-	_, err := c.prepare(math.MaxInt)
-	return c.input, err
+	if _, err := c.prepare(math.MaxInt); err != nil {
+		return nil, err
+	}
+	return planes(c.input, c.manifest.Input.Channels), nil
 }
 
 // prepare goes on with the input until it is complete or about so much work is done, and

@@ -174,8 +174,8 @@ func Memory(m *format.Manifest) int {
 		floats = add(floats, mul(m.Outputs(h.Kind), features+1))
 	}
 	classes, views, input := m.Classes(), m.Views(), m.Input.Channels*m.Input.Height*m.Input.Width
-	floats = add(floats, views*(features+classes)+2*classes+input)
-	preprocessing := 4*input + m.Input.Channels*(256*4+2*m.Input.Width) + maxImageMemory(&m.Input)
+	floats = add(floats, views*(features+classes)+2*classes+2*input)
+	preprocessing := 5*input + m.Input.Channels*(256*4+2*m.Input.Width) + maxImageMemory(&m.Input)
 	trace := 8 * (views*len(m.Layers) + 1)
 	return add(mul(4, floats), preprocessing+trace)
 }

@@ -109,9 +109,11 @@ func pixelsOf(v *value, part int) (y, first, last int) {
 // He et al. 2015): every stride-th pixel, and zero for the channels that are new.
 func shortcut(part int, out, in *value, stride int) {
 	y, first, last := pixelsOf(out, part)
-	for x := first; x < last; x++ {
-		to := out.pixel(y, x)
-		clear(to[copy(to, in.pixel(y*stride, x*stride)):])
+	from, to := in.at(y*stride, first*stride), out.at(y, first)
+	for range last - first {
+		pixel := out.data[to : to+out.shape.Channels]
+		clear(pixel[copy(pixel, in.data[from:from+in.shape.Channels]):])
+		from, to = from+stride*in.pitch, to+out.pitch
 	}
 }
 

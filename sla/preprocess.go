@@ -97,14 +97,10 @@ func Resample(in format.Input, width, height int, rgba []byte) ([]uint8, error) 
 	if err := p.rows(rgba); err != nil {
 		return nil, err
 	}
-	if p.y != p.height {
-		return nil, errIncomplete
+	if err := p.complete(); err != nil {
+		return nil, err
 	}
-	out := make([]uint8, len(p.sums))
-	for i := range out {
-		out[i] = p.level(i)
-	}
-	return out, nil
+	return p.levels, nil
 }
 
 const errIncomplete imageError = "the image is not complete: not all of its rows were given"
@@ -123,16 +119,18 @@ func Normalised(in format.Input) [][256]float32 {
 
 // A preprocessor turns RGBA rows into the net's input. It cuts the centred
 // window with the input's aspect ratio, resizes it, and normalises. The rows
-// stream through, so its memory does not depend on the size of the image.
+// stream through, so its memory does not depend on the height of the image.
 type preprocessor struct {
 	in            format.Input
 	norm          [][256]float32 // see Normalised
 	width, height int            // of the announced image
+	scaled        bool           // its window has another size than the input
 	y             int            // rows that have come
 	across, down  resampler
 	samples       []uint8  // one row of the window, C samples a pixel
 	line          []uint16 // one row resized across: (width, C), 8 fraction bits
 	sums          []uint32 // (height, width, C): weighted sums of lines
+	levels        []uint8  // (height, width, C): what they come to, the resized image
 	live          int      // the first output row that is not complete yet
 }
 
@@ -140,6 +138,7 @@ func newPreprocessor(in format.Input) *preprocessor {
 	p := &preprocessor{in: in, norm: Normalised(in)}
 	p.line = make([]uint16, in.Width*in.Channels)
 	p.sums = make([]uint32, in.Height*in.Width*in.Channels)
+	p.levels = make([]uint8, len(p.sums))
 	return p
 }
 
@@ -152,6 +151,7 @@ func (p *preprocessor) begin(width, height int) error {
 	if width != p.width || height != p.height {
 		p.width, p.height = width, height
 		w, h := window(width, height, p.in.Width, p.in.Height)
+		p.scaled = w != p.in.Width || h != p.in.Height
 		p.across.reset((width-w)/2, w, p.in.Width)
 		p.down.reset((height-h)/2, h, p.in.Height)
 		if n := w * p.in.Channels; n > cap(p.samples) {
@@ -192,38 +192,47 @@ func (p *preprocessor) row(rgba []byte) {
 		return // outside the window
 	}
 	x0 := p.across.first[0]
-	p.sample(rgba[4*x0:])
-	p.resizeAcross(x0)
 	n := len(p.line)
+	if !p.scaled {
+		p.sample(p.levels[p.live*n:(p.live+1)*n], rgba[4*x0:])
+		p.live++
+		return
+	}
+	p.sample(p.samples, rgba[4*x0:])
+	p.resizeAcross(x0)
 	for o := p.live; o < p.in.Height && p.down.first[o] <= p.y; o++ {
-		if p.down.end(o) <= p.y {
-			p.live = o + 1
-			continue
-		}
 		weight := p.down.weight[p.down.start[o]+p.y-p.down.first[o]]
 		sums := p.sums[o*n : (o+1)*n]
 		for i, v := range p.line {
 			sums[i] += weight * uint32(v)
+		}
+		if p.down.end(o) == p.y+1 {
+			p.live = o + 1
+			levels := p.levels[o*n : (o+1)*n]
+			for i, sum := range sums {
+				levels[i] = uint8((sum + 1<<23) >> 24)
+			}
 		}
 	}
 }
 
 // sample composes the window's part of a row over black and, for a grey net,
 // takes the luma (ITU-R 601, the integer weights of image/color and Pillow).
-func (p *preprocessor) sample(rgba []byte) {
+func (p *preprocessor) sample(to []uint8, rgba []byte) {
 	grey := p.in.Channels == 1
-	for i, k := 0, 0; k < len(p.samples); i += 4 {
-		px := rgba[i : i+4 : i+4]
+	for len(to) > 0 {
+		px := rgba[:4:4]
+		rgba = rgba[4:]
 		r, g, b, a := uint32(px[0]), uint32(px[1]), uint32(px[2]), uint32(px[3])
 		if a != 255 {
 			r, g, b = (r*a+127)/255, (g*a+127)/255, (b*a+127)/255
 		}
 		if grey {
-			p.samples[k] = uint8((19595*r + 38470*g + 7471*b + 1<<15) >> 16)
-			k++
+			to[0] = uint8((19595*r + 38470*g + 7471*b + 1<<15) >> 16)
+			to = to[1:]
 		} else {
-			p.samples[k], p.samples[k+1], p.samples[k+2] = uint8(r), uint8(g), uint8(b)
-			k += 3
+			to[0], to[1], to[2] = uint8(r), uint8(g), uint8(b)
+			to = to[3:]
 		}
 	}
 }
@@ -252,12 +261,6 @@ func (p *preprocessor) resizeAcross(x0 int) {
 	}
 }
 
-// level is 8-bit sample i of the resized image, (H, W, C).
-func (p *preprocessor) level(i int) uint8 { return uint8((p.sums[i] + half) >> 24) }
-
-// half rounds a sum to its upper eight bits.
-const half = 1 << 23
-
 // complete tells whether all rows have come; the error says that they have not.
 func (p *preprocessor) complete() error {
 	if p.width == 0 || p.y != p.height {
@@ -266,15 +269,30 @@ func (p *preprocessor) complete() error {
 	return nil
 }
 
-// finish writes row y of the net's input, dense (C, H, W), once all rows have come.
+// finish writes row y of the net's input, dense (H, W, C), once all rows have come.
 func (p *preprocessor) finish(x []float32, y int) {
-	width := p.in.Width
-	plane := p.in.Height * width
-	for c := range p.norm {
-		norm := &p.norm[c]
-		to := x[c*plane+y*width : c*plane+(y+1)*width]
-		for i, k := 0, y*width*p.in.Channels+c; i < len(to); i, k = i+1, k+p.in.Channels {
-			to[i] = norm[uint8((p.sums[k]+half)>>24)]
+	n := len(p.line)
+	to, levels := x[y*n:(y+1)*n], p.levels[y*n:(y+1)*n]
+	if len(p.norm) == 1 {
+		norm := &p.norm[0]
+		for i, v := range levels {
+			to[i] = norm[v]
 		}
+		return
 	}
+	r, g, b := &p.norm[0], &p.norm[1], &p.norm[2]
+	for len(levels) > 0 {
+		to[0], to[1], to[2] = r[levels[0]], g[levels[1]], b[levels[2]]
+		to, levels = to[3:], levels[3:]
+	}
+}
+
+// planes returns (C, H, W) of x, dense (H, W, C).
+func planes(x []float32, channels int) []float32 {
+	plane := len(x) / channels
+	out := make([]float32, len(x))
+	for i, v := range x {
+		out[i%channels*plane+i/channels] = v
+	}
+	return out
 }

@@ -86,6 +86,25 @@ func TestResizeKeepsConstantImages(t *testing.T) {
 	}
 }
 
+// A window of the input's size is taken as it is, wherever in the image it lies.
+func TestCropKeepsSamples(t *testing.T) {
+	for _, size := range [][2]int{{7, 9}, {12, 9}, {7, 20}} {
+		width, height := size[0], size[1]
+		plane := make([]float32, width*height)
+		for i := range plane {
+			plane[i] = float32(i * 7 % 256)
+		}
+		p := newPreprocessor(format.Input{Channels: 1, Height: 9, Width: 7, Mean: []float32{0}, Std: []float32{1}})
+		preprocess(t, p, make([]float32, 9), 3, 3) // another image before
+		for i, v := range preprocess(t, p, plane, width, height) {
+			want := plane[(i/7+(height-9)/2)*width+i%7+(width-7)/2]
+			if math.Round(float64(v)) != float64(want) {
+				t.Fatalf("%dx%d: sample %d became %v, want %v", width, height, i, v, want)
+			}
+		}
+	}
+}
+
 func TestPreprocessColours(t *testing.T) {
 	rgba := []byte{200, 100, 50, 255, 200, 100, 50, 128, 9, 9, 9, 0, 255, 255, 255, 255}
 	for _, c := range []struct {
@@ -180,10 +199,11 @@ func TestResampleIsPreprocessing(t *testing.T) {
 	}
 }
 
-// normalise writes the whole input.
+// normalise writes the whole input, (C, H, W).
 func normalise(p *preprocessor, x []float32) error {
 	for y := range p.in.Height {
 		p.finish(x, y)
 	}
+	copy(x, planes(x, p.in.Channels))
 	return p.complete()
 }

@@ -17,22 +17,32 @@ func RotatedSource(turns, y, x, height, width int) (int, int) {
 	return y, x
 }
 
-// transformRow writes row y of t(src) into dst. src is dense (C, H, W).
+// transformRow writes row y of t(src) into dst, the input of a net. src is dense (H, W, C), as
+// are the rows of dst.
 func transformRow(dst *value, src []float32, t format.Transform, y int) {
-	h, w := dst.shape.Height, dst.shape.Width
+	h, w, channels := dst.shape.Height, dst.shape.Width, len(t.Channels)
 	at := func(y, x int) int {
 		y, x = RotatedSource(t.Turns, y, x, h, w)
-		return y*w + x
+		return (y*w + x) * channels
 	}
-	first := at(y, 0)
-	right := at(y, 1) - first // in src, for a step in dst
+	k := at(y, 0)
+	right := at(y, 1) - k // in src, for a step in dst
 	row := dst.row(y)
-	for c, from := range t.Channels {
-		plane := src[from*h*w : (from+1)*h*w]
-		k := first
-		for i := c; i < len(row); i += dst.pitch {
-			row[i] = plane[k]
+	if channels == 1 {
+		for i := range row {
+			row[i] = src[k]
 			k += right
 		}
+		return
+	}
+	r, g, b := t.Channels[0], t.Channels[1], t.Channels[2]
+	if t.Turns == 0 && r == 0 && g == 1 {
+		copy(row, src[k:])
+		return
+	}
+	for len(row) > 0 {
+		row[0], row[1], row[2] = src[k+r], src[k+g], src[k+b]
+		row = row[3:]
+		k += right
 	}
 }

@@ -14,9 +14,9 @@ import (
 func TestTransformsAgainstPyTorch(t *testing.T) {
 	var want map[string][][]float32
 	fixture(t, "transforms.json", &want)
-	image := make([]float32, 48)
+	image := make([]float32, 48) // 0, 1, 2, ... as (C, H, W), here (H, W, C)
 	for i := range image {
-		image[i] = float32(i)
+		image[i] = float32(i%3*16 + i/3)
 	}
 	for spec, views := range want {
 		list, err := ParseTransforms(spec, 3)

@@ -32,9 +32,10 @@ func (c *convolution) runWinograd(part int, views []operands) {
 	first := part * tileBlock
 	n := min(tileBlock, len(views)*tiles-first)
 	begin := tilePlace{first / tiles, first % tiles / across * tile, first % across * tile}
+	inOrigin, outOrigin := in.at(-1, -1), out.at(0, 0)
 	for t, p := 0, begin; t < n; t++ {
 		y, x := min(p.y, out.shape.Height-tile), min(p.x, out.shape.Width-tile)
-		input.X, input.Y = &views[p.view].in.data[in.at(y-1, x-1)], &from[t*pitch]
+		input.X, input.Y = &views[p.view].in.data[inOrigin+y*in.stride+x*in.pitch], &from[t*pitch]
 		kernel.WinogradInput(&input)
 		p.next(&out.shape)
 	}
@@ -46,7 +47,7 @@ func (c *convolution) runWinograd(part int, views []operands) {
 	for t, p := 0, begin; t < n; t++ {
 		y, x := min(p.y, out.shape.Height-tile), min(p.x, out.shape.Width-tile)
 		v := &views[p.view]
-		output.X, output.Y = &to[t*out.pitch], &v.out.data[out.at(y, x)]
+		output.X, output.Y = &to[t*out.pitch], &v.out.data[outOrigin+y*out.stride+x*out.pitch]
 		if r := v.residual; r != nil {
 			output.Residual, output.ResidualRowStride = &r.data[r.at(y, x)], r.stride
 		}

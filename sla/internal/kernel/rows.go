@@ -2,8 +2,8 @@ package kernel
 
 import "unsafe"
 
-// The kernels of this file are plain Go everywhere but in the module with vector
-// operations, where they have other bodies, written by wasm/internal/gen.
+// The kernels of this file are plain Go everywhere but in the module, where they have
+// other bodies, written by wasm/internal/gen.
 
 // FinishArgs are the arguments of Finish, y = act(y + residual).
 type FinishArgs struct {

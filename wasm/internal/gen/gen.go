@@ -6,9 +6,9 @@
 // its own, whose sum is that of the plain kernel, of products that are rounded before they
 // are added. There are no relaxed operations and no fused ones.
 //
-// The others, without vectors in the plain build, do what takes the time of opening a slab:
-// Go's compiler sends every turn of a loop through a table of branches, and an engine runs
-// that slowly until it has compiled it a second time.
+// The others, without vectors in the plain build, are loops that Go compiles: it sends every
+// turn of a loop through a table of branches, which no engine makes fast, least of all
+// while a slab is opened, before it has compiled them a second time.
 package gen
 
 // Packages of the functions that have bodies here, as they stand in the names of a module.
@@ -26,6 +26,9 @@ func Bodies(vectors bool) map[string][]byte {
 		Kernel + "WinogradInput":   nil,
 		Kernel + "WinogradOutput":  nil,
 		Kernel + "winogradWeights": winogradWeightsBody(vectors),
+		Kernel + "Finish":          finishBody(vectors),
+		Kernel + "SumPixels":       sumPixelsBody(vectors),
+		Kernel + "MaxPool2":        maxPool2Body(vectors),
 		Format + "sha256Blocks":    sha256Body(),
 	}
 	if vectors {
@@ -33,9 +36,6 @@ func Bodies(vectors bool) map[string][]byte {
 		b[Kernel+"GEMM"] = gemmBody()
 		b[Kernel+"WinogradInput"] = winogradInputBody()
 		b[Kernel+"WinogradOutput"] = winogradOutputBody()
-		b[Kernel+"Finish"] = finishBody()
-		b[Kernel+"SumPixels"] = sumPixelsBody()
-		b[Kernel+"MaxPool2"] = maxPool2Body()
 	}
 	return b
 }

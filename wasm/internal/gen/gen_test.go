@@ -51,13 +51,15 @@ func TestRows(t *testing.T) {
 			t.Helper()
 			want := bytes.Clone(before)
 			compute(want, func(i int, v float32) { binary.LittleEndian.PutUint32(want[i:], math.Float32bits(v)) })
-			s := newSide(t, Kernel+kernel, true)
-			s.module.Memory().Write(0, before)
-			s.run(t, args)
-			got, _ := s.module.Memory().Read(data, 16*words)
-			for i := 0; i < len(got); i += 4 {
-				if a, b := binary.LittleEndian.Uint32(got[i:]), binary.LittleEndian.Uint32(want[data+i:]); a != b && !(isNaN(a) && isNaN(b)) {
-					t.Fatalf("%s%v: address %d holds %x, want %x", kernel, args, data+i, a, b)
+			for _, vectors := range []bool{false, true} {
+				s := newSide(t, Kernel+kernel, vectors)
+				s.module.Memory().Write(0, before)
+				s.run(t, args)
+				got, _ := s.module.Memory().Read(data, 16*words)
+				for i := 0; i < len(got); i += 4 {
+					if a, b := binary.LittleEndian.Uint32(got[i:]), binary.LittleEndian.Uint32(want[data+i:]); a != b && !(isNaN(a) && isNaN(b)) {
+						t.Fatalf("%s%v, vectors %v: address %d holds %x, want %x", kernel, args, vectors, data+i, a, b)
+					}
 				}
 			}
 		}

@@ -48,14 +48,38 @@ func (v wide) store(f *function) {
 	f.at(0)
 }
 
-// channels repeats what body writes for every four channels and then for every one that
-// is left; n, their number, comes to nothing.
-func (f *function) channels(n local, body func(v wide, bytes int32)) {
-	for _, v := range []wide{true, false} {
-		step := int32(1)
-		if v {
-			step = lanes
-		}
+func (v wide) add(f *function) {
+	if v {
+		f.vector(opAddF32x4)
+	} else {
+		f.op(opAddF32)
+	}
+}
+
+// A larger writes what leaves, of two numbers on the stack, the second if it is larger and
+// else the first: NaN and -0 stay.
+type larger struct{ first, second local }
+
+func (f *function) larger() larger { return larger{f.local(typeF32), f.local(typeF32)} }
+
+func (l larger) of(f *function, v wide) {
+	if v {
+		f.vector(opPMaxF32x4)
+		return
+	}
+	f.set(l.second)
+	f.set(l.first)
+	f.get(l.second)
+	f.get(l.first)
+	f.get(l.first)
+	f.get(l.second)
+	f.op(opF32Lt, opSelect)
+}
+
+// channels repeats what body writes for every four channels, where there are vectors, and
+// then for every one that is left; n, their number, comes to nothing.
+func (f *function) channels(n local, vectors bool, body func(v wide, bytes int32)) {
+	each := func(v wide, step int32) {
 		enough := func() {
 			f.get(n)
 			f.constant(step)
@@ -70,33 +94,42 @@ func (f *function) channels(n local, body func(v wide, bytes int32)) {
 			})
 		})
 	}
+	if vectors {
+		each(true, lanes)
+	}
+	each(false, 1)
 }
 
 // finishBody is the body of kernel.Finish.
-func finishBody() []byte {
+func finishBody(vectors bool) []byte {
 	f := &function{}
 	args := f.begin()
 	y, residual, n, relu := f.field(args, finishY), f.field(args, finishResidual), f.field(args, finishN), f.field(args, finishReLU)
-	least := f.local(typeV128)
+	larger := f.larger()
+	least := map[wide]local{false: f.local(typeF32)}
 	f.leastOf(relu)
-	f.set(least)
+	f.tee(least[false])
+	if vectors {
+		least[true] = f.local(typeV128)
+		f.vector(opSplatF32x4)
+		f.set(least[true])
+	} else {
+		f.op(opDrop)
+	}
 	run := func(residual ...local) {
-		f.loop(func() {
+		f.channels(n, vectors, func(v wide, bytes int32) {
 			f.get(y)
-			wide(true).get(f, y)
+			v.get(f, y)
 			for _, r := range residual {
-				wide(true).get(f, r)
-				f.vector(opAddF32x4)
+				v.get(f, r)
+				v.add(f)
 			}
-			f.get(least)
-			f.vector(opPMaxF32x4)
-			wide(true).store(f)
-			f.move(y, y, vector)
-			for _, r := range residual {
-				f.move(r, r, vector)
+			f.get(least[v])
+			larger.of(f, v)
+			v.store(f)
+			for _, p := range append(residual, y) {
+				f.move(p, p, bytes)
 			}
-			f.move(n, n, -lanes)
-			f.get(n)
 		})
 	}
 	f.get(residual)
@@ -116,20 +149,22 @@ func (f *function) leastOf(relu local) {
 	f.op(opF32Const, 0, 0, 0x80, 0xff)
 	f.get(relu)
 	f.op(opSelect)
-	f.vector(opSplatF32x4)
 }
 
-// sumPixelsBody is the body of kernel.SumPixels: for four channels, all pixels.
-func sumPixelsBody() []byte {
+// sumPixelsBody is the body of kernel.SumPixels: for four channels or one, all pixels.
+func sumPixelsBody(vectors bool) []byte {
 	f := &function{}
 	args := f.begin()
 	x, y, pixels, n := f.field(args, sumX), f.field(args, sumY), f.field(args, sumPixels), f.field(args, sumChannels)
 	stride := f.stride(args, sumXStride)
 	p, left := f.i32(), f.i32()
-	sums := map[wide]local{true: f.local(typeV128), false: f.local(typeF32)}
+	sums := map[wide]local{false: f.local(typeF32)}
+	if vectors {
+		sums[true] = f.local(typeV128)
+	}
 	f.get(pixels)
 	f.when(func() {
-		f.channels(n, func(v wide, bytes int32) {
+		f.channels(n, vectors, func(v wide, bytes int32) {
 			v.get(f, y)
 			f.set(sums[v])
 			f.move(p, x, 0)
@@ -137,11 +172,7 @@ func sumPixelsBody() []byte {
 			f.repeat(left, 1, func() {
 				f.get(sums[v])
 				v.get(f, p)
-				if v {
-					f.vector(opAddF32x4)
-				} else {
-					f.op(opAddF32)
-				}
+				v.add(f)
 				f.set(sums[v])
 				f.sum(p, p, stride)
 			})
@@ -157,13 +188,13 @@ func sumPixelsBody() []byte {
 }
 
 // maxPool2Body is the body of kernel.MaxPool2.
-func maxPool2Body() []byte {
+func maxPool2Body(vectors bool) []byte {
 	f := &function{}
 	args := f.begin()
 	x, y, pixels, n := f.field(args, maxX), f.field(args, maxY), f.field(args, maxPixels), f.field(args, maxChannels)
 	xRow, xStride, yStride := f.stride(args, maxXRowStride), f.stride(args, maxXStride), f.stride(args, maxYStride)
 	from, to, left := f.locals(typeI32, 4), f.i32(), f.i32()
-	most, next := f.local(typeF32), f.local(typeF32)
+	larger := f.larger()
 	f.repeat(pixels, 1, func() {
 		f.move(from[0], x, 0)
 		f.sum(from[1], x, xStride)
@@ -171,29 +202,12 @@ func maxPool2Body() []byte {
 		f.sum(from[3], from[2], xStride)
 		f.move(to, y, 0)
 		f.move(left, n, 0)
-		f.channels(left, func(v wide, bytes int32) {
-			if v {
-				f.get(to)
-			}
+		f.channels(left, vectors, func(v wide, bytes int32) {
+			f.get(to)
 			v.get(f, from[0])
 			for _, p := range from[1:] {
-				if v {
-					v.get(f, p)
-					f.vector(opPMaxF32x4)
-					continue
-				}
-				f.set(most)
 				v.get(f, p)
-				f.tee(next)
-				f.get(most)
-				f.get(most)
-				f.get(next)
-				f.op(opF32Lt, opSelect)
-			}
-			if !v {
-				f.set(most)
-				f.get(to)
-				f.get(most)
+				larger.of(f, v)
 			}
 			v.store(f)
 			for _, p := range append(from[:4:4], to) {

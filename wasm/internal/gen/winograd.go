@@ -192,6 +192,7 @@ func winogradOutputBody() []byte {
 	least := f.local(typeV128)
 
 	f.leastOf(relu)
+	f.vector(opSplatF32x4)
 	f.set(least)
 
 	f.move(residualStride, yStride, 0)
