@@ -167,11 +167,26 @@ async function digest(logits) {
 }
 
 /** Loads a model of the list, and says how far it is. */
-const loadModel = (model, place) => load(model.source ?? model.src, {
-  onProgress: ({ what, loaded, total }) => {
-    say(`Loading the ${what === 'model' ? 'model' : 'module'}: ${Math.round(loaded / 1024)} KB${total ? ` of ${Math.round(total / 1024)}` : ''}`, false, place);
-  },
-});
+const loadModel = async (model, place) => {
+  try {
+    return await load(model.source ?? model.src, {
+      onProgress: ({ what, loaded, total }) => {
+        say(`Loading the ${what === 'model' ? 'model' : 'module'}: ${Math.round(loaded / 1024)} KB${total ? ` of ${Math.round(total / 1024)}` : ''}`, false, place);
+      },
+    });
+  } catch (cause) {
+    const words = troubles[cause.code];
+    throw words ? new Error(`${model.name} ${words} (${cause.message})`, { cause }) : cause;
+  }
+};
+
+/** What is wrong with a slab, for whoever wants to look at pictures. */
+const troubles = {
+  'not-slab': 'is not a slab, or was damaged on its way',
+  corrupt: 'was damaged on its way: fetch it again',
+  version: 'is newer than this page: it takes one of a later release',
+  unsupported: 'is too large for this page, or is made in a way that it does not know',
+};
 
 /** Opens a model of the list and sets the page up for it. What cannot be opened leaves the page as it is. */
 async function open(model) {
@@ -321,7 +336,7 @@ async function openFile(file, others) {
       await open(model);
     } catch (error) {
       models = models.filter((m) => m !== model);
-      throw new Error(error.code === 'not-slab' ? `${file.name} is not a slab, or was damaged on its way` : `${file.name}: ${error.message}`, { cause: error });
+      throw error;
     }
     say(`Opened ${file.name}.${others > 0 ? ' One slab is opened at a time.' : ''}`);
   });

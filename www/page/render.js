@@ -1,5 +1,6 @@
 // What the page shows of results and models.
 
+import { unreadable } from './quarterturn/pixels.js';
 import { LIKELY } from './quarterturn/prediction.js';
 
 /** An error as a sentence. */
@@ -189,11 +190,7 @@ export function paint(canvas, x, { channels, height, width, mean, std }, { turns
 export async function paintPicture(canvas, input, most = 640) {
   const source = input instanceof Blob || input instanceof ImageData ? input
     : input.data ? new ImageData(new Uint8ClampedArray(input.data), input.width, input.height) : input;
-  const bitmap = await createImageBitmap(source).catch((cause) => {
-    const other = input.type && !input.type.startsWith('image/');
-    const error = new Error(`${input.name ?? 'this'} is not ${other ? 'a picture' : 'an image this browser can read'}`, { cause });
-    throw Object.assign(error, { code: 'image' }); // as the package's own
-  });
+  const bitmap = await createImageBitmap(source).catch(async (cause) => { throw await unreadable(input, cause); });
   const scale = Math.min(1, most / Math.max(bitmap.width, bitmap.height));
   Object.assign(canvas, { width: Math.max(1, Math.round(scale * bitmap.width)), height: Math.max(1, Math.round(scale * bitmap.height)) });
   canvas.getContext('2d').drawImage(bitmap, 0, 0, canvas.width, canvas.height);

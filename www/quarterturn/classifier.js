@@ -23,6 +23,7 @@ export class Classifier {
     const { mode = 'auto', topK = 5, signal } = optionsOf(options);
     checkTopK(topK);
     throwIfAborted(signal);
+    this.#engine.throwIfClosed();
     if (Array.isArray(input)) {
       const all = [];
       for (const one of input) all.push(await this.classify(one, options));

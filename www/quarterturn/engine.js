@@ -37,19 +37,24 @@ export class Engine {
   #closed = false;
 
   /**
+   * Starts the thread, which is ready by the time that there is something to open.
    * @param {Spawn} spawn
+   */
+  constructor(spawn) {
+    this.#spawn = spawn;
+    this.#start();
+  }
+
+  /**
+   * Opens a slab; returns its description.
    * @param {WebAssembly.Module} module
    * @param {Uint8Array} slab
    * @param {number} memory bytes that it may need; 0: the module's own rule
+   * @param {AbortSignal} [signal]
    */
-  constructor(spawn, module, slab, memory) {
-    this.#spawn = spawn;
+  open(module, slab, memory, signal) {
     this.#opening = [module, slab, memory];
-  }
-
-  /** Starts the thread and opens the slab; returns its description. */
-  open(signal) {
-    this.#start();
+    if (!this.#channel) this.#start(); // again: now somebody hears why it fails
     return this.#post('open', this.#opening, signal);
   }
 
@@ -62,9 +67,16 @@ export class Engine {
    */
   async call(name, args, signal) {
     throwIfAborted(signal);
-    if (this.#closed) throw new QuarterturnError('closed', 'the classifier was closed');
-    if (!this.#channel) this.open().catch(() => {}); // if it fails, so does the call behind it
+    this.throwIfClosed();
+    if (!this.#channel) {
+      this.#start();
+      this.#post('open', this.#opening).catch(() => {}); // if it fails, so does the call behind it
+    }
     return this.#post(name, args, signal);
+  }
+
+  throwIfClosed() {
+    if (this.#closed) throw new QuarterturnError('closed', 'the classifier was closed');
   }
 
   close() {
@@ -103,6 +115,12 @@ export class Engine {
     }
   }
 
+  /**
+   * @param {string} name
+   * @param {unknown[]} args
+   * @param {AbortSignal} [signal]
+   * @returns {Promise<any>}
+   */
   #post(name, args, signal) {
     return new Promise((resolve, reject) => {
       const id = this.#next++;

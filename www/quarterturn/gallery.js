@@ -14,6 +14,8 @@ export class Gallery {
   #info;
   /** @type {{ label: string, pictures: Float32Array[] }[]} directions (M, F) of each picture */
   #classes = [];
+  /** @type {Set<{ label: string }>} what is being looked at to be enrolled */
+  #coming = new Set();
   /** @type {ReturnType<typeof calibrate> | undefined} dropped when the pictures change */
   #calibration;
 
@@ -32,12 +34,18 @@ export class Gallery {
     const { signal } = optionsOf(options);
     checkText('a label', label);
     throwIfAborted(signal);
-    const image = await unlessAborted(pixelsOf(input), signal);
-    const directions = await this.#call('features', [image], signal);
-    const known = this.#find(label);
-    if (known) known.pictures.push(directions);
-    else this.#classes.push({ label, pictures: [directions] });
-    this.#calibration = undefined;
+    const one = { label }; // which may be renamed meanwhile
+    this.#coming.add(one);
+    try {
+      const image = await unlessAborted(pixelsOf(input), signal);
+      const directions = await this.#call('features', [image], signal);
+      const known = this.#find(one.label);
+      if (known) known.pictures.push(directions);
+      else this.#classes.push({ label: one.label, pictures: [directions] });
+      this.#calibration = undefined;
+    } finally {
+      this.#coming.delete(one);
+    }
   }
 
   forget(label, picture) {
@@ -56,6 +64,7 @@ export class Gallery {
     if (!known) throw new QuarterturnError('option', `there is no label ${label}`);
     if (name !== label && this.#find(name)) throw new QuarterturnError('option', `there is a label ${name} already`);
     known.label = name;
+    for (const one of this.#coming) if (one.label === label) one.label = name;
   }
 
   get examples() {

@@ -29,19 +29,19 @@ export const loader = (platform) => async function load(model, given) {
   const build = simd && hasSIMD() ? 'simd' : 'plain';
   const { wasm = platform[build] } = options;
   const started = performance.now();
-  const code = bytesOrModule(wasm, options, platform.read);
-  code.catch(() => {}); // if both fail, the model's failure is told
-  const slab = await bytesOf(model, 'model', options, platform.read);
-  const bytes = await code;
-  throwIfAborted(signal);
-  const downloaded = performance.now();
-  const { maxMemory = 0 } = options; // 0: the module's own rule, which this is no less than
-  const module = bytes instanceof WebAssembly.Module ? bytes : await unlessAborted(compile(bytes, maxMemory || 256 * 2 ** 20 + 8 * slab.length), signal);
-  throwIfAborted(signal);
-  const compiled = performance.now();
-  const engine = new Engine(worker && platform.spawn ? platform.spawn : local, module, slab, maxMemory);
+  const engine = new Engine(worker && platform.spawn ? platform.spawn : local);
   try {
-    const info = await engine.open(signal);
+    const code = bytesOrModule(wasm, options, platform.read);
+    code.catch(() => {}); // if both fail, the model's failure is told
+    const slab = await bytesOf(model, 'model', options, platform.read);
+    const bytes = await code;
+    throwIfAborted(signal);
+    const downloaded = performance.now();
+    const { maxMemory = 0 } = options; // 0: the module's own rule, which this is no less than
+    const module = bytes instanceof WebAssembly.Module ? bytes : await unlessAborted(compile(bytes, maxMemory || 256 * 2 ** 20 + 8 * slab.length), signal);
+    throwIfAborted(signal);
+    const compiled = performance.now();
+    const info = await engine.open(module, slab, maxMemory, signal);
     if (info.work > maxWork) {
       throw new QuarterturnError('unsupported', `an image takes ${info.work} multiply-adds, more than the ${maxWork} of maxWork`);
     }

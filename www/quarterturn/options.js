@@ -36,9 +36,10 @@ export function checkIndex(name, index, n) {
   if (!Number.isInteger(index) || index < 0 || index >= n) refuse(name, `a whole number from 0 to ${n - 1}`, index);
 }
 
-/** Refuses what is no text, or empty. */
+/** Refuses what is no text, shows nothing, or has half of a surrogate pair, which no slab can hold. */
 export function checkText(name, text) {
-  if (typeof text !== 'string' || text === '') refuse(name, 'a string, and not empty', text);
+  if (typeof text !== 'string' || text.trim() === '') refuse(name, 'a string, and not empty or blank', text);
+  if (/\p{Surrogate}/u.test(text)) refuse(name, 'whole characters', JSON.stringify(text));
 }
 
 /** Refuses options of `load` that make no sense. */

@@ -86,8 +86,36 @@ async function decode(blob) {
   try {
     return ofBitmap(await createImageBitmap(blob, raw));
   } catch (cause) {
-    throw new QuarterturnError('image', `${blob.name ?? 'the file'} is not an image this browser can read`, { cause });
+    throw await unreadable(blob, cause);
   }
+}
+
+/**
+ * What browsers do not read, or not all of them, by what files start with.
+ * @type {readonly (readonly [RegExp, string])[]}
+ */
+const otherKinds = [
+  [/^.{4}ftyp(hei[cxms]|hev[cx]|mif1|msf1)/s, 'HEIC'],
+  [/^.{4}ftypavi[fs]/s, 'AVIF'],
+  [/^.{4}ftyp/s, 'a film'],
+  [/^(II\*\0|MM\0\*)/, 'TIFF'],
+  [/^%PDF/, 'PDF'],
+  [/<svg[\s>]/i, 'a drawing (SVG), without pixels of its own'],
+];
+
+/**
+ * Returns the error that says what a file is, of which the browser makes no image.
+ * @param {any} blob
+ * @param {unknown} [cause]
+ */
+export async function unreadable(blob, cause) {
+  const name = blob.name ?? 'the file';
+  const start = await blob.slice?.(0, 1024).arrayBuffer().catch(() => undefined); // it may be gone
+  const head = start ? String.fromCharCode(...new Uint8Array(start)) : '';
+  const kind = otherKinds.find(([pattern]) => pattern.test(head))?.[1];
+  const words = kind ? `is ${kind}, which this browser does not read: save it as JPEG or PNG`
+    : blob.type && !blob.type.startsWith('image/') ? 'is not a picture' : 'is not an image this browser can read';
+  return new QuarterturnError('image', `${name} ${words}`, { cause });
 }
 
 /** An <img> of a blob: or data: address is read as the file that it is; else what it shows is taken. */

@@ -31,7 +31,14 @@ export const info = JSON.parse(quarterturn('inspect', slabFile, '--json'));
 /** Makes a project that has installed the package, with the slab; returns its folder and what runs a command in it. */
 export function project(manifest = { type: 'module' }) {
   const folder = mkdtempSync(join(dir, 'project-'));
-  const run = (command, ...args) => execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NEXT_TELEMETRY_DISABLED: '1' } });
+  const run = (command, ...args) => {
+    try {
+      return execFileSync(command, args, { cwd: folder, encoding: 'utf8', stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, NEXT_TELEMETRY_DISABLED: '1' } });
+    } catch (error) {
+      error.message += error.stdout; // where compilers say what is wrong
+      throw error;
+    }
+  };
   writeFileSync(join(folder, 'package.json'), JSON.stringify({ private: true, ...manifest }));
   cpSync(slabFile, join(folder, 'model.slab'));
   run('npm', 'install', '--silent', '--no-audit', '--no-fund', '--offline', tarball);

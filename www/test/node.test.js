@@ -231,7 +231,24 @@ test('refuses what makes no sense as an option, at once', async () => {
     [{ label: 'a', pictures }, { label: 'a', pictures }]]) assert.throws(() => c.gallery(state), failsWith('option', /is to be|are to be/));
   assert.equal((await c.gallery([{ label: 'a', pictures }]).classify(grey(4, 4))).top[0].label, 'a');
   assert.throws(() => g.rename('unknown', 'b'), failsWith('option', /there is no label unknown/));
+  for (const label of ['', ' \t', 'half \ud83d', 5]) {
+    await assert.rejects(g.enrol(label, grey(4, 4)), failsWith('option', /^a label is to be/));
+    assert.throws(() => g.rename('grey', label), failsWith('option', /^a label is to be/));
+  }
   for (const width of ['16', 0, 1.5]) await assert.rejects(c.classify({ data: new Uint8Array(64), width, height: 1 }), failsWith('image', /width and height/));
+  await c.close();
+  await assert.rejects(c.classify([]), failsWith('closed', /was closed/));
+});
+
+test('a picture that is looked at while its label is renamed gets the new one', async () => {
+  const c = await load(slab, { wasm });
+  const g = c.gallery();
+  await g.enrol('a', grey(4, 4));
+  const coming = g.enrol('a', grey(5, 5));
+  g.rename('a', 'b');
+  await coming;
+  await g.enrol('a', grey(6, 6));
+  assert.deepEqual(g.examples, [{ label: 'b', pictures: 2 }, { label: 'a', pictures: 1 }]);
   await c.close();
 });
 

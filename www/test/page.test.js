@@ -86,7 +86,11 @@ test('a file that is no image is named, and the page works on', async () => {
   await page.setInputFiles('#file', { name: 'mk.txt', mimeType: 'text/plain', buffer: Buffer.from('Dear reader') });
   await page.waitForFunction(() => document.getElementById('status').textContent === 'mk.txt is not a picture.');
   await page.setInputFiles('#file', { name: 'junk.slab', mimeType: '', buffer: Buffer.from('Dear reader') });
-  await page.waitForFunction(() => document.getElementById('status').textContent === 'junk.slab is not a slab, or was damaged on its way.');
+  await page.waitForFunction(() => document.getElementById('status').textContent.startsWith('junk.slab is not a slab, or was damaged on its way ('));
+  await page.setInputFiles('#file', { name: 'plan.svg', mimeType: 'image/svg+xml', buffer: Buffer.from('<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>') });
+  await page.waitForFunction(() => document.getElementById('status').textContent === 'plan.svg is a drawing (SVG), without pixels of its own, which this browser does not read: save it as JPEG or PNG.');
+  await page.setInputFiles('#file', { name: 'IMG_1.HEIC', mimeType: '', buffer: Buffer.from('\0\0\0\x18ftypheic\0\0\0\0') });
+  await page.waitForFunction(() => document.getElementById('status').textContent === 'IMG_1.HEIC is HEIC, which this browser does not read: save it as JPEG or PNG.');
   await answer(() => page.click('#samples button:nth-child(1)'));
 });
 
@@ -373,7 +377,7 @@ test('a damaged slab is explained', async () => {
   await page.route('**/model.slab', (route) => route.fulfill({ body: Buffer.from(slab.subarray(0, 9999)) }));
   await page.goto(server.address);
   await page.waitForSelector('#status.error');
-  assert.match(await page.textContent('#status'), /corrupt slab: .* there are 9999/);
+  assert.match(await page.textContent('#status'), /was damaged on its way: fetch it again \(corrupt slab: .* there are 9999\)/);
 });
 
 test('a slab that is dropped is opened, and a bad one leaves the page as it was', async () => {
@@ -385,7 +389,7 @@ test('a slab that is dropped is opened, and a bad one leaves the page as it was'
   }, [Array.from(bytes), name]);
   await drop(slab.subarray(0, 5000), 'half.slab');
   await page.waitForSelector('#status.error');
-  assert.match(await page.textContent('#status'), /^half.slab: corrupt slab/);
+  assert.match(await page.textContent('#status'), /^half.slab was damaged on its way: fetch it again \(corrupt slab/);
   await answer(() => page.click('#samples button:nth-child(2)'));
   await choose(1);
   await drop(slab, 'mine.slab');
