@@ -33,7 +33,10 @@ func LoadFolder(ctx context.Context, source *dataset.Source, from string, given 
 		if err != nil {
 			return nil, err
 		}
-		source.Size = m.Input.Width
+		if source.Size = m.Input.Width; source.Size < dataset.MinSize || source.Size > dataset.MaxSize {
+			return nil, fmt.Errorf("the slab to start from, %s, is for images of %d pixels a side, and training takes %d to %d; give another slab, --size, or --from none",
+				from, source.Size, dataset.MinSize, dataset.MaxSize)
+		}
 	}
 	d, err := source.Load(ctx)
 	if err == nil && d.Channels == 1 && open && !given("from") { // Choose has no slab for them

@@ -130,4 +130,15 @@ func TestLoadFolder(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, source, err)
 		}
 	}
+	large, err := Untrained("resnet8w8", 3, dataset.MaxSize+1, 2, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "large.slab")
+	if err := os.WriteFile(file, large, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := LoadFolder(t.Context(), &dataset.Source{Data: coloured}, file, func(flag string) bool { return flag == "from" }); err == nil || !strings.Contains(err.Error(), "large.slab, is for images of 513 pixels a side") {
+		t.Errorf("a slab of large images: %v", err)
+	}
 }

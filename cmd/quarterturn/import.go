@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -105,7 +106,11 @@ func readLabels(name string) ([]string, error) {
 	}
 	var labels []string
 	for line := range strings.Lines(string(b)) {
-		labels = append(labels, strings.TrimRight(line, "\r\n"))
+		label := strings.TrimRight(line, "\r\n")
+		if strings.TrimSpace(label) == "" || strings.ContainsFunc(label, unicode.IsControl) {
+			return nil, fmt.Errorf("--labels %s, line %d: %q is blank or has a control character in it", name, len(labels)+1, label)
+		}
+		labels = append(labels, label)
 	}
 	return labels, nil
 }

@@ -50,6 +50,14 @@ func TestImport(t *testing.T) {
 			t.Errorf("%s: exit code %d, %q", args, code, stderr)
 		}
 	}
+	for _, bad := range []string{"bee\x1b[31m", " "} {
+		if err := os.WriteFile(at("bad.txt"), []byte("ant\n"+bad+"\ncow\ndog\n"), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		if _, stderr, code := runCommand(t, "import", fixtures+"other.onnx", "--labels", at("bad.txt"), "--out", at("x.slab")); code != 1 || !strings.Contains(stderr, "line 2: ") {
+			t.Errorf("the label %q: exit code %d, %q", bad, code, stderr)
+		}
+	}
 	if _, stderr, code := runCommand(t, "import", fixtures+"basic.onnx", "--out", at("x.slab")); code != 1 || !strings.Contains(stderr, "give as many means and standard deviations") {
 		t.Errorf("without a mean: exit code %d, %q", code, stderr)
 	}

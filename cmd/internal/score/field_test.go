@@ -256,6 +256,12 @@ func TestFieldB19CompressedArchives(t *testing.T) {
 	if left, err := filepath.Glob(filepath.Join(temporary, "quarterturn-score-*")); err != nil || len(left) > 0 {
 		t.Errorf("left in the temporary folder: %v %v", left, err)
 	}
+	for _, name := range []string{"page.zip", "page.TGZ"} {
+		write(t, name, []byte("<!doctype html><title>Not found</title>"))
+		if _, err := List(t.Context(), []string{name}, nil, Shard{1, 1}, nil, true); err == nil || !strings.Contains(err.Error(), name+" is no archive") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 	if _, err := List(t.Context(), []string{"x.tar.gz"}, nil, Shard{1, 1}, nil, false); err == nil || !strings.Contains(err.Error(), "unpack it first") {
 		t.Errorf("where nothing can be unpacked: %v", err)
 	}

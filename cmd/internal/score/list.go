@@ -266,7 +266,7 @@ func (l *lister) sameAs(path string, info fs.FileInfo) bool {
 	return false
 }
 
-// archiveKind tells archives by their content.
+// archiveKind tells archives by their content. A file that is only named like one is an error.
 func archiveKind(path string) (string, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -296,6 +296,13 @@ func archiveKind(path string) (string, error) {
 		if r, err := zip.OpenReader(path); err == nil {
 			return "zip", r.Close()
 		}
+		return "", errNoArchive(path)
+	case ".tgz", ".gz", ".tbz2", ".bz2", ".zst", ".xz", ".7z", ".rar":
+		return "", errNoArchive(path)
 	}
 	return "", nil
+}
+
+func errNoArchive(path string) error {
+	return fmt.Errorf("%s is no archive, though it is named like one; was it cut off, or is it an error page?", plain.Name(path))
 }
