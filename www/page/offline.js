@@ -49,7 +49,7 @@ self.addEventListener('fetch', (event) => {
     const kept = await cache.match(url.href);
     if (kept) return kept;
     const response = await fetch(request);
-    if (later.has(url.href) && response.ok) await cache.put(url.href, response.clone());
+    if (later.has(url.href) && response.ok) event.waitUntil(cache.put(url.href, response.clone()).catch(() => {})); // storage that is full
     return response;
   })());
 });

@@ -85,12 +85,16 @@ export class Engine {
   }
 
   #start() {
-    const channel = this.#spawn((message) => {
-      if (channel === this.#channel) this.#take(message);
-    }, (words) => {
-      if (channel === this.#channel) this.#fail('crashed', words);
-    });
-    this.#channel = channel;
+    try {
+      const channel = this.#spawn((message) => {
+        if (channel === this.#channel) this.#take(message);
+      }, (words) => {
+        if (channel === this.#channel) this.#fail('crashed', words);
+      });
+      this.#channel = channel;
+    } catch (cause) { // a platform that has workers, and allows none here
+      throw new QuarterturnError('crashed', `no worker can be started here: ${cause.message}; load(..., { worker: false }) needs none`, { cause });
+    }
   }
 
   #take({ id, value, error }) {

@@ -16,18 +16,21 @@ const simd = new URL('./quarterturn-simd.wasm', import.meta.url);
 
 /** @type {import('./engine.js').Spawn} */
 function spawn(take, fail) {
-  const elsewhere = worker.protocol.startsWith('http') && worker.origin !== location.origin;
-  // A worker must be of the page's origin: from elsewhere it is a line of the page's own that imports it.
-  const address = elsewhere ? URL.createObjectURL(new Blob([`import ${JSON.stringify(worker.href)};`], { type: 'text/javascript' })) : worker;
+  const elsewhere = worker.protocol.startsWith('http') && worker.origin !== self.origin;
+  // A worker must be of the page's origin: from elsewhere it is a line of the page's own that imports it. A sandboxed
+  // frame, whose origin is like no other, may not import into a blob.
+  const scheme = self.origin === 'null' ? 'data:' : 'blob:';
+  const line = `import ${JSON.stringify(worker.href)};`;
+  const address = !elsewhere ? worker : scheme === 'data:' ? `data:text/javascript,${encodeURIComponent(line)}` : URL.createObjectURL(new Blob([line], { type: 'text/javascript' }));
   const thread = new Worker(address, { type: 'module' });
   let answered = false;
   thread.onmessage = ({ data }) => {
-    if (elsewhere && !answered) URL.revokeObjectURL(address);
+    if (elsewhere && !answered) URL.revokeObjectURL(String(address));
     answered = true;
     take(data);
   };
   thread.onerror = (event) => {
-    const why = elsewhere ? `it is of another origin, for which the page's Content-Security-Policy needs worker-src blob: ${worker.origin}, and that host CORS headers` : "its address is to serve JavaScript, and the page's Content-Security-Policy to allow it (worker-src)";
+    const why = elsewhere ? `it is of another origin, for which the page's Content-Security-Policy needs worker-src ${scheme} ${worker.origin}, and that host CORS headers` : "its address is to serve JavaScript, and the page's Content-Security-Policy to allow it (worker-src)";
     fail(answered ? `the worker failed: ${event.message}` : `the worker ${worker} could not be started: ${event.message ?? why}`);
   };
   return { post: (message) => thread.postMessage(message), close: () => thread.terminate() };

@@ -27,7 +27,16 @@ before(async () => {
     if (name === 'gamma.png') return png(image, 1);
     return own.has(name) && readFileSync(new URL(`../quarterturn/${name}`, import.meta.url));
   }, "default-src 'self'; img-src *; script-src 'self' 'wasm-unsafe-eval'");
-  other = await host((name) => name === 'image.png' && png(image), '');
+  other = await host((name) => {
+    if (name === 'image.png') return png(image);
+    if (name === 'frame.html') return Buffer.from('<!doctype html><script type=module src=frame.js></script>');
+    if (name === 'frame.js') {
+      return Buffer.from(`import { load } from '${server.address}quarterturn.js';
+        load('${server.address}model.slab').then((c) => c.verify()).then((digest) => parent.postMessage(digest, '*'), (e) => parent.postMessage(e.code + ': ' + e.message, '*'));`);
+    }
+    if (name === 'sandbox.html') return Buffer.from('<!doctype html><script>onmessage = (e) => { globalThis.said = e.data; }</script><iframe sandbox="allow-scripts" src="frame.html"></iframe>');
+    return undefined;
+  }, '');
   browser = await chromium.launch(browserOptions);
   page = await browser.newPage();
   await page.goto(server.address);
@@ -205,6 +214,23 @@ test('pixels are taken as they are stored, whatever holds them', async () => {
   for (const kind of result.kinds.slice(1)) kind.forEach((v, i) => assert.ok(Math.abs(v - result.kinds[0][i]) < 0.1, `${v} and ${result.kinds[0][i]}`));
   assert.deepEqual([result.error.code, result.error.ours], ['image', true]);
   assert.match(result.error.message, /another origin/);
+});
+
+test('in a sandboxed frame it runs in a worker, too, and where there can be none it says so', async () => {
+  const framed = await browser.newPage();
+  await framed.goto(`${other.address}sandbox.html`);
+  const said = await (await framed.waitForFunction(() => globalThis.said)).jsonValue();
+  assert.equal(said, info.selftest.digest);
+  await framed.close();
+  const error = await inPage(async ({ load, failure }) => {
+    const { Worker } = globalThis;
+    globalThis.Worker = class { constructor() { throw new DOMException('not here', 'SecurityError'); } };
+    const error = await failure(load('model.slab'));
+    globalThis.Worker = Worker;
+    return error;
+  });
+  assert.deepEqual([error.ours, error.code], [true, 'crashed']);
+  assert.match(error.message, /not here; .*worker: false/);
 });
 
 test('what cannot be loaded is explained', async () => {

@@ -249,6 +249,21 @@ test('an exported site without pictures has no holes, and brings the net for tea
   await page.waitForSelector('.thing');
 });
 
+test('with the storage full the net for teaching is there while the network is', async (t) => {
+  const site = join(dir, 'full');
+  quarterturn('export', slabFile, '--site', site, '--samples', '0');
+  const files = await host(folder(site));
+  t.after(() => files.stop());
+  page.removeAllListeners('request');
+  await ready(files.address);
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
+  const { origin } = new URL(files.address);
+  await (await page.context().newCDPSession(page)).send('Storage.overrideQuotaForOrigin', { origin, quotaSize: 1000 });
+  await page.goto('about:blank');
+  await ready(`${files.address}#teach`);
+  await page.waitForSelector('.thing');
+});
+
 test('opened as a file it says what to do', async () => {
   const site = join(dir, 'by-file');
   quarterturn('export', slabFile, '--site', site);
