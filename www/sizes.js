@@ -17,7 +17,7 @@ const parts = {
   'module with vector operations': readFileSync(at('../wasm/module/quarterturn-simd.wasm')),
   'module without': readFileSync(at('../wasm/module/quarterturn.wasm')),
 };
-const kilobytes = (b) => `${Math.round(b.length / 1024)} KB`;
+const kilobytes = (b) => `${Math.round(b.length / 1000)} KB`;
 const brotli = (b) => brotliCompressSync(b, { params: { [constants.BROTLI_PARAM_SIZE_HINT]: b.length } });
 const rows = Object.entries(parts).map(([name, b]) => `| ${name} | ${kilobytes(b)} | ${kilobytes(gzipSync(b, { level: 9 }))} | ${kilobytes(brotli(b))} |`);
 console.log(['| | bytes | gzip | brotli |', '| --- | --- | --- | --- |', ...rows].join('\n'));

@@ -2,7 +2,7 @@
 
 import { throwIfAborted, unlessAborted } from './errors.js';
 import { Gallery } from './gallery.js';
-import { checkState, checkTopK, optionsOf } from './options.js';
+import { checkState, checkText, checkTopK, optionsOf } from './options.js';
 import { pixelsOf } from './pixels.js';
 import { prediction } from './prediction.js';
 import { featuresOf } from './slab.js';
@@ -21,6 +21,7 @@ export class Classifier {
 
   async classify(input, options) {
     const { mode = 'auto', topK = 5, signal } = optionsOf(options);
+    checkText('mode', mode);
     checkTopK(topK);
     throwIfAborted(signal);
     this.#engine.throwIfClosed();

@@ -320,6 +320,8 @@ test('what cannot be told apart or put into words is an error with a code, too',
   const c = await load(slab, { wasm });
   const bare = Object.create(null);
   await assert.rejects(c.classify(grey(4, 4), { topK: bare }), failsWith('option', /not \[object Object\]/));
+  for (const mode of [Symbol('single'), 1, null]) await assert.rejects(c.classify(grey(4, 4), { mode }), failsWith('option', /^mode is to be a string/));
+  await assert.rejects(c.classify(grey(4, 4), { mode: 'best' }), failsWith('mode', /there is no mode "best"/));
   await assert.rejects(load(slab, { wasm, maxWork: bare }), failsWith('option', /not \[object Object\]/));
   await assert.rejects(c.classify(grey(4, 4), { signal: { addEventListener() {} } }), failsWith('option', /AbortSignal/));
   await assert.rejects(c.classify(grey(4, 4), { signal: AbortSignal.abort('why') }), failsWith('aborted', /^why$/));
