@@ -72,8 +72,9 @@ func WithMaxBody(bytes int64) ServiceOption {
 }
 
 // WithMaxPixels bounds width times height, 1 or more, which are checked before an image is
-// decoded; the default is 64 million. Of images with more than 4 million pixels one is
-// decoded at a time, and at most half of the requests that wait have such ones.
+// decoded; the default is 64 million. Of images with more than 4 million pixels, or as much
+// work for another reason (imagefile.Config.Work), one is decoded at a time, and at most half
+// of the requests that wait have such ones.
 func WithMaxPixels(n int) ServiceOption {
 	return func(s *serviceConfig) {
 		s.refuse(n > 0, "images of at most %d pixels; want 1 or more", n)
@@ -132,7 +133,7 @@ type Answer struct {
 	Duration time.Duration
 }
 
-// modest is the number of pixels up to which images are decoded side by side.
+// modest is the work of decoding, in pixels, up to which images are decoded side by side.
 const modest = 4_000_000
 
 //go:embed openapi.json

@@ -317,10 +317,10 @@ func (q *request) base64List(j *job, list []jsonValue) error {
 	return nil
 }
 
-// measure returns the number of an image's pixels, if it can be read and is bearable.
+// measure returns the work of decoding an image, in pixels, if it can be read and is bearable.
 func (s *Service) measure(file []byte) (int, error) {
 	c, err := imagefile.DecodeConfig(file, imagefile.Limits{MaxPixels: s.config.maxPixels})
-	return c.Width * c.Height, err
+	return c.Work, err
 }
 
 // decode reads an image.

@@ -188,7 +188,7 @@ func (s *Service) do(ctx context.Context, j *job) (results []result, err error) 
 		}
 	}
 	results = make([]result, len(j.images))
-	pixels := make([]int, len(j.images))
+	work := make([]int, len(j.images)) // of decoding
 	for i, file := range j.images {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -198,17 +198,17 @@ func (s *Service) do(ctx context.Context, j *job) (results []result, err error) 
 			continue
 		}
 		results[i].err = s.guard(func() (err error) {
-			pixels[i], err = s.measure(file)
+			work[i], err = s.measure(file)
 			return err
 		})
 	}
-	if len(pixels) > 0 && slices.Max(pixels) > modest {
+	if len(work) > 0 && slices.Max(work) > modest {
 		if !s.largePlaces.enter() {
 			return nil, errBusy
 		}
 		defer s.largePlaces.leave()
 	}
-	s.classifyAll(ctx, j, pixels, results)
+	s.classifyAll(ctx, j, work, results)
 	return results, nil
 }
 
@@ -225,14 +225,14 @@ func (s *Service) guard(f func() error) (err error) {
 
 // classifyAll classifies a job's images, as many side by side as there are workers, but for
 // those that have an error already.
-func (s *Service) classifyAll(ctx context.Context, j *job, pixels []int, results []result) {
+func (s *Service) classifyAll(ctx context.Context, j *job, work []int, results []result) {
 	var next atomic.Int64
 	var wait sync.WaitGroup
 	for range min(len(j.images), cap(s.work)) {
 		wait.Go(func() {
 			for i := int(next.Add(1)) - 1; i < len(results); i = int(next.Add(1)) - 1 {
 				if r := &results[i]; r.err == nil {
-					r.err = s.guard(func() error { return s.classifyFile(ctx, j, i, pixels[i] > modest, r) })
+					r.err = s.guard(func() error { return s.classifyFile(ctx, j, i, work[i] > modest, r) })
 				}
 			}
 		})

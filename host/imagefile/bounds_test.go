@@ -65,6 +65,16 @@ func TestFieldA22ProgressiveBombsAreRefused(t *testing.T) {
 	}
 }
 
+// Many scans of few pixels are as much work as many pixels.
+func TestFieldA22WorkCountsScans(t *testing.T) {
+	for scans, least := range map[int]int{1: 1448 * 1448, 16: 1448 * 1448, 1600: 90 * 1448 * 1448} {
+		c, err := DecodeConfig(progressiveBomb(1448, 1448, scans), Limits{})
+		if err != nil || c.Work < least || c.Work > 2*least {
+			t.Errorf("%d scans: work %d, want about %d: %v", scans, c.Work, least, err)
+		}
+	}
+}
+
 // Sizes are looked at before memory is taken for them.
 func TestFieldA22PicturesOfTooManyPixels(t *testing.T) {
 	for _, name := range []string{"420-37x29.jpg", "exif6.jpg", "rgba.png", "plain.gif", "beyond-screen.gif", "lossy-37x29.webp", "lossless.webp"} {

@@ -36,17 +36,17 @@ func decodeGIF(ctx context.Context, data []byte, p *Picture) error {
 }
 
 // sizeOfGIF returns the size of the screen, made large enough for the first frame.
-func sizeOfGIF(data []byte, _ Limits) (width, height int, err error) {
+func sizeOfGIF(data []byte, _ Limits) (c Config, err error) {
 	short := broken("GIF", "it ends before its first frame")
 	if len(data) < 13 {
-		return 0, 0, short
+		return c, short
 	}
-	width, height = int(binary.LittleEndian.Uint16(data[6:])), int(binary.LittleEndian.Uint16(data[8:]))
+	c.Width, c.Height = int(binary.LittleEndian.Uint16(data[6:])), int(binary.LittleEndian.Uint16(data[8:]))
 	rest := data[13:]
 	if flags := data[10]; flags&0x80 != 0 { // a global colour table
 		n := 3 << (1 + flags&7)
 		if len(rest) < n {
-			return 0, 0, short
+			return c, short
 		}
 		rest = rest[n:]
 	}
@@ -54,20 +54,20 @@ func sizeOfGIF(data []byte, _ Limits) (width, height int, err error) {
 		switch {
 		case len(rest) >= 10 && rest[0] == ',': // an image descriptor
 			u := func(i int) int { return int(binary.LittleEndian.Uint16(rest[i:])) }
-			return max(width, u(1)+u(5)), max(height, u(3)+u(7)), nil
+			return Config{Width: max(c.Width, u(1)+u(5)), Height: max(c.Height, u(3)+u(7))}, nil
 		case len(rest) >= 2 && rest[0] == '!': // an extension: a label and blocks up to an empty one
 			rest = rest[2:]
 			for len(rest) > 0 && rest[0] != 0 {
 				rest = rest[min(1+int(rest[0]), len(rest)):]
 			}
 			if len(rest) == 0 {
-				return 0, 0, short
+				return c, short
 			}
 			rest = rest[1:]
 		case len(rest) > 0 && rest[0] == ';':
-			return 0, 0, broken("GIF", "it has no frame")
+			return c, broken("GIF", "it has no frame")
 		default:
-			return 0, 0, short
+			return c, short
 		}
 	}
 }

@@ -24,8 +24,8 @@ const Formats = "PNG, JPEG, GIF or WebP"
 
 // maxScans is about how many scans a JPEG file of the most pixels may have, counted once
 // for each colour component that they refine; smaller pictures may have more of them.
-// Encoders write progressive files of about 10 scans, which count 16.
-const maxScans = 64
+// Encoders write progressive files of about 10 scans, which count usualScans.
+const maxScans, usualScans = 64, 16
 
 func (l Limits) withDefaults() Limits {
 	if l.MaxBytes == 0 {
@@ -123,6 +123,7 @@ func (l Limits) tooManyBytes() error {
 type Config struct {
 	Format        string // "PNG", "JPEG", "GIF" or "WebP"
 	Width, Height int    // as stored, before orientation
+	Work          int    // about what decoding takes, in pixels: more of them than there are if a progressive JPEG file refines them often
 }
 
 // DecodeConfig reads the headers of an image file. It returns the errors that Decode
@@ -142,8 +143,9 @@ func decodeConfig(data []byte, l Limits) (Config, *codec, error) {
 	if err != nil {
 		return Config{}, nil, err
 	}
-	c := Config{Format: codec.format}
-	if c.Width, c.Height, err = codec.size(data, l); err == nil {
+	c, err := codec.size(data, l)
+	c.Format, c.Work = codec.format, max(c.Work, c.Width*c.Height)
+	if err == nil {
 		err = l.checkSize(c)
 	}
 	return c, codec, err

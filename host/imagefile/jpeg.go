@@ -65,14 +65,14 @@ type jpegComponent struct {
 }
 
 // sizeOfJPEG also bounds the scans.
-func sizeOfJPEG(data []byte, l Limits) (width, height int, err error) {
+func sizeOfJPEG(data []byte, l Limits) (Config, error) {
 	h, err := jpegHeader(data)
 	if err == nil && h.scans/maxScans > l.MaxPixels/(h.width*h.height) {
 		err = &Error{Kind: ErrTooLarge, Format: "JPEG", Detail: fmt.Sprintf(
 			"the progressive JPEG image refines %dx%d pixels %d times, far more often than encoders do; write it again with another program",
 			h.width, h.height, h.scans)}
 	}
-	return h.width, h.height, err
+	return Config{Width: h.width, Height: h.height, Work: h.width * h.height / usualScans * h.scans}, err
 }
 
 func decodeJPEG(ctx context.Context, data []byte, p *Picture) error {

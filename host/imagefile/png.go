@@ -17,18 +17,18 @@ import (
 // the content of IHDR.
 const pngHeader = 8 + 8 + 13
 
-func sizeOfPNG(data []byte, _ Limits) (width, height int, err error) {
+func sizeOfPNG(data []byte, _ Limits) (c Config, err error) {
 	if len(data) >= 16 && string(data[12:16]) == "CgBI" {
-		return 0, 0, &Error{Kind: ErrUnsupported, Format: "PNG", Detail: "Apple's own variety of PNG (CgBI) is not read here (nor by browsers); convert it to ordinary PNG (pngcrush -revert-iphone-optimizations)"}
+		return c, &Error{Kind: ErrUnsupported, Format: "PNG", Detail: "Apple's own variety of PNG (CgBI) is not read here (nor by browsers); convert it to ordinary PNG (pngcrush -revert-iphone-optimizations)"}
 	}
 	if len(data) < pngHeader || string(data[12:16]) != "IHDR" {
-		return 0, 0, broken("PNG", "it has no header")
+		return c, broken("PNG", "it has no header")
 	}
 	w, h := binary.BigEndian.Uint32(data[16:]), binary.BigEndian.Uint32(data[20:])
 	if w > 1<<31-1 || h > 1<<31-1 {
-		return 0, 0, broken("PNG", fmt.Sprintf("its size is %dx%d", w, h))
+		return c, broken("PNG", fmt.Sprintf("its size is %dx%d", w, h))
 	}
-	return int(w), int(h), nil
+	return Config{Width: int(w), Height: int(h)}, nil
 }
 
 func decodePNG(ctx context.Context, data []byte, p *Picture) error {

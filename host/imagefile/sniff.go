@@ -9,8 +9,8 @@ import (
 // A codec reads a format.
 type codec struct {
 	format string
-	// size reads the size as stored from the headers.
-	size func(data []byte, l Limits) (width, height int, err error)
+	// size reads from the headers what they say, but for the format.
+	size func(data []byte, l Limits) (Config, error)
 	// decode fills p, whose size is known to be within the limits.
 	decode func(ctx context.Context, data []byte, p *Picture) error
 }

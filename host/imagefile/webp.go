@@ -11,13 +11,13 @@ import (
 	"golang.org/x/image/webp"
 )
 
-func sizeOfWebP(data []byte, _ Limits) (width, height int, err error) {
+func sizeOfWebP(data []byte, _ Limits) (Config, error) {
 	h, err := webpHeader(data)
 	if err == nil && h.flags != 0 && h.canvas != image.Pt(h.width, h.height) {
 		// The decoder takes memory for alpha by the canvas.
 		err = broken("WebP", fmt.Sprintf("its canvas is of %dx%d pixels, its picture of %dx%d", h.canvas.X, h.canvas.Y, h.width, h.height))
 	}
-	return h.width, h.height, err
+	return Config{Width: h.width, Height: h.height}, err
 }
 
 // decodeWebP reads a still WebP image, lossy or lossless.
