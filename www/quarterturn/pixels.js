@@ -6,6 +6,7 @@
 
 import { QuarterturnError } from './errors.js';
 import { exactPixels } from './exact.js';
+import { checkScans } from './scans.js';
 
 const kinds = 'ImageData, {data, width, height}, an ImageBitmap, a VideoFrame, a Blob or File, an image, a canvas or a video';
 const inNode = "; Node decodes no images: use a library, for example sharp: const { data, info } = await sharp(file).rotate().raw().toBuffer({ resolveWithObject: true }), then classify({ data, ...info })";
@@ -78,6 +79,7 @@ function ofImageData(image) {
 }
 
 async function ofFile(blob) {
+  await checkScans(blob);
   return (await exactPixels(blob, decode)) ?? decode(blob);
 }
 

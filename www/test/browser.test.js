@@ -233,6 +233,20 @@ test('in a sandboxed frame it runs in a worker, too, and where there can be none
   assert.match(error.message, /not here; .*worker: false/);
 });
 
+test('a JPEG file of thousands of scans is refused before the browser decodes it', async () => {
+  const error = await inPage(async ({ load, failure }) => {
+    const c = await load('model.slab');
+    const frame = [0xff, 0xd8, 0xff, 0xc2, 0, 11, 8, 15, 0x40, 16, 0xe0, 1, 1, 0x11, 0]; // 4320 x 3904
+    const scan = [0xff, 0xda, 0, 8, 1, 1, 0, 1, 63, 0, 0xff, 0]; // a stuffed byte, which is no marker
+    const file = new File([new Uint8Array([...frame, ...Array(7000).fill(scan).flat(), 0xff, 0xd9])], 'bomb.jpg');
+    const error = await failure(c.classify(file));
+    c.close();
+    return error;
+  });
+  assert.deepEqual([error.ours, error.code], [true, 'image']);
+  assert.match(error.message, /^bomb.jpg refines 4320x3904 pixels 7000 times/);
+});
+
 test('what cannot be loaded is explained', async () => {
   const errors = await inPage(async ({ load, failure }) => [
     await failure(load('model.slab', { wasm: 'no-such.wasm' })),
