@@ -3,6 +3,7 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -338,6 +339,22 @@ func TestFieldC47ServeOptions(t *testing.T) {
 		cmd.Env = append(cmd.Env, strings.Fields(x.env)...)
 		if out, err := cmd.CombinedOutput(); err == nil || cmd.ProcessState.ExitCode() != 2 || !strings.Contains(string(out), x.says) {
 			t.Errorf("%s: %v %s", x.env, err, out)
+		}
+	}
+}
+
+// A slab answers KServe under the name of its file, too; the one that comes along is cifar10.
+func TestServeAlias(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes seconds")
+	}
+	for alias, s := range map[string]*served{"tiny": startServe(t, nil, folder(t)("tiny.slab")), "cifar10": startServe(t, nil)} {
+		if r, body := s.ask("GET", "v2/models/"+alias, "", nil); r.StatusCode != 200 || !strings.Contains(body, `"name":"`+alias+`"`) {
+			t.Errorf("%s: %d %s", alias, r.StatusCode, body)
+		}
+		request := `{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["` + base64.StdEncoding.EncodeToString([]byte(pictureBytes(t))) + `"]}]}`
+		if r, body := s.ask("POST", "v2/models/"+alias+"/infer", request, nil); r.StatusCode != 200 || !strings.Contains(body, `"model_name":"`+alias+`"`) {
+			t.Errorf("%s: %d %s", alias, r.StatusCode, body)
 		}
 	}
 }
