@@ -199,12 +199,12 @@ func (q *request) sendInfer(j *job, results []result) int {
 		}
 		v.Outputs = append(v.Outputs, t)
 	}
-	if blob == nil {
-		return q.s.sendJSON(q.w, http.StatusOK, v)
-	}
 	head, err := json.Marshal(v)
 	if err != nil {
 		return q.s.failKServe(q.w, err)
+	}
+	if blob == nil {
+		return q.s.send(q.w, http.StatusOK, "application/json", append(head, '\n'))
 	}
 	q.w.Header().Set(binaryHeader, itoa(len(head)))
 	return q.s.send(q.w, http.StatusOK, "application/octet-stream", append(head, blob...))

@@ -290,6 +290,14 @@ func TestFieldC47ServeOptions(t *testing.T) {
 	if r, body := s.ask("POST", "v1/classify", picture, twice); r.StatusCode != 400 || !strings.Contains(body, "twice") {
 		t.Errorf("two tokens: %d %s", r.StatusCode, body)
 	}
+	for what, edit := range map[string]func(*http.Request){"no token": nil, "two": twice, "another name": func(r *http.Request) { r.Host = "evil.example" }} {
+		for _, path := range []string{"v2", "v2/", "v2/models/x"} {
+			var told struct{ Error string } // of KServe's protocol, whoever refuses
+			if r, body := s.ask("GET", path, "", edit); r.StatusCode < 400 || json.Unmarshal([]byte(body), &told) != nil || told.Error == "" {
+				t.Errorf("/%s, %s: %d %s", path, what, r.StatusCode, body)
+			}
+		}
+	}
 	for path, want := range map[string]int{"": 401, "v1/model": 401, "metrics": 401, "healthz": 200, "readyz": 200, "v2/health/ready": 200} {
 		if r, _ := s.ask("GET", path, "", nil); r.StatusCode != want {
 			t.Errorf("/%s without a token: %d", path, r.StatusCode)
