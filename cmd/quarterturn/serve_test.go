@@ -9,7 +9,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
@@ -342,6 +341,10 @@ func TestFieldC47ServeOptions(t *testing.T) {
 		{"QUARTERTURN_ADDR=::1", "--addr is to be HOST:PORT"}, {"QUARTERTURN_ADMIN_ADDR=:99999", "--admin-addr is to be HOST:PORT"}, {"QUARTERTURN_ADDR=", "HOST:PORT"},
 		{"QUARTERTURN_TIMEUOT=5s QUARTERTURN_MAX_BODY=0", "no setting QUARTERTURN_TIMEUOT, did you mean QUARTERTURN_TIMEOUT?"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT=::bad", "OTEL_EXPORTER_OTLP_ENDPOINT"}, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=collector:4318", "TRACES_ENDPOINT"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4317 OTEL_EXPORTER_OTLP_PROTOCOL=grpc", `OTEL_EXPORTER_OTLP_PROTOCOL is "grpc"; serve sends by http/protobuf alone`},
+		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://c OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c OTEL_TRACES_EXPORTER=none OTEL_EXPORTER_OTLP_METRICS_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c OTEL_METRICS_EXPORTER=prometheus", `OTEL_METRICS_EXPORTER is "prometheus"; it is to be otlp or none`},
 	} {
 		cmd := command(t.Context(), "serve")
 		cmd.Env = append(cmd.Env, strings.Fields(x.env)...)
@@ -363,40 +366,6 @@ func TestServeAlias(t *testing.T) {
 		request := `{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["` + base64.StdEncoding.EncodeToString([]byte(pictureBytes(t))) + `"]}]}`
 		if r, body := s.ask("POST", "v2/models/"+alias+"/infer", request, nil); r.StatusCode != 200 || !strings.Contains(body, `"model_name":"`+alias+`"`) {
 			t.Errorf("%s: %d %s", alias, r.StatusCode, body)
-		}
-	}
-}
-
-// Traces and metrics go where OpenTelemetry's variables say.
-func TestServeTelemetry(t *testing.T) {
-	if testing.Short() {
-		t.Skip("takes seconds")
-	}
-	seen := make(chan string, 100)
-	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
-		}
-		seen <- r.URL.Path + " " + string(b)
-	}))
-	defer collector.Close()
-	s := startServe(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_SERVICE_NAME=pictures", "OTEL_BSP_SCHEDULE_DELAY=50"}, "--drain-delay", "0s")
-	if r, body := s.ask("POST", "v1/classify", pictureBytes(t), nil); r.StatusCode != 200 {
-		t.Errorf("classify: %d %s", r.StatusCode, body)
-	}
-	s.signal(syscall.SIGTERM)
-	if err := s.cmd.Wait(); err != nil {
-		t.Errorf("%v\n%s", err, s.logged())
-	}
-	close(seen)
-	var all strings.Builder
-	for text := range seen {
-		all.WriteString(text)
-	}
-	for _, want := range []string{"/v1/traces", "/v1/metrics", "POST /v1/classify", "quarterturn.images", "pictures"} {
-		if !strings.Contains(all.String(), want) {
-			t.Errorf("the collector got no %s", want)
 		}
 	}
 }
