@@ -53,6 +53,7 @@ type serviceConfig struct {
 	maxBatch  int
 	queue     int
 	timeout   time.Duration
+	alias     string
 	metrics   []Metrics
 	log       *slog.Logger
 	refusal
@@ -95,6 +96,16 @@ func WithTimeout(d time.Duration) ServiceOption {
 	return func(s *serviceConfig) {
 		s.refuse(d > 0, "a timeout of %v; want more than nothing", d)
 		s.timeout = d
+	}
+}
+
+// WithAlias gives the slab a second name in the addresses /v2/models/NAME: its own is a title
+// with blanks and commas as like as not, and KServe wants an ordinary name, such as cifar10.
+// It stays when Swap brings another slab.
+func WithAlias(name string) ServiceOption {
+	return func(s *serviceConfig) {
+		s.refuse(name != "", "the alias is empty")
+		s.alias = name
 	}
 }
 

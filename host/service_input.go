@@ -131,10 +131,13 @@ func (q *request) files(j *job, limit int, plain bool) error {
 	case kind == "application/json":
 		return q.jsonImages(j, limit, plain)
 	case !plain:
-		return badType("several images come as multipart/form-data or as application/json, not as %s", quote(kind))
+		return badType("several images come with the header Content-Type: multipart/form-data or application/json, not %s", quote(kind))
 	// A form is what curl calls any body it was not told about.
 	case kind == "", kind == "application/octet-stream", kind == "application/x-www-form-urlencoded", strings.HasPrefix(kind, "image/"):
 		b, err := q.whole()
+		if err == nil && looksLikeJSON(b) {
+			err = badType("the body looks like JSON; send it with the header Content-Type: application/json")
+		}
 		j.images = [][]byte{b}
 		return err
 	}

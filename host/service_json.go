@@ -38,6 +38,12 @@ func parseJSON(text []byte) (jsonValue, error) {
 	return v, nil
 }
 
+// looksLikeJSON reports whether a body begins as an object does, and so as no image.
+func looksLikeJSON(body []byte) bool {
+	body = bytes.TrimLeft(bytes.TrimPrefix(body, []byte("\xef\xbb\xbf")), jsonBlanks)
+	return len(body) > 0 && jsonValue(body).isObject()
+}
+
 // isNull reports whether a value is null, which stands for one that is not there.
 func (v jsonValue) isNull() bool { return v == nil || v[0] == 'n' }
 

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/sla"
@@ -60,13 +59,13 @@ func (s *Service) routeKServe() {
 	}
 }
 
-// modelName is what KServe calls a slab.
+// modelName is what KServe calls a slab, unless it asks for it under its alias.
 func modelName(m *format.Model) string { return cmp.Or(m.Name, "slab") }
 
 // modelVersion names the very slab.
 func modelVersion(m *format.Model) string { return format.Hex(m.Hash[:8]) }
 
-// model returns the model that an address names.
+// model returns the model that an address names. Answers call it as the address does.
 func (s *Service) model(r *http.Request) (*format.Model, error) {
 	c := s.classifier.Load()
 	if c == nil {
@@ -74,9 +73,16 @@ func (s *Service) model(r *http.Request) (*format.Model, error) {
 	}
 	m := c.Model()
 	name, version := r.PathValue("name"), r.PathValue("version")
-	if name != modelName(m) || version != "" && version != modelVersion(m) {
-		return nil, &httpError{http.StatusNotFound, "not-found",
-			"there is no model " + quote(strings.TrimSuffix(name+"/"+version, "/")) + "; this is " + strconv.Quote(modelName(m)+"/"+modelVersion(m))}
+	if name != modelName(m) && name != s.config.alias || version != "" && version != modelVersion(m) {
+		known := strconv.Quote(modelName(m))
+		if s.config.alias != "" {
+			known = strconv.Quote(s.config.alias) + " or " + known
+		}
+		asked := quote(name)
+		if version != "" {
+			asked += " of version " + quote(version)
+		}
+		return nil, &httpError{http.StatusNotFound, "not-found", "there is no model " + asked + "; this is " + known + " of version " + modelVersion(m)}
 	}
 	return m, nil
 }
@@ -89,7 +95,7 @@ func (s *Service) modelMetadata(w http.ResponseWriter, r *http.Request) {
 	}
 	classes := len(m.Labels)
 	s.sendJSON(w, http.StatusOK, map[string]any{
-		"name": modelName(m), "versions": []string{modelVersion(m)}, "platform": "quarterturn_slab",
+		"name": r.PathValue("name"), "versions": []string{modelVersion(m)}, "platform": "quarterturn_slab",
 		"inputs": []tensor{{Name: "image", DataType: "BYTES", Shape: []int{-1}}},
 		"outputs": []tensor{
 			{Name: "label", DataType: "BYTES", Shape: []int{-1}},
@@ -101,7 +107,7 @@ func (s *Service) modelMetadata(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Service) modelReady(w http.ResponseWriter, r *http.Request) {
-	m, err := s.model(r)
+	_, err := s.model(r)
 	if err == nil {
 		err = s.ready()
 	}
@@ -109,7 +115,7 @@ func (s *Service) modelReady(w http.ResponseWriter, r *http.Request) {
 		s.failKServe(w, err)
 		return
 	}
-	s.sendJSON(w, http.StatusOK, map[string]any{"name": modelName(m), "ready": true})
+	s.sendJSON(w, http.StatusOK, map[string]any{"name": r.PathValue("name"), "ready": true})
 }
 
 // failKServe sends an error in the form of the protocol and returns the status that was
@@ -178,7 +184,7 @@ func (q *request) sendInfer(j *job, results []result) int {
 			outputs = append(outputs, inferOutput{name: name})
 		}
 	}
-	v := inferResponse{ModelName: modelName(m), ModelVersion: modelVersion(m), ID: j.infer.id,
+	v := inferResponse{ModelName: q.r.PathValue("name"), ModelVersion: modelVersion(m), ID: j.infer.id,
 		Parameters: map[string]any{"mode": results[0].prediction.Mode.String()}}
 	var blob []byte
 	for _, o := range outputs {
@@ -193,12 +199,12 @@ func (q *request) sendInfer(j *job, results []result) int {
 		}
 		v.Outputs = append(v.Outputs, t)
 	}
-	if blob == nil {
-		return q.s.sendJSON(q.w, http.StatusOK, v)
-	}
 	head, err := json.Marshal(v)
 	if err != nil {
 		return q.s.failKServe(q.w, err)
+	}
+	if blob == nil {
+		return q.s.send(q.w, http.StatusOK, "application/json", append(head, '\n'))
 	}
 	q.w.Header().Set(binaryHeader, itoa(len(head)))
 	return q.s.send(q.w, http.StatusOK, "application/octet-stream", append(head, blob...))

@@ -161,6 +161,35 @@ func TestFieldC47KServe(t *testing.T) {
 	}
 }
 
+// A slab has its own name and an alias, which stays when another one comes in its place.
+func TestKServeAlias(t *testing.T) {
+	classifier := open(t, tinySlab(t, 3))
+	service := NewService(classifier, WithAlias("pets"))
+	c := newClient(t, service)
+	own := classifier.Model().Name
+	input := map[string]any{"name": "image", "datatype": "BYTES", "shape": []int{1}, "data": []string{base64.StdEncoding.EncodeToString(pngOf(t, noise(1, 9, 9)[0]))}}
+	for _, name := range []string{own, "pets"} {
+		at := "/v2/models/" + name
+		for _, path := range []string{at, at + "/ready", at + "/versions/" + modelVersion(classifier.Model())} {
+			if status, _ := c.do(http.MethodGet, path, "", nil); status != http.StatusOK {
+				t.Errorf("%s: %d", path, status)
+			}
+		}
+		if status, got, _ := c.infer(at+"/infer", map[string]any{"inputs": []any{input}}, nil); status != http.StatusOK || got.Model != name {
+			t.Errorf("%s: %d %+v", name, status, got)
+		}
+	}
+	for _, path := range []string{"/v2/models/pet", "/v2/models/pets/versions/1"} {
+		if status, got := c.do(http.MethodGet, path, "", nil); status != http.StatusNotFound || !strings.Contains(got.Error.Message, `"pets" or "`+own+`"`) {
+			t.Errorf("%s: %d %+v", path, status, got)
+		}
+	}
+	service.Swap(open(t, tinySlab(t, 1)))
+	if status, got := c.do(http.MethodGet, "/v2/models/pets", "", nil); status != http.StatusOK {
+		t.Errorf("after a swap: %d %+v", status, got)
+	}
+}
+
 // Of fields that are there twice it is unknown which are meant.
 func TestFieldB33KServeFieldsTwice(t *testing.T) {
 	classifier := open(t, tinySlab(t, 3))

@@ -37,6 +37,9 @@ var Files embed.FS
 //go:embed models/cifar10.slab
 var Model []byte
 
+// ModelName is the name of Model's file.
+const ModelName = "cifar10"
+
 //go:embed models/samples/*.png
 var samples embed.FS
 

@@ -74,6 +74,24 @@ func TestKubernetesManifests(t *testing.T) {
 			t.Errorf("the mount %+v", m)
 		}
 	}
+	// It is asked under each name that the service has, in whatever namespace. Kubernetes fills in
+	// the variables that stand before the one that uses them.
+	env := map[string]string{}
+	for _, v := range c.Env {
+		if from := v.ValueFrom; from != nil && from.FieldRef != nil && from.FieldRef.FieldPath == "metadata.namespace" {
+			v.Value = "pictures"
+		}
+		env[v.Name] = regexp.MustCompile(`\$\((\w+)\)`).ReplaceAllStringFunc(v.Value, func(use string) string {
+			if value, ok := env[use[2:len(use)-1]]; ok {
+				return value
+			}
+			return use
+		})
+	}
+	name := service.Name
+	if got, want := env["QUARTERTURN_ALLOWED_HOSTS"], strings.Join([]string{name, name + ".pictures", name + ".pictures.svc", name + ".pictures.svc.cluster.local"}, ","); got != want {
+		t.Errorf("it answers as %s, and is asked as %s", got, want)
+	}
 	s, p := c.SecurityContext, pod.Spec.SecurityContext
 	if !*s.ReadOnlyRootFilesystem || *s.AllowPrivilegeEscalation || len(s.Capabilities.Drop) != 1 || s.Capabilities.Drop[0] != "ALL" ||
 		!*p.RunAsNonRoot || p.SeccompProfile.Type != core.SeccompProfileTypeRuntimeDefault || *pod.Spec.AutomountServiceAccountToken {

@@ -90,6 +90,7 @@ func demo(ctx context.Context, out, addr string, noServe bool) error {
 	}
 	o := defaultServeOptions(addr)
 	o.drainDelay = 0
+	o.alias = slabAlias(trainer.SlabFile)
 	hangups := watchHangups()
 	defer hangups.stop()
 	return o.serve(ctx, listener, [][]byte{slab}, hangups)

@@ -31,6 +31,7 @@ const defaultAddress = "127.0.0.1:8080"
 // serveOptions are the settings of serve.
 type serveOptions struct {
 	models          []string // files; none: those that come with the program
+	alias           string   // a second name of the first slab, under /v2
 	data            string   // the data set of the page's pictures to try; empty: what comes with the program
 	addr, adminAddr string
 	cert, key       string
@@ -99,8 +100,10 @@ func serveCommand() *cobra.Command {
 				s.drainDelay = 0 // somebody waits for it, and no balancer looks
 			}
 			slabs := [][]byte{www.Model, backbone.Slab}
+			s.alias = www.ModelName
 			if len(s.models) > 0 {
 				slabs = nil
+				s.alias = slabAlias(s.models[0])
 			}
 			for _, name := range s.models {
 				slab, _, err := readServed(name)
@@ -215,7 +218,7 @@ func (s *serveOptions) serve(ctx context.Context, listener net.Listener, slabs [
 		return err
 	}
 	metrics := prometheus.New()
-	options := []host.ServiceOption{host.WithMetrics(metrics), host.WithLogger(log), host.WithQueue(s.queue), host.WithTimeout(s.timeout),
+	options := []host.ServiceOption{host.WithAlias(s.alias), host.WithMetrics(metrics), host.WithLogger(log), host.WithQueue(s.queue), host.WithTimeout(s.timeout),
 		host.WithMaxBody(int64(s.maxBody) << 20), host.WithMaxPixels(s.maxPixels * 1_000_000), host.WithMaxBatch(s.maxBatch)}
 	if telemetry != nil {
 		s.tracer = telemetry

@@ -3,12 +3,12 @@ package main
 import (
 	"bufio"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"os/exec"
 	"regexp"
@@ -289,6 +289,14 @@ func TestFieldC47ServeOptions(t *testing.T) {
 	if r, body := s.ask("POST", "v1/classify", picture, twice); r.StatusCode != 400 || !strings.Contains(body, "twice") {
 		t.Errorf("two tokens: %d %s", r.StatusCode, body)
 	}
+	for what, edit := range map[string]func(*http.Request){"no token": nil, "two": twice, "another name": func(r *http.Request) { r.Host = "evil.example" }} {
+		for _, path := range []string{"v2", "v2/", "v2/models/x"} {
+			var told struct{ Error string } // of KServe's protocol, whoever refuses
+			if r, body := s.ask("GET", path, "", edit); r.StatusCode < 400 || json.Unmarshal([]byte(body), &told) != nil || told.Error == "" {
+				t.Errorf("/%s, %s: %d %s", path, what, r.StatusCode, body)
+			}
+		}
+	}
 	for path, want := range map[string]int{"": 401, "v1/model": 401, "metrics": 401, "healthz": 200, "readyz": 200, "v2/health/ready": 200} {
 		if r, _ := s.ask("GET", path, "", nil); r.StatusCode != want {
 			t.Errorf("/%s without a token: %d", path, r.StatusCode)
@@ -333,6 +341,10 @@ func TestFieldC47ServeOptions(t *testing.T) {
 		{"QUARTERTURN_ADDR=::1", "--addr is to be HOST:PORT"}, {"QUARTERTURN_ADMIN_ADDR=:99999", "--admin-addr is to be HOST:PORT"}, {"QUARTERTURN_ADDR=", "HOST:PORT"},
 		{"QUARTERTURN_TIMEUOT=5s QUARTERTURN_MAX_BODY=0", "no setting QUARTERTURN_TIMEUOT, did you mean QUARTERTURN_TIMEOUT?"},
 		{"OTEL_EXPORTER_OTLP_ENDPOINT=::bad", "OTEL_EXPORTER_OTLP_ENDPOINT"}, {"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=collector:4318", "TRACES_ENDPOINT"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c:4317 OTEL_EXPORTER_OTLP_PROTOCOL=grpc", `OTEL_EXPORTER_OTLP_PROTOCOL is "grpc"; serve sends by http/protobuf alone`},
+		{"OTEL_EXPORTER_OTLP_TRACES_ENDPOINT=http://c OTEL_EXPORTER_OTLP_PROTOCOL=http/protobuf OTEL_EXPORTER_OTLP_TRACES_PROTOCOL=http/json", "OTEL_EXPORTER_OTLP_TRACES_PROTOCOL"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c OTEL_TRACES_EXPORTER=none OTEL_EXPORTER_OTLP_METRICS_PROTOCOL=grpc", "OTEL_EXPORTER_OTLP_METRICS_PROTOCOL"},
+		{"OTEL_EXPORTER_OTLP_ENDPOINT=http://c OTEL_METRICS_EXPORTER=prometheus", `OTEL_METRICS_EXPORTER is "prometheus"; it is to be otlp or none`},
 	} {
 		cmd := command(t.Context(), "serve")
 		cmd.Env = append(cmd.Env, strings.Fields(x.env)...)
@@ -342,36 +354,18 @@ func TestFieldC47ServeOptions(t *testing.T) {
 	}
 }
 
-// Traces and metrics go where OpenTelemetry's variables say.
-func TestServeTelemetry(t *testing.T) {
+// A slab answers KServe under the name of its file, too; the one that comes along is cifar10.
+func TestServeAlias(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes seconds")
 	}
-	seen := make(chan string, 100)
-	collector := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		b, err := io.ReadAll(r.Body)
-		if err != nil {
-			t.Error(err)
+	for alias, s := range map[string]*served{"tiny": startServe(t, nil, folder(t)("tiny.slab")), "cifar10": startServe(t, nil)} {
+		if r, body := s.ask("GET", "v2/models/"+alias, "", nil); r.StatusCode != 200 || !strings.Contains(body, `"name":"`+alias+`"`) {
+			t.Errorf("%s: %d %s", alias, r.StatusCode, body)
 		}
-		seen <- r.URL.Path + " " + string(b)
-	}))
-	defer collector.Close()
-	s := startServe(t, []string{"OTEL_EXPORTER_OTLP_ENDPOINT=" + collector.URL, "OTEL_SERVICE_NAME=pictures", "OTEL_BSP_SCHEDULE_DELAY=50"}, "--drain-delay", "0s")
-	if r, body := s.ask("POST", "v1/classify", pictureBytes(t), nil); r.StatusCode != 200 {
-		t.Errorf("classify: %d %s", r.StatusCode, body)
-	}
-	s.signal(syscall.SIGTERM)
-	if err := s.cmd.Wait(); err != nil {
-		t.Errorf("%v\n%s", err, s.logged())
-	}
-	close(seen)
-	var all strings.Builder
-	for text := range seen {
-		all.WriteString(text)
-	}
-	for _, want := range []string{"/v1/traces", "/v1/metrics", "POST /v1/classify", "quarterturn.images", "pictures"} {
-		if !strings.Contains(all.String(), want) {
-			t.Errorf("the collector got no %s", want)
+		request := `{"inputs":[{"name":"image","datatype":"BYTES","shape":[1],"data":["` + base64.StdEncoding.EncodeToString([]byte(pictureBytes(t))) + `"]}]}`
+		if r, body := s.ask("POST", "v2/models/"+alias+"/infer", request, nil); r.StatusCode != 200 || !strings.Contains(body, `"model_name":"`+alias+`"`) {
+			t.Errorf("%s: %d %s", alias, r.StatusCode, body)
 		}
 	}
 }

@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -56,6 +58,12 @@ func (s *slabArgs) all(args []string) ([]string, error) {
 		return nil, usagef("unexpected argument %q: the slabs were given with --model", args[0])
 	}
 	return append(s.names, args...), nil
+}
+
+// slabAlias is the name that a slab's file gives it for KServe.
+func slabAlias(file string) string {
+	base := filepath.Base(file)
+	return cmp.Or(strings.TrimSuffix(base, ".slab"), base)
 }
 
 // readSlab returns a slab's bytes and the model in them.

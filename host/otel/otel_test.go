@@ -6,6 +6,8 @@ import (
 	"image/png"
 	"net/http"
 	"net/http/httptest"
+	"slices"
+	"strings"
 	"testing"
 
 	"go.opentelemetry.io/otel/sdk/metric"
@@ -17,6 +19,43 @@ import (
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/sla/slatest"
 )
+
+// However many addresses and methods strangers think of, spans have few names, and what
+// asks about health has none.
+func TestSpanNames(t *testing.T) {
+	spans := tracetest.NewInMemoryExporter()
+	telemetry, err := New(trace.NewTracerProvider(trace.WithSyncer(spans)), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(telemetry.Handler(host.NewService(nil)))
+	defer server.Close()
+	for _, ask := range []string{"GET /healthz", "GET /readyz", "GET /v2/health/live", "GET /v2/health/ready", "GET /v1/model", "HEAD /v1/model",
+		"GET /v2/models/a", "GET /v2/models/b", "POST /v2/models/c/versions/1/infer", "GET /a", "GET /v1/b", "BREW /v1/model"} {
+		method, path, _ := strings.Cut(ask, " ")
+		r, err := http.NewRequest(method, server.URL+path, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer.Body.Close()
+	}
+	server.Close() // which waits for the spans' ends
+	var names []string
+	for _, s := range spans.GetSpans() {
+		names = append(names, s.Name)
+	}
+	want := []string{"GET /v1/model", "HEAD /v1/model", "GET /v2/models/{name}", "GET /v2/models/{name}",
+		"POST /v2/models/{name}/versions/{version}/infer", "GET", "GET", "HTTP"}
+	slices.Sort(names)
+	slices.Sort(want)
+	if !slices.Equal(names, want) {
+		t.Errorf("the spans %q, want %q", names, want)
+	}
+}
 
 // A request under a trace of the client's makes the spans of that trace, and counts.
 func TestTelemetry(t *testing.T) {

@@ -2,10 +2,10 @@
 
     pip install tritonclient[http]
     quarterturn serve model.slab --addr 127.0.0.1:8080
-    python3 kserve.py 127.0.0.1:8080 "NAME OF THE MODEL" picture.jpg more.png
+    python3 kserve.py 127.0.0.1:8080 model picture.jpg more.png
 
-Prints a line a picture: the label, its probability, the file. The name is what
-`quarterturn inspect` and /v1/model say.
+Prints a line a picture: the label, its probability, the file. The model's
+name is that of its file without .slab, or its own, which /v1/model says.
 """
 import sys
 

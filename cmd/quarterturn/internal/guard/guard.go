@@ -199,9 +199,14 @@ func ReadOnly(next http.Handler) http.Handler {
 	})
 }
 
-// refuse answers in the form of the service's own errors.
+// refuse answers in the form of the service's own errors, which under /v2 is that of KServe's
+// protocol.
 func refuse(w http.ResponseWriter, r *http.Request, status int, code, message string) {
-	b, _ := json.Marshal(map[string]any{"error": map[string]string{"code": code, "message": message}}) // strings have JSON
+	var e any = map[string]string{"code": code, "message": message}
+	if r.URL.Path == "/v2" || strings.HasPrefix(r.URL.Path, "/v2/") {
+		e = message
+	}
+	b, _ := json.Marshal(map[string]any{"error": e}) // strings have JSON
 	h := w.Header()
 	h.Set("Content-Type", "application/json")
 	h.Set("Cache-Control", "no-store")
