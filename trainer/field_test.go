@@ -259,3 +259,22 @@ func TestFieldVerdict(t *testing.T) {
 		}
 	}
 }
+
+// A net whose loss is still a number, but whose answers to the images held out are not, has diverged; no
+// slab is blamed, since there is none.
+func TestFieldDivergedAnswers(t *testing.T) {
+	r, err := newRun(t.Context(), small(t), quickConfig(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.graph.Close()
+	for _, weights := range r.graph.State() {
+		for i := range weights {
+			weights[i] = 1e30
+		}
+	}
+	err = r.snapshot(t.Context())
+	if !errors.Is(err, ErrDiverged) || strings.Contains(err.Error(), "slab") || !strings.Contains(err.Error(), "validation images are not finite; try a lower learning rate (--lr)") {
+		t.Errorf("%v", err)
+	}
+}

@@ -349,7 +349,7 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 	before := time.Now()
 	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, evaluate.TestImages(f.Data), tested)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, diverged(err, "test")
 	}
 	if err := f.write(map[string]any{"event": "test", "metrics": scores}); err != nil {
 		return nil, nil, err
