@@ -221,7 +221,7 @@ func TestFieldVersions(t *testing.T) {
 }
 
 // A net that guesses is called so, one whose test is too small to tell is not, and neither
-// is a good one.
+// is a good one, nor one whose answers got worse by what nobody sees.
 func TestFieldVerdict(t *testing.T) {
 	model := &format.Model{Manifest: format.Manifest{Labels: []string{"cat", "dog"}, Recommended: "single"}}
 	score := func(cats, catsRight, dogs, dogsRight int) []evaluate.Score {
@@ -233,10 +233,13 @@ func TestFieldVerdict(t *testing.T) {
 		s[0].Split, s[0].Accuracy = "class-balanced test", .85
 		return s
 	}
-	rising := []report.Epoch{{Epoch: 1}, {Epoch: 2}, {Epoch: 3}, {Epoch: 4}}
-	for i, nll := range []float64{.9, .5, .7, .8} {
-		rising[i].Metrics = []format.Metric{{Mode: "single", NLL: nll}}
+	epochs := func(nll ...float64) (all []report.Epoch) {
+		for i, x := range nll {
+			all = append(all, report.Epoch{Epoch: i + 1, Metrics: []format.Metric{{Mode: "single", NLL: x}}})
+		}
+		return all
 	}
+	rising := epochs(.9, .5, .7, .8)
 	for _, c := range []struct {
 		name    string
 		scores  []evaluate.Score
@@ -252,6 +255,9 @@ func TestFieldVerdict(t *testing.T) {
 		{"one class tested", score(8, 8, 0, 0), nil, false, "The test has no image of dog, so"},
 		{"no test", []evaluate.Score{{Metric: format.Metric{Mode: "single", Accuracy: 1}}}, nil, false, "There are no test images, so the accuracies are those of the images held out"},
 		{"by heart", score(100, 90, 100, 85), rising, false, "After epoch 2 the net learned its training images by heart"},
+		{"easy", score(100, 100, 100, 100), epochs(.2, .001, .002, .004), false, ""},
+		{"nearly as easy", score(100, 99, 100, 100), epochs(.2, .06, .09, .15), false, ""},
+		{"not easy", score(100, 90, 100, 95), epochs(.3, .2, .25, .31), false, "rose from 0.20 to 0.31"},
 	} {
 		f := &RunDir{Config: DefaultConfig(), Data: &dataset.Dataset{Test: dataset.Split{Labels: make([]int, c.scores[0].N)}}, epochs: c.epochs}
 		if v := f.Verdict(model, c.scores); v.Useless != c.useless || (v.Text == "") != (c.want == "") || !strings.Contains(v.Text, c.want) {
