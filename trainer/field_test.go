@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -94,6 +95,57 @@ func TestFieldLongerRuns(t *testing.T) {
 	if f, err = Resume(t.Context(), partly, 1, nil); err == nil {
 		defer f.Close()
 		t.Error("a run with an epoch and two steps behind it became one of an epoch")
+	}
+}
+
+// The slab of a complete run that was damaged is made again, as is one that is missing; the run with a whole
+// one is complete.
+func TestFieldDamagedSlab(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	dir := stopped(t, quickConfig(), 0)
+	name := filepath.Join(dir, SlabFile)
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := bytes.Clone(whole)
+	changed[len(changed)-9] ^= 1
+	for what, b := range map[string][]byte{"cut": whole[:1000], "empty": {}, "changed": changed, "another file": []byte("<html>"), "missing": nil} {
+		err := os.Remove(name)
+		if b != nil {
+			err = os.WriteFile(name, b, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Resume(t.Context(), dir, 0, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if (f.Damaged == nil) != (b == nil) || b != nil && !strings.Contains(f.Damaged.Error(), name) {
+			t.Errorf("%s: %v", what, f.Damaged)
+		}
+		f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2, 3})
+		_, _, err = f.Run(t.Context(), nil, nil)
+		if err = errors.Join(err, f.Close()); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, whole) {
+			t.Errorf("%s: the slab is not what it was, %v", what, err)
+		}
+		if _, err := Resume(t.Context(), dir, 0, nil); !errors.Is(err, ErrComplete) {
+			t.Errorf("%s, made again: %v", what, err)
+		}
+	}
+	newer := bytes.Clone(whole)
+	newer[8] = 2
+	if err := os.WriteFile(name, newer, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Resume(t.Context(), dir, 0, nil); !errors.Is(err, ErrComplete) {
+		t.Errorf("with the slab of a newer version: %v", err)
 	}
 }
 
