@@ -55,6 +55,9 @@ func scoreCommand() *cobra.Command {
 			if len(args) == 0 {
 				return usagef("give at least one folder, archive or image, after the slab")
 			}
+			if l.out == "-" {
+				return usagef("--out -: score writes a file, so that a stopped run can resume; name one, or print the answers with quarterturn predict")
+			}
 			return l.score(cmd, model, args)
 		},
 	}
