@@ -264,6 +264,16 @@ func TestFieldA11ClassesAreMatchedByName(t *testing.T) {
 	}
 }
 
+// Classes that differ in what is not seen are quoted.
+func TestFieldNamesOfClassesAreSeen(t *testing.T) {
+	d := &Dataset{Name: "sp", ClassNames: []string{"ant ", "bee\u00a0fly", "cat"}}
+	_, err := d.Order([]string{"ant", "bee fly", "cat"})
+	want := `the slab has ant, bee fly, cat; sp has "ant ", "bee\u00a0fly", cat; only the slab has ant, bee fly; only sp has "ant ", "bee\u00a0fly"`
+	if err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 // Folders beside train are named, a class may be called train, and parts without classes are no classes.
 func TestFieldFoldersNamedAsParts(t *testing.T) {
 	for name, c := range map[string]struct {
