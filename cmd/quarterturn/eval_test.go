@@ -1,8 +1,10 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -13,19 +15,25 @@ import (
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
-// The images of a folder get the size that a slab takes, however the folder is named.
-func TestFolderHasTheSizeOfTheSlab(t *testing.T) {
-	at := folder(t)
+// copies makes a folder data with pictures of classes, all alike.
+func copies(t *testing.T, at func(string) string, classes ...string) {
+	t.Helper()
 	picture, err := os.ReadFile(at("picture.png"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range 24 {
-		name := filepath.Join(at("data"), []string{"a", "b"}[i%2], fmt.Sprint(i, ".png"))
+	for i := range 12 * len(classes) {
+		name := filepath.Join(at("data"), classes[i%len(classes)], fmt.Sprint(i, ".png"))
 		if err := errors.Join(os.MkdirAll(filepath.Dir(name), 0o755), os.WriteFile(name, picture, 0o644)); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// The images of a folder get the size that a slab takes, however the folder is named.
+func TestFolderHasTheSizeOfTheSlab(t *testing.T) {
+	at := folder(t)
+	copies(t, at, "a", "b")
 	m := formattest.Tiny(3)
 	for _, side := range []int{16, 48} {
 		m.Input.Width, m.Input.Height = side, side
@@ -59,6 +67,29 @@ func TestFieldB31Predict(t *testing.T) {
 		stdout, stderr, code := runCommand(t, append([]string{"predict", at("huge.slab")}, args...)...)
 		if code != 1 || stdout != "" || !strings.Contains(stderr, "picture.png: the slab's answer is not finite") {
 			t.Errorf("%v: exit code %d, %q, %q", args, code, stdout, stderr)
+		}
+	}
+}
+
+// A reader like standard input while Ctrl-C is pressed.
+type interrupting struct{ interrupt context.CancelFunc }
+
+func (r interrupting) Read([]byte) (int, error) {
+	r.interrupt()
+	return 0, io.EOF
+}
+
+// An interruption ends predict as it is, and no image is called bad for it.
+func TestFieldPredictInterrupted(t *testing.T) {
+	at := folder(t)
+	for _, images := range [][]string{{"-"}, {"-", at("picture.png"), at("picture.png")}} {
+		ctx, cancel := context.WithCancel(t.Context())
+		cmd := predictCommand()
+		cmd.SilenceErrors, cmd.SilenceUsage = true, true
+		cmd.SetIn(interrupting{cancel})
+		cmd.SetArgs(append([]string{at("tiny.slab")}, images...))
+		if err := cmd.ExecuteContext(ctx); !errors.Is(err, context.Canceled) || err.Error() != context.Canceled.Error() {
+			t.Errorf("%q: %v", images, err)
 		}
 	}
 }
