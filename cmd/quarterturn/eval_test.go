@@ -30,6 +30,17 @@ func copies(t *testing.T, at func(string) string, classes ...string) {
 	}
 }
 
+// Images of other classes are refused before it is said that they are few.
+func TestFieldCalibrateChecksClassesFirst(t *testing.T) {
+	t.Parallel()
+	at := folder(t)
+	copies(t, at, "a", "b")
+	_, stderr, code := runCommand(t, "calibrate", at("tiny.slab"), "--data", at("data"), "--split", "train", "--out", at("new.slab"))
+	if code != 1 || !strings.Contains(stderr, at("tiny.slab")+": the slab and the data set data do not have the same classes") || strings.Contains(stderr, "adaptive") {
+		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
 // The images of a folder get the size that a slab takes, however the folder is named.
 func TestFolderHasTheSizeOfTheSlab(t *testing.T) {
 	at := folder(t)
