@@ -233,36 +233,64 @@ func cause(err error) error {
 	return err
 }
 
+// leftBehind begins the reasons that Junk gives.
+const leftBehind = "left behind by "
+
 // Junk says which system left a file or folder of this name behind, or nothing if it may be
 // somebody's.
 func Junk(name string, folder bool) string {
-	lower := strings.ToLower(name)
+	by := fileOf
 	if folder {
-		switch lower {
-		case "__macosx", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd", ".temporaryitems", ".documentrevisions-v100":
-			return "left behind by macOS"
-		case "@eadir", "#recycle", "#snapshot", ".@__thumb", "@recycle", "@tmp":
-			return "left behind by a NAS"
-		case "$recycle.bin", "system volume information", "recycler":
-			return "left behind by Windows"
-		case ".ipynb_checkpoints", "__pycache__", ".git", ".svn", ".hg", ".dvc", ".cache", "lost+found", ".thumbnails":
-			return "left behind by a program"
-		}
-		if strings.HasPrefix(lower, ".trash-") {
-			return "left behind by a program"
-		}
-		return ""
+		by = folderOf
 	}
+	if who := by(name); who != "" {
+		return leftBehind + who
+	}
+	return ""
+}
+
+// folderOf says who makes folders of this name.
+func folderOf(name string) string {
+	if name == "CVS" { // in capitals alone: somebody may sort pictures of that chain of shops
+		return "a program"
+	}
+	lower := strings.ToLower(name)
+	switch lower {
+	case "__macosx", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd", ".temporaryitems", ".documentrevisions-v100",
+		"network trash folder", "temporary items": // the last two on servers that Macs use
+		return "macOS"
+	case "@eadir", "#recycle", "#snapshot", ".@__thumb", "@recycle", "@recently-snapshot", "@tmp", "~snapshot":
+		return "a NAS"
+	case "$recycle.bin", "system volume information", "recycler":
+		return "Windows"
+	case ".ipynb_checkpoints", "__pycache__", ".git", ".svn", ".hg", ".dvc", ".cache", "lost+found", ".thumbnails":
+		return "a program"
+	}
+	switch number, found := strings.CutPrefix(lower, "found."); {
+	case found && len(number) == 3 && strings.Trim(number, "0123456789") == "": // of chkdsk
+		return "Windows"
+	case strings.HasPrefix(lower, ".trash-"):
+		return "a program"
+	}
+	return ""
+}
+
+// fileOf says who makes files of this name.
+func fileOf(name string) string {
+	lower := strings.ToLower(name)
 	switch lower {
 	case ".ds_store", "icon\r", ".localized", ".apdisk", ".volumeicon.icns":
-		return "left behind by macOS"
+		return "macOS"
 	case "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini":
-		return "left behind by Windows"
+		return "Windows"
 	case ".directory", ".picasa.ini", "picasa.ini", ".nomedia", ".gitkeep", ".gitignore", ".gitattributes", ".keep":
-		return "left behind by a program"
+		return "a program"
 	}
-	if strings.HasPrefix(name, "._") {
-		return "left behind by macOS"
+	switch {
+	case strings.HasPrefix(name, "._"):
+		return "macOS"
+	case strings.HasPrefix(lower, ".trashed-"), strings.HasPrefix(lower, ".pending-"): // deleted, or not all there yet
+		return "Android"
 	}
 	return ""
 }
