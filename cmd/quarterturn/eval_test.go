@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/format/pack"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
@@ -38,6 +40,47 @@ func TestFieldCalibrateChecksClassesFirst(t *testing.T) {
 	_, stderr, code := runCommand(t, "calibrate", at("tiny.slab"), "--data", at("data"), "--split", "train", "--out", at("new.slab"))
 	if code != 1 || !strings.Contains(stderr, at("tiny.slab")+": the slab and the data set data do not have the same classes") || strings.Contains(stderr, "adaptive") {
 		t.Errorf("exit code %d, %s", code, stderr)
+	}
+}
+
+// What is left out of a folder is told by reason, what somebody will miss first; -v and JSON tell all.
+func TestFieldEvalTellsWhatIsLeftOut(t *testing.T) {
+	t.Parallel()
+	at := folder(t)
+	copies(t, at, "cat", "dog", "été")
+	for i := range 10 {
+		for _, name := range []string{"Thumbs%d/Thumbs.db", "._%d.png", "notes%d.txt", "IMG_%d.HEIC", "broken%d.png"} {
+			file := filepath.Join(at("data"), "cat", fmt.Sprintf(name, i))
+			if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o755), os.WriteFile(file, nil, 0o644)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if err := os.Mkdir(filepath.Join(at("data"), "empty"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	args := []string{"eval", at("tiny.slab"), "--data", at("data"), "--split", "train", "--skip-broken", "--json"}
+	stdout, stderr, code := runCommand(t, args...)
+	_, told, _ := strings.Cut(stderr, "left out 51 (-v lists each):\n")
+	lines := strings.Split(told, "\n")
+	want := []string{"IMG_0.HEIC, ", "empty (the folder holds no", "broken0.png, ", "notes0.txt, ", "._0.png, ", "Thumbs.db, "}
+	if code != 0 || len(lines) < len(want) {
+		t.Fatalf("exit code %d, %s", code, stderr)
+	}
+	for i, name := range want {
+		if !strings.Contains(lines[i], name) || strings.HasSuffix(name, ", ") && !strings.Contains(lines[i], " and 5 more (") {
+			t.Errorf("line %d is %q, want one of %s", i, lines[i], name)
+		}
+	}
+	var r struct {
+		N       int
+		LeftOut imagefile.LeftOuts `json:"left_out"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &r); err != nil || r.N == 0 || len(r.LeftOut) != 51 || r.LeftOut[0].Path == "" || r.LeftOut[0].Reason == "" {
+		t.Errorf("%v, %s", err, stdout)
+	}
+	if _, stderr, _ := runCommand(t, append(args, "-v")...); strings.Count(stderr, "left behind by ") != 20 || strings.Count(stderr, ".HEIC: ") != 10 {
+		t.Errorf("with -v: %s", stderr)
 	}
 }
 

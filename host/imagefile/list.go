@@ -9,57 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/quarterturn/quarterturn/format/plain"
 )
 
 // A Listing is what lies in a folder tree.
 type Listing struct {
 	Files   []string // the image files, in the order of a walk by name; each begins with the folder's name
 	LeftOut LeftOuts // everything else
-}
-
-// A LeftOut is a file or folder that is not read.
-type LeftOut struct {
-	Path   string `json:"path"`
-	Reason string `json:"reason"`
-}
-
-// LeftOuts are what was left out, for people.
-type LeftOuts []LeftOut
-
-// String returns the number, and the first ones of each reason.
-func (l LeftOuts) String() string {
-	if len(l) == 0 {
-		return ""
-	}
-	byReason := map[string][]string{}
-	var reasons []string
-	for _, x := range l {
-		if byReason[x.Reason] == nil {
-			reasons = append(reasons, x.Reason)
-		}
-		byReason[x.Reason] = append(byReason[x.Reason], x.Path)
-	}
-	s := fmt.Sprintf("left out %d: ", len(l))
-	for i, reason := range reasons {
-		if i > 0 {
-			s += "; "
-		}
-		const shown = 5
-		paths := byReason[reason]
-		for k, path := range paths[:min(shown, len(paths))] {
-			if k > 0 {
-				s += ", "
-			}
-			s += plain.Name(path)
-		}
-		if len(paths) > shown {
-			s += fmt.Sprintf(" and %d more", len(paths)-shown)
-		}
-		s += " (" + reason + ")"
-	}
-	return s
 }
 
 // List finds the image files of a folder and all folders in it, by their names. Links
@@ -127,7 +82,7 @@ func ListFolders(ctx context.Context, root string) (names []string, left LeftOut
 		case slices.ContainsFunc(above, func(other fs.FileInfo) bool { return os.SameFile(info, other) }):
 			reason = leadsBack
 		case !info.IsDir():
-			reason = "not in the folder of a class"
+			reason = notInAClass
 		default:
 			names = append(names, e.Name())
 			continue
@@ -155,7 +110,7 @@ func (w *walk) folder(path string, info fs.FileInfo, links int) error {
 		return err
 	}
 	if err != nil {
-		w.leave(path, "cannot be opened: "+cause(err).Error())
+		w.leave(path, Reason(path, err))
 	}
 	for _, e := range entries {
 		if err := w.ctx.Err(); err != nil {
@@ -179,12 +134,10 @@ func (w *walk) entry(path string, e fs.DirEntry, links int) error {
 	same := func(other fs.FileInfo) bool { return os.SameFile(info, other) }
 	linked := e.Type()&fs.ModeSymlink != 0
 	switch {
-	case !info.IsDir() && Known(path):
+	case !info.IsDir() && Unread(path) == "":
 		w.Files = append(w.Files, path)
-	case !info.IsDir() && Foreign(path):
-		w.leave(path, "images of this kind are not read; "+convert)
 	case !info.IsDir():
-		w.leave(path, "not named as an image")
+		w.leave(path, Unread(path))
 	case slices.ContainsFunc(w.above, same):
 		w.leave(path, leadsBack)
 	case linked && links > 0 && slices.ContainsFunc(w.visited, same):
@@ -211,30 +164,18 @@ func look(path string, e fs.DirEntry) (info fs.FileInfo, reason string) {
 	case err != nil && linked && errors.Is(err, fs.ErrNotExist):
 		return nil, "a link to nothing"
 	case err != nil:
-		return nil, "cannot be opened: " + cause(err).Error()
+		return nil, Reason(path, err)
 	case info.Mode().IsRegular():
 		return info, ""
 	case !info.IsDir():
-		return nil, "a pipe or a device, not a regular file"
+		return nil, notRegular
 	case strings.HasPrefix(e.Name(), "."):
-		return nil, "a hidden folder"
+		return nil, hiddenFolder
 	case linked:
 		return info, Junk(e.Name(), true)
 	}
 	return info, ""
 }
-
-// cause returns what happened, without the path.
-func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
-}
-
-// leftBehind begins the reasons that Junk gives.
-const leftBehind = "left behind by "
 
 // Junk says which system left a file or folder of this name behind, or nothing if it may be
 // somebody's.

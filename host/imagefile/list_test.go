@@ -146,21 +146,3 @@ func TestFieldB20ListsFollowLinks(t *testing.T) {
 		t.Errorf("folders %q, left out %v, %v", folders, rest, err)
 	}
 }
-
-// What was left out is said in one line, however much it is.
-func TestFieldB12LeftOutsAreSummedUp(t *testing.T) {
-	var l LeftOuts
-	for range 1000 {
-		l = append(l, LeftOut{"a/notes.txt", "not named as an image"})
-	}
-	l = append(l, LeftOut{"b\x1b[31m", "a link to nothing"})
-	s := l.String()
-	for _, want := range []string{"left out 1001: ", "a/notes.txt, ", "and 995 more", `"b\x1b[31m" (a link to nothing)`} {
-		if !strings.Contains(s, want) {
-			t.Errorf("%q does not say %q", s, want)
-		}
-	}
-	if len(s) > 300 || LeftOuts(nil).String() != "" {
-		t.Errorf("%q", s)
-	}
-}

@@ -16,6 +16,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/quarterturn/quarterturn/format/plain"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 )
 
 // A Dataset is a set of labelled images of one size.
@@ -24,8 +25,8 @@ type Dataset struct {
 	ClassNames              []string
 	Height, Width, Channels int
 	Train, Test             Split
-	Notes                   []string // what people should know of how an image folder was read
-	LeftOut                 []string // files of an image folder that are no part of it, and why
+	Notes                   []string           // what people should know of how an image folder was read
+	LeftOut                 imagefile.LeftOuts // of an image folder
 }
 
 // Order returns which class of the data set each of the names is. A name that the data set

@@ -70,13 +70,8 @@ func leftOut(name string) string {
 			return reason
 		}
 	}
-	switch reason := imagefile.Junk(path.Base(name), false); {
-	case reason != "":
+	if reason := imagefile.Junk(path.Base(name), false); reason != "" {
 		return reason
-	case imagefile.Foreign(name):
-		return "images of this kind are not read; convert it to JPEG or PNG"
-	case !imagefile.Known(name):
-		return "not named as an image"
 	}
-	return ""
+	return imagefile.Unread(name)
 }
