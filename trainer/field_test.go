@@ -1,6 +1,7 @@
 package trainer
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"os"
@@ -94,6 +95,57 @@ func TestFieldLongerRuns(t *testing.T) {
 	if f, err = Resume(t.Context(), partly, 1, nil); err == nil {
 		defer f.Close()
 		t.Error("a run with an epoch and two steps behind it became one of an epoch")
+	}
+}
+
+// The slab of a complete run that was damaged is made again, as is one that is missing; the run with a whole
+// one is complete.
+func TestFieldDamagedSlab(t *testing.T) {
+	if testing.Short() {
+		t.Skip("takes long")
+	}
+	dir := stopped(t, quickConfig(), 0)
+	name := filepath.Join(dir, SlabFile)
+	whole, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	changed := bytes.Clone(whole)
+	changed[len(changed)-9] ^= 1
+	for what, b := range map[string][]byte{"cut": whole[:1000], "empty": {}, "changed": changed, "another file": []byte("<html>"), "missing": nil} {
+		err := os.Remove(name)
+		if b != nil {
+			err = os.WriteFile(name, b, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := Resume(t.Context(), dir, 0, nil)
+		if err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if (f.Damaged == nil) != (b == nil) || b != nil && !strings.Contains(f.Damaged.Error(), name) {
+			t.Errorf("%s: %v", what, f.Damaged)
+		}
+		f.Data.Test = f.Data.Subset(&f.Data.Test, []int{0, 1, 2, 3})
+		_, _, err = f.Run(t.Context(), nil, nil)
+		if err = errors.Join(err, f.Close()); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+		if got, err := os.ReadFile(name); err != nil || !bytes.Equal(got, whole) {
+			t.Errorf("%s: the slab is not what it was, %v", what, err)
+		}
+		if _, err := Resume(t.Context(), dir, 0, nil); !errors.Is(err, ErrComplete) {
+			t.Errorf("%s, made again: %v", what, err)
+		}
+	}
+	newer := bytes.Clone(whole)
+	newer[8] = 2
+	if err := os.WriteFile(name, newer, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Resume(t.Context(), dir, 0, nil); !errors.Is(err, ErrComplete) {
+		t.Errorf("with the slab of a newer version: %v", err)
 	}
 }
 
@@ -221,7 +273,7 @@ func TestFieldVersions(t *testing.T) {
 }
 
 // A net that guesses is called so, one whose test is too small to tell is not, and neither
-// is a good one.
+// is a good one, nor one whose answers got worse by what nobody sees.
 func TestFieldVerdict(t *testing.T) {
 	model := &format.Model{Manifest: format.Manifest{Labels: []string{"cat", "dog"}, Recommended: "single"}}
 	score := func(cats, catsRight, dogs, dogsRight int) []evaluate.Score {
@@ -233,10 +285,13 @@ func TestFieldVerdict(t *testing.T) {
 		s[0].Split, s[0].Accuracy = "class-balanced test", .85
 		return s
 	}
-	rising := []report.Epoch{{Epoch: 1}, {Epoch: 2}, {Epoch: 3}, {Epoch: 4}}
-	for i, nll := range []float64{.9, .5, .7, .8} {
-		rising[i].Metrics = []format.Metric{{Mode: "single", NLL: nll}}
+	epochs := func(nll ...float64) (all []report.Epoch) {
+		for i, x := range nll {
+			all = append(all, report.Epoch{Epoch: i + 1, Metrics: []format.Metric{{Mode: "single", NLL: x}}})
+		}
+		return all
 	}
+	rising := epochs(.9, .5, .7, .8)
 	for _, c := range []struct {
 		name    string
 		scores  []evaluate.Score
@@ -252,10 +307,32 @@ func TestFieldVerdict(t *testing.T) {
 		{"one class tested", score(8, 8, 0, 0), nil, false, "The test has no image of dog, so"},
 		{"no test", []evaluate.Score{{Metric: format.Metric{Mode: "single", Accuracy: 1}}}, nil, false, "There are no test images, so the accuracies are those of the images held out"},
 		{"by heart", score(100, 90, 100, 85), rising, false, "After epoch 2 the net learned its training images by heart"},
+		{"easy", score(100, 100, 100, 100), epochs(.2, .001, .002, .004), false, ""},
+		{"nearly as easy", score(100, 99, 100, 100), epochs(.2, .06, .09, .15), false, ""},
+		{"not easy", score(100, 90, 100, 95), epochs(.3, .2, .25, .31), false, "rose from 0.20 to 0.31"},
 	} {
 		f := &RunDir{Config: DefaultConfig(), Data: &dataset.Dataset{Test: dataset.Split{Labels: make([]int, c.scores[0].N)}}, epochs: c.epochs}
 		if v := f.Verdict(model, c.scores); v.Useless != c.useless || (v.Text == "") != (c.want == "") || !strings.Contains(v.Text, c.want) {
 			t.Errorf("%s: %+v", c.name, v)
 		}
+	}
+}
+
+// A net whose loss is still a number, but whose answers to the images held out are not, has diverged; no
+// slab is blamed, since there is none.
+func TestFieldDivergedAnswers(t *testing.T) {
+	r, err := newRun(t.Context(), small(t), quickConfig(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.graph.Close()
+	for _, weights := range r.graph.State() {
+		for i := range weights {
+			weights[i] = 1e30
+		}
+	}
+	err = r.snapshot(t.Context())
+	if !errors.Is(err, ErrDiverged) || strings.Contains(err.Error(), "slab") || !strings.Contains(err.Error(), "validation images are not finite; try a lower learning rate (--lr)") {
+		t.Errorf("%v", err)
 	}
 }

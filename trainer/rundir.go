@@ -18,6 +18,7 @@ import (
 
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/atomicfile"
+	"github.com/quarterturn/quarterturn/format/readfile"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/graph"
@@ -53,6 +54,7 @@ type RunDir struct {
 	Config Config
 	Data   *dataset.Dataset
 
+	Damaged  error    // what is wrong with the slab that Run writes again; nil: nothing, or there was none
 	Commands []string // that led here, for the report
 	Student  string   // the folder of the run that its slab is to teach, see StartStudent; empty: none
 
@@ -154,7 +156,8 @@ func (f *RunDir) acquire() error {
 // Resume opens the folder of a run that was stopped, to train on a device, which may be
 // another one than before. If epochs is not 0, the run becomes one of so many, which are no
 // fewer than it has behind it; the schedule of the learning rate is stretched over all of
-// them. The error of a run that has them behind it is ErrComplete.
+// them. The error of a run that has them behind it, and its slab, is ErrComplete; if the slab is damaged,
+// Run makes it again from the checkpoint.
 func Resume(ctx context.Context, dir string, epochs int, device *graph.Device) (*RunDir, error) {
 	c, err := readConfig(dir)
 	if err != nil {
@@ -166,11 +169,17 @@ func Resume(ctx context.Context, dir string, epochs int, device *graph.Device) (
 	if epochs == 0 {
 		epochs = c.Epochs
 	}
-	_, err = os.Stat(filepath.Join(dir, SlabFile))
-	if err == nil && epochs <= c.Epochs {
-		return nil, fmt.Errorf("%w: %s has the slab of all %d epochs", ErrComplete, dir, c.Epochs)
-	}
 	longer := epochs != c.Epochs
+	var damaged error
+	if epochs <= c.Epochs {
+		var done bool
+		if done, damaged, err = slabIn(dir); err != nil {
+			return nil, err
+		}
+		if done {
+			return nil, fmt.Errorf("%w: %s has the slab of all %d epochs", ErrComplete, dir, c.Epochs)
+		}
+	}
 	if c.Epochs = epochs; longer {
 		c.Steps = 0
 	}
@@ -203,7 +212,26 @@ func Resume(ctx context.Context, dir string, epochs int, device *graph.Device) (
 	if err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
+	f.Damaged = damaged
 	return f, nil
+}
+
+// slabIn finds out whether a run has its slab, and what is wrong with it if it is damaged: every byte is
+// under a hash. What another version of this program wrote is not damaged.
+func slabIn(dir string) (done bool, damaged, err error) {
+	name := filepath.Join(dir, SlabFile)
+	b, err := readfile.Slab(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil, nil
+	}
+	if err != nil {
+		return false, nil, err
+	}
+	_, err = format.Decode(b)
+	if errors.Is(err, format.ErrCorrupt) || errors.Is(err, format.ErrNotSlab) {
+		return false, fmt.Errorf("%s: %w", name, err), nil
+	}
+	return true, nil, nil
 }
 
 // HeldOut returns the data set of a run, complete or not, and the images of it that the
@@ -349,7 +377,7 @@ func (f *RunDir) Run(ctx context.Context, progress func(Event), tested func(done
 	before := time.Now()
 	scores, err := evaluate.Evaluate(ctx, evaluate.Ensemble{model}, evaluate.TestImages(f.Data), tested)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, diverged(err, "test")
 	}
 	if err := f.write(map[string]any{"event": "test", "metrics": scores}); err != nil {
 		return nil, nil, err

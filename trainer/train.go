@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer/batch"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
@@ -35,7 +36,7 @@ type Event struct {
 // Tool is what a slab names as its maker.
 const Tool = "quarterturn 0.1"
 
-// ErrDiverged says that the loss was no longer a number.
+// ErrDiverged says that the loss, or what the net answers, was no longer a number.
 var ErrDiverged = errors.New("training diverged")
 
 // Train trains on a data set and returns the slab. A tenth of the training images
@@ -197,7 +198,7 @@ func (r *run) step(indices []int) (float64, error) {
 		return 0, err
 	}
 	if math.IsNaN(loss) || math.IsInf(loss, 0) {
-		return 0, fmt.Errorf("%w: the loss is %v; try a lower learning rate", ErrDiverged, loss)
+		return 0, fmt.Errorf("%w: the loss is %v; %s", ErrDiverged, loss, lower)
 	}
 	r.solver.LR = r.config.LR * r.schedule(at)
 	if err := r.graph.Step(r.solver); err != nil {
@@ -210,6 +211,18 @@ func (r *run) step(indices []int) (float64, error) {
 		r.average.Add(r.graph.State())
 	}
 	return loss, nil
+}
+
+// lower is what to do about a run that diverged.
+const lower = "try a lower learning rate (--lr)"
+
+// diverged says of a net whose answers to some images are not finite what became of its training: nobody
+// has a slab of it yet that could be broken.
+func diverged(err error, images string) error {
+	if errors.Is(err, sla.ErrNotFinite) {
+		return fmt.Errorf("%w: the net's answers to the %s images are not finite; %s", ErrDiverged, images, lower)
+	}
+	return err
 }
 
 // checkServed finds out whether the net will have the mode to serve.
@@ -239,7 +252,7 @@ func (r *run) snapshot(ctx context.Context) error {
 	}
 	scores, err := r.validate(ctx, model)
 	if err != nil {
-		return err
+		return diverged(err, evaluate.Validation)
 	}
 	model.Metrics = evaluate.Metrics(scores)
 	r.metrics = model.Metrics

@@ -65,6 +65,11 @@ func bestGuess(s *evaluate.Score, names []string) (accuracy float64, name string
 	return float64(s.Classes[most].Images) / float64(n), names[most]
 }
 
+// seenRise is the least rise of the negative log-likelihood, in nats, that anybody would see: with it the
+// probability of the true class, in the geometric mean over the images, falls by a tenth (exp(-0.1) is
+// 0.90). On easy pictures, of which a net is nearly sure, a rise by half may be one from 0.002 to 0.003.
+const seenRise = 0.1
+
 // overfit finds out whether the net became surer of wrong answers as it learned its
 // training images by heart.
 func (f *RunDir) overfit(mode string) Verdict {
@@ -80,7 +85,7 @@ func (f *RunDir) overfit(mode string) Verdict {
 			best = i
 		}
 	}
-	if n := len(nll); n < 3 || best >= n-1 || nll[n-1] < 1.3*nll[best] {
+	if n := len(nll); n < 3 || best >= n-1 || nll[n-1] < 1.3*nll[best] || nll[n-1]-nll[best] < seenRise {
 		return Verdict{}
 	}
 	return Verdict{false, fmt.Sprintf("After epoch %d the net learned its training images by heart: the negative log-likelihood of the validation images rose from %.2f to %.2f. "+

@@ -31,6 +31,7 @@ func TestBadInput(t *testing.T) {
 		{"predict --model @tiny.slab @letter.txt", 1, "letter.txt: not an image of a known kind"},
 		{"predict --model @tiny.slab @cut.png", 1, "cut.png: "},
 		{"score --model @tiny.slab --out @lines --shard 3/2 @picture.png", 2, `shard "3/2"`},
+		{"score --model @tiny.slab --out - @picture.png", 2, "--out -: score writes a file, so that a stopped run can resume"},
 		{"score --model @tiny.slab --out @picture.png @picture.png", 1, "picture.png is there already"},
 		{"score --model @tiny.slab --out @lines @none", 1, "none: no such file"},
 		{"score --model @tiny.slab --out @lines.xlsx @picture.png", 2, "end the name in .jsonl"},

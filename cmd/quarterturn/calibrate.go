@@ -75,6 +75,9 @@ func (l *calibrateCommandLine) calibrate(ctx context.Context, model string) erro
 	if err != nil {
 		return err
 	}
+	if _, err := on.Data.Order(m.Labels); err != nil { // before anything is said about these images
+		return fmt.Errorf("%s: %w", model, err)
+	}
 	adaptive := evaluate.CanExit(m)
 	if n := on.Split.Len(); adaptive && n > 0 && n < evaluate.LeastForExits {
 		text := fmt.Sprintf("the mode adaptive is fitted to %d images or more; here are %d", evaluate.LeastForExits, n)

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/quarterturn/quarterturn/format/plain"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 )
 
@@ -31,13 +32,20 @@ func describeData(d *dataset.Dataset) {
 	for _, n := range d.Notes {
 		note("  %s", n)
 	}
-	if left := d.LeftOut; len(left) > 0 {
-		note("  left out, %d in all:", len(left))
-		for _, l := range left[:min(len(left), most)] {
-			note("    %s", l)
-		}
-		if len(left) > most {
-			note("    and %d more", len(left)-most)
-		}
+	tellLeftOut(note, "  ", d.LeftOut)
+}
+
+// tellLeftOut tells what was left out and why: by reason, or with -v one by one.
+func tellLeftOut(tell func(format string, args ...any), indent string, left imagefile.LeftOuts) {
+	if len(left) == 0 {
+		return
+	}
+	lines, hint := left.Lines(verbose), ""
+	if len(lines) < len(left) {
+		hint = " (-v lists each)"
+	}
+	tell("%sleft out %d%s:", indent, len(left), hint)
+	for _, line := range lines {
+		tell("%s  %s", indent, line)
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/format/plain"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/report"
@@ -71,7 +72,10 @@ func evalCommand() *cobra.Command {
 				}
 			}
 			if asJSON {
-				return printJSON(evalResult(results))
+				return printJSON(struct {
+					scores
+					LeftOut imagefile.LeftOuts `json:"left_out,omitempty"`
+				}{evalResult(results), d.LeftOut})
 			}
 			return printText(fmt.Sprintf("%s on %d %s images of %s\n", strings.Join(plain.Names(models), ", "), results[0].N, split, plain.Name(d.Name)) + modeTable(results, asItIs))
 		},

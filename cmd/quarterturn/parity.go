@@ -198,9 +198,7 @@ func imageFiles(ctx context.Context, dir string) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(found.LeftOut) > 0 {
-		warn("%s", found.LeftOut)
-	}
+	tellLeftOut(warn, "", found.LeftOut)
 	if len(found.Files) == 0 {
 		return nil, fmt.Errorf("%s holds no %s images", dir, imagefile.Formats)
 	}

@@ -70,6 +70,9 @@ func predictCommand() *cobra.Command {
 						err = fmt.Errorf("%s: %w", called(name), err)
 					}
 				}
+				if err != nil && ctx.Err() != nil { // interrupted; the image may be good
+					return ctx.Err()
+				}
 				if err != nil {
 					if len(args) == 1 {
 						return err

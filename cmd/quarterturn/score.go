@@ -55,6 +55,9 @@ func scoreCommand() *cobra.Command {
 			if len(args) == 0 {
 				return usagef("give at least one folder, archive or image, after the slab")
 			}
+			if l.out == "-" {
+				return usagef("--out -: score writes a file, so that a stopped run can resume; name one, or print the answers with quarterturn predict")
+			}
 			return l.score(cmd, model, args)
 		},
 	}
@@ -109,9 +112,7 @@ func (l *scoreCommandLine) score(cmd *cobra.Command, model string, paths []strin
 		Paths:    given, Listed: listed, Store: bucket.New(), Shard: shard, Out: l.out,
 		Found: func(l *score.Listing) {
 			note("found %d images, %d of them in this part", l.Found, len(l.Images))
-			if len(l.LeftOut) > 0 {
-				warn("%s", l.LeftOut)
-			}
+			tellLeftOut(warn, "", l.LeftOut)
 		},
 		Progress: func(done, of int) { bar.set(done, of, "scoring") },
 	})

@@ -349,6 +349,9 @@ func train(ctx context.Context, f *trainer.RunDir, asJSON bool, command string) 
 		ctx, stop = signal.NotifyContext(ctx, syscall.SIGHUP)
 		defer stop()
 	}
+	if f.Damaged != nil {
+		note("%v; it is written again", f.Damaged)
+	}
 	if f.Step() > 0 {
 		note("resuming %s at step %d of %d", f.Dir, f.Step(), f.Steps())
 	}

@@ -24,9 +24,10 @@ func Text(b []byte) ([]byte, error) {
 }
 
 // Name returns a name as it is, or quoted as Go quotes strings if a terminal would not show it
-// as it is.
+// as it is: also a blank at its beginning or end, or one that is no plain space, is not seen.
 func Name(s string) string {
-	if !strings.ContainsFunc(s, misleading) {
+	unseen := func(r rune) bool { return misleading(r) || r != ' ' && unicode.IsSpace(r) }
+	if strings.TrimSpace(s) == s && !strings.ContainsFunc(s, unseen) {
 		return s
 	}
 	return strconv.Quote(s)

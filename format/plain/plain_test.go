@@ -19,6 +19,9 @@ func TestPlain(t *testing.T) {
 		{"gpj.\u202egnp", `"gpj.\u202egnp"`, `gpj.\u202egnp`},
 		{"\u2066x\u2069\u200f\ufeff", `"\u2066x\u2069\u200f\ufeff"`, `\u2066x\u2069\u200f\ufeff`},
 		{"a\u2028b\u2029", `"a\u2028b\u2029"`, `a\u2028b\u2029`},
+		{"ant ", `"ant "`, "ant "},
+		{" an ant", `" an ant"`, " an ant"},
+		{"an\u00a0ant", `"an\u00a0ant"`, "an\u00a0ant"},
 		{"\xff é", `"\xff é"`, `\xff é`},
 	} {
 		if got := Name(c.in); got != c.name {

@@ -9,57 +9,12 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/quarterturn/quarterturn/format/plain"
 )
 
 // A Listing is what lies in a folder tree.
 type Listing struct {
 	Files   []string // the image files, in the order of a walk by name; each begins with the folder's name
 	LeftOut LeftOuts // everything else
-}
-
-// A LeftOut is a file or folder that is not read.
-type LeftOut struct {
-	Path   string `json:"path"`
-	Reason string `json:"reason"`
-}
-
-// LeftOuts are what was left out, for people.
-type LeftOuts []LeftOut
-
-// String returns the number, and the first ones of each reason.
-func (l LeftOuts) String() string {
-	if len(l) == 0 {
-		return ""
-	}
-	byReason := map[string][]string{}
-	var reasons []string
-	for _, x := range l {
-		if byReason[x.Reason] == nil {
-			reasons = append(reasons, x.Reason)
-		}
-		byReason[x.Reason] = append(byReason[x.Reason], x.Path)
-	}
-	s := fmt.Sprintf("left out %d: ", len(l))
-	for i, reason := range reasons {
-		if i > 0 {
-			s += "; "
-		}
-		const shown = 5
-		paths := byReason[reason]
-		for k, path := range paths[:min(shown, len(paths))] {
-			if k > 0 {
-				s += ", "
-			}
-			s += plain.Name(path)
-		}
-		if len(paths) > shown {
-			s += fmt.Sprintf(" and %d more", len(paths)-shown)
-		}
-		s += " (" + reason + ")"
-	}
-	return s
 }
 
 // List finds the image files of a folder and all folders in it, by their names. Links
@@ -127,7 +82,7 @@ func ListFolders(ctx context.Context, root string) (names []string, left LeftOut
 		case slices.ContainsFunc(above, func(other fs.FileInfo) bool { return os.SameFile(info, other) }):
 			reason = leadsBack
 		case !info.IsDir():
-			reason = "not in the folder of a class"
+			reason = notInAClass
 		default:
 			names = append(names, e.Name())
 			continue
@@ -155,7 +110,7 @@ func (w *walk) folder(path string, info fs.FileInfo, links int) error {
 		return err
 	}
 	if err != nil {
-		w.leave(path, "cannot be opened: "+cause(err).Error())
+		w.leave(path, Reason(path, err))
 	}
 	for _, e := range entries {
 		if err := w.ctx.Err(); err != nil {
@@ -179,12 +134,10 @@ func (w *walk) entry(path string, e fs.DirEntry, links int) error {
 	same := func(other fs.FileInfo) bool { return os.SameFile(info, other) }
 	linked := e.Type()&fs.ModeSymlink != 0
 	switch {
-	case !info.IsDir() && Known(path):
+	case !info.IsDir() && Unread(path) == "":
 		w.Files = append(w.Files, path)
-	case !info.IsDir() && Foreign(path):
-		w.leave(path, "images of this kind are not read; "+convert)
 	case !info.IsDir():
-		w.leave(path, "not named as an image")
+		w.leave(path, Unread(path))
 	case slices.ContainsFunc(w.above, same):
 		w.leave(path, leadsBack)
 	case linked && links > 0 && slices.ContainsFunc(w.visited, same):
@@ -211,58 +164,74 @@ func look(path string, e fs.DirEntry) (info fs.FileInfo, reason string) {
 	case err != nil && linked && errors.Is(err, fs.ErrNotExist):
 		return nil, "a link to nothing"
 	case err != nil:
-		return nil, "cannot be opened: " + cause(err).Error()
+		return nil, Reason(path, err)
 	case info.Mode().IsRegular():
 		return info, ""
 	case !info.IsDir():
-		return nil, "a pipe or a device, not a regular file"
+		return nil, notRegular
 	case strings.HasPrefix(e.Name(), "."):
-		return nil, "a hidden folder"
+		return nil, hiddenFolder
 	case linked:
 		return info, Junk(e.Name(), true)
 	}
 	return info, ""
 }
 
-// cause returns what happened, without the path.
-func cause(err error) error {
-	var p *fs.PathError
-	if errors.As(err, &p) {
-		return p.Err
-	}
-	return err
-}
-
 // Junk says which system left a file or folder of this name behind, or nothing if it may be
 // somebody's.
 func Junk(name string, folder bool) string {
-	lower := strings.ToLower(name)
+	by := fileOf
 	if folder {
-		switch lower {
-		case "__macosx", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd", ".temporaryitems", ".documentrevisions-v100":
-			return "left behind by macOS"
-		case "@eadir", "#recycle", "#snapshot", ".@__thumb", "@recycle", "@tmp":
-			return "left behind by a NAS"
-		case "$recycle.bin", "system volume information", "recycler":
-			return "left behind by Windows"
-		case ".ipynb_checkpoints", "__pycache__", ".git", ".svn", ".hg", ".dvc", ".cache", "lost+found", ".thumbnails":
-			return "left behind by a program"
-		}
-		if strings.HasPrefix(lower, ".trash-") {
-			return "left behind by a program"
-		}
-		return ""
+		by = folderOf
 	}
+	if who := by(name); who != "" {
+		return leftBehind + who
+	}
+	return ""
+}
+
+// folderOf says who makes folders of this name.
+func folderOf(name string) string {
+	if name == "CVS" { // in capitals alone: somebody may sort pictures of that chain of shops
+		return "a program"
+	}
+	lower := strings.ToLower(name)
+	switch lower {
+	case "__macosx", ".appledouble", ".spotlight-v100", ".trashes", ".fseventsd", ".temporaryitems", ".documentrevisions-v100",
+		"network trash folder", "temporary items": // the last two on servers that Macs use
+		return "macOS"
+	case "@eadir", "#recycle", "#snapshot", ".@__thumb", "@recycle", "@recently-snapshot", "@tmp", "~snapshot":
+		return "a NAS"
+	case "$recycle.bin", "system volume information", "recycler":
+		return "Windows"
+	case ".ipynb_checkpoints", "__pycache__", ".git", ".svn", ".hg", ".dvc", ".cache", "lost+found", ".thumbnails":
+		return "a program"
+	}
+	switch number, found := strings.CutPrefix(lower, "found."); {
+	case found && len(number) == 3 && strings.Trim(number, "0123456789") == "": // of chkdsk
+		return "Windows"
+	case strings.HasPrefix(lower, ".trash-"):
+		return "a program"
+	}
+	return ""
+}
+
+// fileOf says who makes files of this name.
+func fileOf(name string) string {
+	lower := strings.ToLower(name)
 	switch lower {
 	case ".ds_store", "icon\r", ".localized", ".apdisk", ".volumeicon.icns":
-		return "left behind by macOS"
+		return "macOS"
 	case "thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini":
-		return "left behind by Windows"
+		return "Windows"
 	case ".directory", ".picasa.ini", "picasa.ini", ".nomedia", ".gitkeep", ".gitignore", ".gitattributes", ".keep":
-		return "left behind by a program"
+		return "a program"
 	}
-	if strings.HasPrefix(name, "._") {
-		return "left behind by macOS"
+	switch {
+	case strings.HasPrefix(name, "._"):
+		return "macOS"
+	case strings.HasPrefix(lower, ".trashed-"), strings.HasPrefix(lower, ".pending-"): // deleted, or not all there yet
+		return "Android"
 	}
 	return ""
 }

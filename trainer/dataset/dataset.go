@@ -14,6 +14,9 @@ import (
 	"strings"
 
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/quarterturn/quarterturn/format/plain"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 )
 
 // A Dataset is a set of labelled images of one size.
@@ -22,8 +25,8 @@ type Dataset struct {
 	ClassNames              []string
 	Height, Width, Channels int
 	Train, Test             Split
-	Notes                   []string // what people should know of how an image folder was read
-	LeftOut                 []string // files of an image folder that are no part of it, and why
+	Notes                   []string           // what people should know of how an image folder was read
+	LeftOut                 imagefile.LeftOuts // of an image folder
 }
 
 // Order returns which class of the data set each of the names is. A name that the data set
@@ -38,8 +41,9 @@ func (d *Dataset) Order(names []string) ([]int, error) {
 	for k, name := range names {
 		y, ok := index[norm.NFC.String(name)]
 		if !ok || slices.Contains(order[:k], y) || len(names) != len(d.ClassNames) {
-			return nil, fmt.Errorf("the slab and the data set %s do not have the same classes: the slab has %s; %s has %s%s%s", d.Name, strings.Join(names, ", "), d.Name,
-				strings.Join(d.ClassNames, ", "), missing("the slab", names, d.ClassNames), missing(d.Name, d.ClassNames, names))
+			called := plain.Name(d.Name)
+			return nil, fmt.Errorf("the slab and the data set %s do not have the same classes: the slab has %s; %s has %s%s%s", called, named(names), called,
+				named(d.ClassNames), missing("the slab", names, d.ClassNames), missing(called, d.ClassNames, names))
 		}
 		order[k] = y
 	}
@@ -52,8 +56,11 @@ func missing(side string, names, others []string) string {
 	if len(only) == 0 {
 		return ""
 	}
-	return "; only " + side + " has " + strings.Join(only, ", ")
+	return "; only " + side + " has " + named(only)
 }
+
+// named lists names, quoted where one would not see how they differ.
+func named(names []string) string { return strings.Join(plain.Names(names), ", ") }
 
 // A Split is a part of a Dataset.
 type Split struct {

@@ -127,7 +127,7 @@ func TestFieldJunk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	left := strings.Join(d.LeftOut, "\n")
+	left := strings.Join(d.LeftOut.Lines(true), "\n")
 	for _, want := range []string{"@eaDir: left behind by", "._2.png: left behind by macOS", "Thumbs.db: left behind by Windows", "notes.txt: not named", "__MACOSX", "phone.HEIC: images of this kind are not read",
 		"scan.bmp: images of this kind", "desktop.ini", "empty: the folder holds no"} {
 		if !strings.Contains(left, want) {
@@ -163,7 +163,7 @@ func TestFieldLinks(t *testing.T) {
 		return d
 	}
 	d := load()
-	if !slices.Equal(d.ClassNames, []string{"cat", "dog"}) || !strings.Contains(strings.Join(d.LeftOut, " "), "leads back") || !strings.Contains(strings.Join(d.Notes, " "), "are in two classes") {
+	if !slices.Equal(d.ClassNames, []string{"cat", "dog"}) || !strings.Contains(d.LeftOut.String(), "leads back") || !strings.Contains(strings.Join(d.Notes, " "), "are in two classes") {
 		t.Errorf("%q, %q, %q", d.ClassNames, d.LeftOut, d.Notes)
 	}
 	before := d.Train.Hash()
@@ -187,7 +187,7 @@ func TestFieldPipesAndContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	d, err := Source{Data: dir, Size: 8}.Load(t.Context())
-	if err != nil || !strings.Contains(strings.Join(d.LeftOut, " "), "not a regular file") {
+	if err != nil || !strings.Contains(d.LeftOut.String(), "not a regular file") {
 		t.Errorf("a pipe: %v", err)
 	}
 	ctx, cancel := context.WithCancel(t.Context())
@@ -264,6 +264,16 @@ func TestFieldA11ClassesAreMatchedByName(t *testing.T) {
 	}
 }
 
+// Classes that differ in what is not seen are quoted.
+func TestFieldNamesOfClassesAreSeen(t *testing.T) {
+	d := &Dataset{Name: "sp", ClassNames: []string{"ant ", "bee\u00a0fly", "cat"}}
+	_, err := d.Order([]string{"ant", "bee fly", "cat"})
+	want := `the slab has ant, bee fly, cat; sp has "ant ", "bee\u00a0fly", cat; only the slab has ant, bee fly; only sp has "ant ", "bee\u00a0fly"`
+	if err == nil || !strings.HasSuffix(err.Error(), want) {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 // Folders beside train are named, a class may be called train, and parts without classes are no classes.
 func TestFieldFoldersNamedAsParts(t *testing.T) {
 	for name, c := range map[string]struct {
@@ -275,7 +285,7 @@ func TestFieldFoldersNamedAsParts(t *testing.T) {
 		"a class called train":      {pictures: slices.Concat(numbered("bus", 5), numbered("train", 5)), classes: "bus train"},
 		"a class called test":       {pictures: slices.Concat(numbered("exam", 5), numbered("test", 5)), classes: "exam test"},
 		"train may be a class":      {pictures: slices.Concat(numbered("bus", 5), numbered("train/steam", 5), numbered("train/diesel", 5)), err: "beside it bus: if train is a class"},
-		"others beside the parts":   {pictures: slices.Concat(numbered("old", 5), numbered("train/a", 5), numbered("train/b", 5), numbered("test/b", 1)), classes: "a b", leftOut: "old: beside the folder train, which"},
+		"others beside the parts":   {pictures: slices.Concat(numbered("old", 5), numbered("train/a", 5), numbered("train/b", 5), numbered("test/b", 1)), classes: "a b", leftOut: "old (beside the folder train, which"},
 		"dev":                       {pictures: slices.Concat(numbered("dev/a", 2), numbered("train/a", 5), numbered("train/b", 5)), classes: "a b"},
 		"no train":                  {pictures: slices.Concat(numbered("val/a", 5), numbered("val/b", 5), numbered("test/a", 5)), err: "has test and val, but no folder train"},
 		"parts without classes":     {pictures: slices.Concat(numbered("train", 5), numbered("test", 5)), err: "train holds no folders of classes"},
@@ -295,7 +305,7 @@ func TestFieldFoldersNamedAsParts(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if left := strings.Join(d.LeftOut, "; "); strings.Join(d.ClassNames, " ") != c.classes || !strings.Contains(left, c.leftOut) || left != "" && c.leftOut == "" {
+			if left := d.LeftOut.String(); strings.Join(d.ClassNames, " ") != c.classes || !strings.Contains(left, c.leftOut) || left != "" && c.leftOut == "" {
 				t.Errorf("classes %q, left out %q", d.ClassNames, left)
 			}
 		})
@@ -313,7 +323,7 @@ func TestFieldReasonsOfMissingClasses(t *testing.T) {
 		t.Fatal(err)
 	}
 	_, err := Source{Data: dir, Size: 8}.Load(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "has 1 folders with images") || !strings.Contains(err.Error(), photo+": images of this kind are not read; convert") {
+	if err == nil || !strings.Contains(err.Error(), "has 1 folders with images") || !strings.Contains(err.Error(), photo+" (images of this kind are not read; convert") {
 		t.Errorf("photos of a kind that is not read: %v", err)
 	}
 	broken := filepath.Join(dir, "cat", "2.jpg")
@@ -378,7 +388,7 @@ func TestFieldPanorama(t *testing.T) {
 	long := filepath.Join(dir, "a", "panorama.png")
 	writePicture(t, long, 32769, 1, color.NRGBA{1, 2, 3, 255})
 	d, err := Source{Data: dir, Size: 8, SkipBroken: true}.Load(t.Context())
-	if err != nil || len(d.LeftOut) != 1 || !strings.HasPrefix(d.LeftOut[0], long+": ") || !strings.Contains(d.LeftOut[0], "32768") {
+	if err != nil || len(d.LeftOut) != 1 || d.LeftOut[0].Path != long || !strings.Contains(d.LeftOut[0].Reason, "32768") || strings.Contains(d.LeftOut[0].Reason, long) {
 		t.Errorf("left out %q, %v", d.LeftOut, err)
 	}
 }

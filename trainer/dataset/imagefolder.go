@@ -157,7 +157,7 @@ func (d *Dataset) settleChannels(files []labelledFile, images []decodedFile, ski
 	for i, img := range images {
 		if img.err != nil {
 			broken = append(broken, img.err)
-			d.LeftOut = append(d.LeftOut, img.err.Error())
+			d.LeftOut = append(d.LeftOut, imagefile.LeftOut{Path: files[i].path, Reason: imagefile.Reason(files[i].path, img.err)})
 		} else if img.grey {
 			grey = append(grey, files[i].path)
 		}
@@ -187,7 +187,7 @@ func listed(names []string) string {
 // though the link does not. The paths as they were given are a part of it, since the data set says them.
 func cacheKey(size int, skipBroken bool, l *layout) (string, error) {
 	h := sha256.New()
-	fmt.Fprintln(h, "folder cache 6", size, skipBroken, l.split, l.notes, l.leftOut)
+	fmt.Fprintln(h, "folder cache 7", size, skipBroken, l.split, l.notes, l.leftOut.Lines(true))
 	for _, f := range append(slices.Clone(l.train), l.test...) {
 		path, err := filepath.Abs(f.path)
 		if err != nil {

@@ -29,7 +29,7 @@ type layout struct {
 	train, test []labelledFile
 	split       bool // there are no test images: some of train are to become them
 	notes       []string
-	leftOut     []string
+	leftOut     imagefile.LeftOuts
 }
 
 // The names that the parts of a data set go by, in lower case.
@@ -194,12 +194,12 @@ func (l *layout) besides(dir string, folders []string, train, test, val string) 
 	return nil
 }
 
-// why tells the first reasons for which files were left out, behind an error about what is missing.
+// why tells the reasons for which files were left out, behind an error about what is missing.
 func (l *layout) why() string {
 	if len(l.leftOut) == 0 {
 		return ""
 	}
-	return "; left out were " + listed(l.leftOut)
+	return "; " + l.leftOut.String()
 }
 
 // setClasses lists the classes of the training images.
@@ -230,7 +230,9 @@ func (l *layout) noteTwins() {
 }
 
 // leave notes a file that is left out.
-func (l *layout) leave(path, why string) { l.leftOut = append(l.leftOut, path+": "+why) }
+func (l *layout) leave(path, why string) {
+	l.leftOut = append(l.leftOut, imagefile.LeftOut{Path: path, Reason: why})
+}
 
 // classFiles lists the images in the folders of classes, which are compared by their names'
 // composed form (Unicode NFC): systems write the same name in two ways.
@@ -263,9 +265,7 @@ func (l *layout) walk(files []labelledFile, dir, class string) ([]labelledFile, 
 	for _, path := range found.Files {
 		files = append(files, labelledFile{path, class})
 	}
-	for _, x := range found.LeftOut {
-		l.leave(x.Path, x.Reason)
-	}
+	l.leftOut = append(l.leftOut, found.LeftOut...)
 	return files, nil
 }
 
@@ -273,8 +273,6 @@ func (l *layout) walk(files []labelledFile, dir, class string) ([]labelledFile, 
 // those that systems leave behind.
 func (l *layout) subfolders(dir string) ([]string, error) {
 	folders, left, err := imagefile.ListFolders(l.ctx, dir)
-	for _, x := range left {
-		l.leave(x.Path, x.Reason)
-	}
+	l.leftOut = append(l.leftOut, left...)
 	return folders, err
 }

@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 )
@@ -18,7 +19,7 @@ func TestPage(t *testing.T) {
 	p := Page{
 		Model: &format.Model{Manifest: format.Manifest{Name: "pets", Labels: []string{"cat", "<dog>"}, Recommended: "baseline",
 			Metrics: []format.Metric{{Mode: "baseline", Split: "validation", N: 7, Accuracy: .25}}}},
-		Data:    &dataset.Dataset{Name: "pets", Height: 8, Width: 8, Channels: 1, Test: test, Notes: []string{"a note"}, LeftOut: []string{"x.heic: of no use"}},
+		Data:    &dataset.Dataset{Name: "pets", Height: 8, Width: 8, Channels: 1, Test: test, Notes: []string{"a note"}, LeftOut: imagefile.LeftOuts{{Path: "x.heic", Reason: "of no use"}}},
 		Trained: []int{5, 6},
 		Scores: []evaluate.Score{{Metric: metric, Passes: 1, Classes: []evaluate.Tally{{Images: 2, Right: 2}, {Images: 2}},
 			Answers: []int{0, 0, 0, 0}, Confidences: []float64{.9, .6, .7, .95}}},

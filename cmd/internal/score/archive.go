@@ -89,6 +89,9 @@ func (l *lister) compressed(name, kind string) error {
 	} else {
 		_, err = io.Copy(out, bzip2.NewReader(packed))
 	}
+	if errors.Is(err, io.ErrUnexpectedEOF) {
+		err = cutOff(err)
+	}
 	if err = errors.Join(err, out.Close()); err != nil {
 		return err
 	}

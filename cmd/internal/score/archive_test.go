@@ -1,6 +1,7 @@
 package score
 
 import (
+	"archive/tar"
 	"archive/zip"
 	"bytes"
 	"errors"
@@ -186,5 +187,40 @@ func TestTarsBehindEachOther(t *testing.T) {
 	write(t, "junk.tgz", []byte(read(t, "a.tgz")+"junk that is long enough"))
 	if _, err := Run(t.Context(), job(t, []string{"junk.tgz"}, "out")); err == nil || !strings.Contains(err.Error(), "behind the end of what gzip compressed") {
 		t.Errorf("%v", err)
+	}
+}
+
+// Hard links to what comes behind them are not followed, and it is not said that it is not there.
+func TestFieldHardLinksToLaterFiles(t *testing.T) {
+	t.Chdir(t.TempDir())
+	var b bytes.Buffer
+	w := tar.NewWriter(&b)
+	member := func(h tar.Header, data []byte) {
+		h.Mode, h.Size = 0o600, int64(len(data))
+		err := w.WriteHeader(&h)
+		if err == nil {
+			_, err = w.Write(data)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for name, to := range map[string]string{"chain.png": "early.png", "early.png": "a.png", "gone.png": "none.png", "round.png": "trip.png", "trip.png": "round.png"} {
+		member(tar.Header{Name: name, Typeflag: tar.TypeLink, Linkname: to}, nil)
+	}
+	member(tar.Header{Name: "a.png", Typeflag: tar.TypeReg}, picture(t, 1))
+	member(tar.Header{Name: "late.png", Typeflag: tar.TypeLink, Linkname: "a.png"}, nil)
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	write(t, "x.tar", b.Bytes())
+	lines, r := run(t, "x.tar")
+	if len(lines) != 2 || lines["x.tar/late.png"].Digest != digest(t, 1) || len(r.LeftOut) != 5 {
+		t.Errorf("%+v %v", lines, r.LeftOut)
+	}
+	for name, reason := range map[string]string{"chain": "comes later", "early": "comes later", "gone": nowhere, "round": nowhere, "trip": nowhere} {
+		if !said(r.LeftOut, "x.tar/"+name+".png", reason) {
+			t.Errorf("%s (%s) is not among %v", name, reason, r.LeftOut)
+		}
 	}
 }

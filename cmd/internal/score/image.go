@@ -28,6 +28,7 @@ type Image struct {
 	Deflated     bool   // as zip archives hold most files
 	CRC32        uint32 // of what is in them; 0: not known
 	Member       int    // of a sparse file: which header of the tar archive at Offset is its, from 1; Size is unused
+	Wrong        string // why there is nothing to read; empty: there is
 }
 
 // open opens the bytes of an image, which a store has if its file is an address.
@@ -90,6 +91,9 @@ func (i *Image) Classify(ctx context.Context, store Store, c *host.Classifier, o
 }
 
 func (i *Image) predict(ctx context.Context, store Store, c *host.Classifier, opts []host.CallOption) (*host.Prediction, error) {
+	if i.Wrong != "" {
+		return nil, errors.New(i.Wrong)
+	}
 	f, err := i.open(ctx, store)
 	if err != nil {
 		return nil, err

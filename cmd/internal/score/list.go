@@ -141,7 +141,8 @@ func (l *lister) leave(path, reason string) {
 
 // List finds the images of a shard in folders, archives and files, and in the store, which
 // may be nil. Those paths must be there that are given; of those that a list has, which may be
-// older than what it lists, one that cannot be opened is an image that cannot be read. What comes
+// older than what it lists, one that cannot be opened, or whose address is none of the store's, is an image
+// that cannot be read. What comes
 // twice is left out once. Archives are told by
 // their content: tar, tar compressed by gzip or bzip2, and zip. What is compressed as a
 // whole is unpacked to a temporary folder until Close; without unpack it is refused.
@@ -192,7 +193,7 @@ func (l *lister) path(path string, listed bool) error {
 		return err
 	}
 	if Remote(path) {
-		return l.remote(path)
+		return l.remote(path, listed)
 	}
 	info, err := os.Stat(path)
 	if err != nil && listed {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"path"
 	"strings"
 
@@ -13,7 +14,8 @@ import (
 
 // A Store has files that are not local, under addresses such as s3://bucket/name.
 type Store interface {
-	// List returns the addresses of the files that an address stands for, in any order.
+	// List returns the addresses of the files that an address stands for, in any order. The error of
+	// what is no address of the store, and never will be, is fs.ErrInvalid.
 	List(ctx context.Context, address string) ([]string, error)
 	// Open opens one of them. Its errors, and those of reading, end a run, which can be resumed, but for
 	// fs.ErrNotExist.
@@ -40,17 +42,24 @@ func (f *failing) Read(p []byte) (int, error) {
 // Remote reports whether a path is an address, not that of a local file.
 func Remote(path string) bool { return strings.Contains(path, "://") }
 
-// remote adds the images of a store.
-func (l *lister) remote(address string) error {
+// remote adds the images of a store. Of a list one address that is wrong has a line that says so.
+func (l *lister) remote(address string, listed bool) error {
 	if l.store == nil {
 		return fmt.Errorf("%s is not a local file", address)
 	}
 	files, err := l.store.List(l.ctx, address)
-	if err != nil {
-		return fmt.Errorf("%s: %w", address, err)
+	wrong := errors.Is(err, fs.ErrInvalid)
+	if err == nil && len(files) == 0 {
+		wrong, err = true, errors.New("there are no files")
 	}
-	if len(files) == 0 {
-		return fmt.Errorf("%s: there are no files", address)
+	if err != nil {
+		err = fmt.Errorf("%s: %w", address, err)
+	}
+	if wrong && listed {
+		return l.add(Image{Name: address, File: address, Size: -1, Wrong: err.Error()})
+	}
+	if err != nil {
+		return err
 	}
 	for _, file := range files {
 		if reason := leftOut(file); reason != "" {
@@ -70,13 +79,8 @@ func leftOut(name string) string {
 			return reason
 		}
 	}
-	switch reason := imagefile.Junk(path.Base(name), false); {
-	case reason != "":
+	if reason := imagefile.Junk(path.Base(name), false); reason != "" {
 		return reason
-	case imagefile.Foreign(name):
-		return "images of this kind are not read; convert it to JPEG or PNG"
-	case !imagefile.Known(name):
-		return "not named as an image"
 	}
-	return ""
+	return imagefile.Unread(name)
 }

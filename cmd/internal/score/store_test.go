@@ -3,6 +3,7 @@ package score
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
@@ -19,6 +20,12 @@ type folderStore struct {
 }
 
 func (s folderStore) List(_ context.Context, address string) ([]string, error) {
+	if !strings.HasPrefix(address, "fake://") {
+		return nil, fmt.Errorf("no address of this store: %w", fs.ErrInvalid)
+	}
+	if strings.HasPrefix(address, "fake://offline") {
+		return nil, errors.New("the network is down")
+	}
 	var found []string
 	root := os.DirFS(s.dir)
 	err := fs.WalkDir(root, ".", func(name string, e fs.DirEntry, err error) error {
@@ -85,6 +92,33 @@ func TestStore(t *testing.T) {
 	}
 	if differ != 1 {
 		t.Errorf("%d lines differ, want that of the image that is gone", differ)
+	}
+}
+
+// An address in a list that is none, or at which there is nothing, has a line that says so, as a missing file
+// has; given by itself it is an error, as is in either case a store that cannot be reached.
+func TestFieldAddressesInLists(t *testing.T) {
+	pictures(t)
+	j := job(t, nil, "out.jsonl")
+	j.Store = folderStore{dir: "."}
+	j.Listed = []string{"http://host/a.png", "fake://nowhere.png", "fake://tree", "missing.png"}
+	r, err := Run(t.Context(), j)
+	if err != nil || r.Bad < 3 || r.Bad == r.Images {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	lines := read(t, "out.jsonl")
+	for _, want := range []string{
+		`{"image":"http://host/a.png","error":"http://host/a.png: no address of this store`, `{"image":"fake://nowhere.png","error":"fake://nowhere.png: there are no files"}`,
+		`{"image":"missing.png","error":`,
+	} {
+		if !strings.Contains(lines, want) {
+			t.Errorf("there is no line %s in\n%s", want, lines)
+		}
+	}
+	for _, c := range []struct{ given, listed []string }{{given: []string{"http://host/a.png"}}, {given: []string{"fake://nowhere.png"}}, {listed: []string{"fake://offline/a.png"}}} {
+		if _, err := List(t.Context(), c.given, c.listed, Shard{1, 1}, j.Store, true); err == nil {
+			t.Errorf("%+v is no error", c)
+		}
 	}
 }
 

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path"
+	"slices"
 	"strings"
 )
 
@@ -29,7 +31,7 @@ func (l *lister) tar(name, file string) error {
 		l.leave(name, "an empty file")
 		return nil
 	}
-	t := &tarball{members: l.members(name), file: file, files: map[string]Image{}, folders: map[string]bool{"": true}, links: map[string]string{}}
+	t := &tarball{members: l.members(name), file: file, files: map[string]Image{}, folders: map[string]bool{"": true}, links: map[string]string{}, hard: map[string]string{}}
 	for start := int64(0); start < info.Size(); {
 		err := t.read(f, start)
 		if start > 0 && errors.Is(err, errNoTar) {
@@ -82,6 +84,9 @@ func (l *lister) nextTar(name string, f *os.File, size int64) (int64, error) {
 
 func zeros(block []byte) bool { return bytes.Count(block, []byte{0}) == len(block) }
 
+// cutOff is the error of an archive that ends too early.
+func cutOff(err error) error { return fmt.Errorf("the archive was cut off: %w", err) }
+
 // errNoTar is the error of what does not begin as a tar archive does.
 var errNoTar = errors.New("not a tar archive")
 
@@ -95,6 +100,7 @@ type tarball struct {
 	folders map[string]bool
 	links   map[string]string // where symbolic links lead, as they say it
 	linked  []string          // their names, in the order in which they came
+	hard    map[string]string // where hard links lead that lead to nothing yet
 }
 
 // read reads the headers of an archive that begins at an offset of its file, and leaves the file's position
@@ -113,7 +119,7 @@ func (t *tarball) read(f *os.File, start int64) error {
 			return nil
 		}
 		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return fmt.Errorf("the archive was cut off: %w", err)
+			return cutOff(err)
 		}
 		if errors.Is(err, tar.ErrHeader) && n == 1 {
 			return fmt.Errorf("%w: %w", errNoTar, err)
@@ -148,7 +154,7 @@ func (t *tarball) entry(h *tar.Header, image Image) {
 			return
 		}
 		if !ok {
-			t.leave(name, "a link to what is not in the archive")
+			t.hard[name] = clean(h.Linkname)
 			return
 		}
 		image = target
@@ -187,8 +193,21 @@ func (t *tarball) link(name, to string) {
 	t.links[name] = to
 }
 
-// follow finds the images that symbolic links lead to.
+// nowhere is said of a link that leads to no file.
+const nowhere = "a link to what is not in the archive"
+
+// follow finds the images that symbolic links lead to. Hard links to what comes behind them are not
+// followed: no program for tar archives can unpack them.
 func (t *tarball) follow() {
+	for _, name := range slices.Sorted(maps.Keys(t.hard)) {
+		reason := nowhere
+		for to, n := t.hard[name], 0; n < len(t.hard) && reason == nowhere; to, n = t.hard[to], n+1 {
+			if _, file := t.files[to]; file {
+				reason = "a hard link to a file that comes later in the archive; those are not followed"
+			}
+		}
+		t.leave(name, reason)
+	}
 	for _, name := range t.linked {
 		if _, link := t.links[name]; !link {
 			continue // a file has replaced it
@@ -204,7 +223,7 @@ func (t *tarball) follow() {
 		case file:
 			t.set(name, image)
 		default:
-			t.leave(name, "a link to what is not in the archive")
+			t.leave(name, nowhere)
 		}
 	}
 }

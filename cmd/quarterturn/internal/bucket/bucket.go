@@ -4,7 +4,6 @@ package bucket
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -77,12 +76,18 @@ func (s *Store) Open(ctx context.Context, address string) (io.ReadCloser, error)
 	return r, nil
 }
 
+// badAddress is the error of what can be no object's address, in words.
+type badAddress string
+
+func (e badAddress) Error() string      { return string(e) }
+func (badAddress) Is(target error) bool { return target == fs.ErrInvalid }
+
 // open returns the client for an address, and its parts.
 func (s *Store) open(ctx context.Context, address string) (c *minio.Core, bucket, key string, err error) {
 	scheme, rest, _ := strings.Cut(address, "://")
 	bucket, key, _ = strings.Cut(rest, "/")
 	if bucket == "" {
-		return nil, "", "", errors.New("the address names no bucket; want " + scheme + "://bucket/name")
+		return nil, "", "", badAddress("the address names no bucket; want " + scheme + "://bucket/name")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -94,7 +99,7 @@ func (s *Store) open(ctx context.Context, address string) (c *minio.Core, bucket
 		case "gs":
 			client, err = s.googles(ctx)
 		default:
-			err = fmt.Errorf("%s:// is not read here; want a local file, s3:// or gs://", scheme)
+			err = badAddress(scheme + ":// is not read here; want a local file, s3:// or gs://")
 		}
 		if err != nil {
 			return nil, "", "", err
