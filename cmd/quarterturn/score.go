@@ -3,9 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
-	"runtime"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -46,7 +44,10 @@ func scoreCommand() *cobra.Command {
 			"gets a line that says so, as does one of a list that is not there; if none can be, the exit status is 1. With\n" +
 			"--shard 2/8 only the second of eight parts is done, chosen by the names; the parts put together and sorted\n" +
 			"(LC_ALL=C sort) are byte for byte what one run writes. A name that is not Unicode is written exactly in\n" +
-			"image_base64. Compressed tar archives are unpacked to the folder for temporary files (TMPDIR).",
+			"image_base64. Compressed tar archives are unpacked to the folder for temporary files (TMPDIR).\n\n" +
+			"--json prints how many images there are, how many of them are bad and how many have lines from before (images,\n" +
+			"bad, resumed), what was left out (left_out), and of the images of this run images_per_second and\n" +
+			"core_hours_per_million_images, which counts all cores that the run may use.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			model, args, err := l.slabs.one(args)
 			if err != nil {
@@ -101,7 +102,6 @@ func (l *scoreCommandLine) score(cmd *cobra.Command, model string, paths []strin
 		return usageError{err}
 	}
 	var bar progress
-	start := time.Now()
 	r, err := score.Run(ctx, &score.Job{
 		Classifier: c, Call: []host.CallOption{host.WithMode(mode), host.WithTopK(l.top)},
 		Settings: fmt.Sprintf("slab %s, mode %s, top %d", format.Hex(m.Hash[:]), mode, l.top),
@@ -126,9 +126,8 @@ func (l *scoreCommandLine) score(cmd *cobra.Command, model string, paths []strin
 		return err
 	}
 	note("wrote %s: %d images, %d of them bad, %d from before", l.out, r.Images, r.Bad, r.Resumed)
-	if n := float64(r.Images - r.Resumed); n > 0 {
-		seconds, cores := time.Since(start).Seconds(), runtime.GOMAXPROCS(0)
-		note("%.0f images/s on %d cores: %.2f core-hours a million images", n/seconds, cores, seconds*float64(cores)/3600*1e6/n)
+	if r.Speed != nil {
+		note("%s", r.Speed.Sentence())
 	}
 	if l.asJSON {
 		return printJSON(r)
