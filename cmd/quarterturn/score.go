@@ -39,7 +39,8 @@ func scoreCommand() *cobra.Command {
 			"A path s3://BUCKET/NAME or gs://BUCKET/NAME stands for that object, or for all whose names begin with NAME/. Access to S3 is\n" +
 			"set as for Amazon's tools (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, a machine's role), to Google's as\n" +
 			"for gcloud (GOOGLE_APPLICATION_CREDENTIALS, gcloud auth application-default login, a machine's account); without, public\n" +
-			"buckets are read. If the store cannot be reached the run stops, and can be resumed.\n\n" +
+			"buckets are read. If the store cannot be reached the run stops, and can be resumed. Archives in buckets are left out:\n" +
+			"fetch them first.\n\n" +
 			"A stopped run resumes when the same command is given again; no two runs write one file. An image that cannot be read\n" +
 			"gets a line that says so, as does one of a list that is not there; if none can be, the exit status is 1. With\n" +
 			"--shard 2/8 only the second of eight parts is done, chosen by the names; the parts put together and sorted\n" +

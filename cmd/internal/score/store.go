@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/quarterturn/quarterturn/host/imagefile"
@@ -62,6 +63,9 @@ func (l *lister) remote(address string) error {
 	return nil
 }
 
+// archiveName matches the names of archives.
+var archiveName = regexp.MustCompile(`(?i)\.(tar(\.\w+)?|tgz|tbz2?|txz|zip|7z|rar)$`)
+
 // leftOut says why a file of an archive or a store is not an image, by its name; nothing if
 // it is one.
 func leftOut(name string) string {
@@ -75,6 +79,8 @@ func leftOut(name string) string {
 		return reason
 	case imagefile.Foreign(name):
 		return "images of this kind are not read; convert it to JPEG or PNG"
+	case archiveName.MatchString(name):
+		return "an archive in a bucket or in another archive is not read; fetch or unpack it first"
 	case !imagefile.Known(name):
 		return "not named as an image"
 	}
