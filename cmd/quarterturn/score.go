@@ -3,7 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -65,7 +64,7 @@ func scoreCommand() *cobra.Command {
 	l.slabs.add(f, "the `slab`")
 	f.StringVar(&l.out, "out", "", "the file to write")
 	f.StringVar(&l.shard, "shard", "1/1", "which part of how many; job/N in a Kubernetes Job with completionMode: Indexed")
-	f.StringVar(&l.mode, "mode", "auto", strings.Join(sla.ModeNames(), ", "))
+	modeFlag(f, &l.mode)
 	f.IntVar(&l.top, "top", 5, "how many classes to name")
 	atLeast(f, 0, "top")
 	f.BoolVar(&l.asJSON, "json", false, "print what was done as JSON")
