@@ -45,7 +45,8 @@ func scoreCommand() *cobra.Command {
 			"--shard 2/8 only the second of eight parts is done, chosen by the names; the parts put together and sorted\n" +
 			"(LC_ALL=C sort) are byte for byte what one run writes. --shard job/8 is the part of a pod in a Kubernetes Job of eight with\n" +
 			"completionMode: Indexed, by its JOB_COMPLETION_INDEX; there a file that is complete from before is no error.\n" +
-			"A name that is not Unicode is written exactly in image_base64. Compressed tar archives are unpacked to the folder for temporary files (TMPDIR).\n\n" +
+			"A name that is not Unicode is written exactly in image_base64. Compressed tar archives are unpacked to\n" +
+			"the folder for temporary files (TMPDIR).\n\n" +
 			"--json prints how many images there are, how many of them are bad and how many have lines from before (images,\n" +
 			"bad, resumed), what was left out (left_out), and of the images of this run images_per_second and\n" +
 			"core_hours_per_million_images, which counts all cores that the run may use.",
