@@ -15,7 +15,7 @@
 //
 // NewService answers over HTTP; docs/service.md describes it.
 //
-// What this package exports at v0.1 stays, with its meaning and its errors, until v1.0;
-// what is to go will be marked as deprecated first. The bits of a slab's logits never
-// change.
+// What this package and imagefile export at v0.1, and what they expose of others, stays,
+// with its meaning and its errors, until v1.0; what is to go will be marked as deprecated
+// first. testdata/api.txt lists it. The bits of a slab's logits never change.
 package host

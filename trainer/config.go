@@ -40,7 +40,7 @@ type Config struct {
 	LR           float64 `json:"lr"`                  // the peak of the schedule
 	BiasLR       float64 `json:"bias_lr,omitempty"`   // that of biases is so many times LR; 0: once
 	HeadLR       float64 `json:"head_lr,omitempty"`   // and that of classifiers, times headScale
-	Schedule     string  `json:"schedule"`            // see optim.ScheduleHelp
+	Schedule     string  `json:"schedule"`            // see optim.ScheduleNames
 	Momentum     float64 `json:"momentum"`            // of SGD; Muon's is muonMomentum
 	Nesterov     bool    `json:"nesterov,omitempty"`
 	WeightDecay  float64 `json:"weight_decay"`

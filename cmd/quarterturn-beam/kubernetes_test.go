@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -17,8 +18,8 @@ import (
 	"github.com/quarterturn/quarterturn/sla/slatest"
 )
 
-// The Job of the documentation says nothing that Kubernetes does not know, and its
-// command, run once an index, makes the whole.
+// The Job of the documentation says nothing that Kubernetes does not know, needs nothing but the
+// image of docs/deploy/Dockerfile, and what it runs, once an index, makes the whole.
 func TestIndexedJob(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -45,6 +46,14 @@ func TestIndexedJob(t *testing.T) {
 		}
 	}
 
+	dockerfile := contents(t, filepath.Join(root, "docs/deploy/Dockerfile"))
+	if entry := regexp.MustCompile(`(?m)^ENTRYPOINT \["/quarterturn"\]$`); len(c.Command) > 0 || !entry.Match(dockerfile) {
+		t.Errorf("%v is run instead of the image's quarterturn", c.Command)
+	}
+	if want := fmt.Sprintf("--shard=job/%d", *spec.Completions); !slices.Contains(c.Args, want) {
+		t.Errorf("%v, want %s, as there are completions", c.Args, want)
+	}
+
 	pictures(t, slatest.Slab(t, formattest.Tiny(1)))
 	work, err := os.Getwd()
 	if err != nil {
@@ -58,18 +67,23 @@ func TestIndexedJob(t *testing.T) {
 	if err := os.Mkdir("results", 0o755); err != nil {
 		t.Fatal(err)
 	}
-	script := strings.NewReplacer("/pictures", work, "/results", work+"/results").Replace(c.Command[2])
-	sh := func(script string, env ...string) {
+	quarterturn := func(env []string, args ...string) {
 		t.Helper()
-		cmd := exec.Command(c.Command[0], c.Command[1], script)
-		cmd.Env = append(os.Environ(), append(env, "PATH="+work+"/bin:"+os.Getenv("PATH"))...)
+		cmd := exec.Command(filepath.Join(work, "bin", "quarterturn"), args...)
+		cmd.Env = append(os.Environ(), env...)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("%v\n%s", err, out)
 		}
 	}
 	for i := range *spec.Completions {
+		// Kubernetes sets the variable, and enters it where an argument has it in $().
+		entered := strings.NewReplacer("$(JOB_COMPLETION_INDEX)", fmt.Sprint(i), "/pictures", work, "/results", work+"/results")
+		var args []string
+		for _, a := range c.Args {
+			args = append(args, entered.Replace(a))
+		}
 		for range 2 { // also once more after it was done
-			sh(script, fmt.Sprint("JOB_COMPLETION_INDEX=", i))
+			quarterturn([]string{fmt.Sprint("JOB_COMPLETION_INDEX=", i)}, args...)
 		}
 	}
 	var lines [][]byte
@@ -77,7 +91,7 @@ func TestIndexedJob(t *testing.T) {
 		lines = append(lines, bytes.SplitAfter(contents(t, fmt.Sprintf("results/part-%d.jsonl", i)), []byte("\n"))...)
 	}
 	slices.SortFunc(lines, bytes.Compare)
-	sh("quarterturn score --model model.slab --out all.jsonl " + work)
+	quarterturn(nil, "score", "model.slab", "--out", "all.jsonl", work)
 	if got := bytes.Join(lines, nil); !bytes.Equal(got, contents(t, "all.jsonl")) || len(got) == 0 {
 		t.Errorf("the parts make\n%s", got)
 	}

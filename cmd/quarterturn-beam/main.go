@@ -6,11 +6,17 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"runtime"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/runners"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/x/beamx"
 
+	"github.com/quarterturn/quarterturn/cmd/internal/score"
 	"github.com/quarterturn/quarterturn/format/plain"
 	"github.com/quarterturn/quarterturn/sla"
 )
@@ -38,6 +44,7 @@ func main() {
 
 // run runs the pipeline and says what it did.
 func run(ctx context.Context, j *job, paths []string) error {
+	start, cores := time.Now(), coresHere()
 	images, err := j.prepare(ctx, paths)
 	if err != nil {
 		return err
@@ -48,15 +55,29 @@ func run(ctx context.Context, j *job, paths []string) error {
 	if err != nil {
 		return err
 	}
+	if *jobopts.Async {
+		fmt.Fprintf(os.Stderr, "submitted: %d images for %s; --async waits for no result\n", len(images), j.name(1))
+		return nil
+	}
 	var bad int64
 	for _, c := range result.Metrics().Query(func(r beam.MetricResult) bool { return r.Name() == badCount }).Counters() {
 		bad += c.Result()
 	}
 	fmt.Fprintf(os.Stderr, "wrote %s: %d images, %d of them bad\n", j.name(1), len(images), bad)
+	fmt.Fprintln(os.Stderr, score.SpeedOf(len(images), time.Since(start), cores).Sentence())
 	if int(bad) == len(images) {
 		return fmt.Errorf("none of the %d images could be classified; the lines say why of each", len(images))
 	}
 	return nil
+}
+
+// coresHere is how many cores the pipeline may use: those here, if it runs here; 0, which is unknown, if a
+// runner elsewhere takes it. It is asked before the run, as prism enters an address of its own.
+func coresHere() int {
+	if *jobopts.Endpoint == "" && slices.Contains([]string{"", "prism", "direct"}, *runners.Runner) {
+		return runtime.GOMAXPROCS(0)
+	}
+	return 0
 }
 
 // badCount is the name of the counter of images that could not be classified.

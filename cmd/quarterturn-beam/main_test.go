@@ -10,11 +10,14 @@ import (
 	"image/png"
 	"os"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem/memfs"
+	"github.com/apache/beam/sdks/v2/go/pkg/beam/options/jobopts"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/testing/ptest"
 
 	"github.com/quarterturn/quarterturn/cmd/internal/score"
@@ -115,6 +118,35 @@ func TestGivesWhatScoreGives(t *testing.T) {
 	all := string(contents(t, "lines1"))
 	if strings.Count(all, "\n") != 45 || strings.Count(all, `"error":`) != 1 {
 		t.Errorf("lines:\n%s", all)
+	}
+}
+
+// At the end it says how fast it went, with core-hours where it ran here.
+func TestSpeed(t *testing.T) {
+	pictures(t, slatest.Slab(t, formattest.Tiny(1)))
+	said := func(out string) string {
+		t.Helper()
+		f, err := os.Create(out + ".txt")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		before := os.Stderr
+		os.Stderr = f
+		defer func() { os.Stderr = before }()
+		if err := run(t.Context(), &job{Model: "model.slab", Mode: "single", Out: out, Shards: 1}, []string{"folder"}); err != nil {
+			t.Fatal(err)
+		}
+		return string(contents(t, f.Name()))
+	}
+	*jobopts.Endpoint = ""
+	here := fmt.Sprintf(`30 images, \d+ of them bad\n\d+ images/s on %d cores: [0-9.]+ core-hours a million images\n`, runtime.GOMAXPROCS(0))
+	if text := said("here"); !regexp.MustCompile(here).MatchString(text) {
+		t.Errorf("%s", text)
+	}
+	// Now prism has an address, as one on another computer has.
+	if text := said("elsewhere"); !regexp.MustCompile(`\d+ images/s\n`).MatchString(text) {
+		t.Errorf("%s", text)
 	}
 }
 

@@ -4,19 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"slices"
 	"strings"
 
 	"github.com/apache/beam/sdks/v2/go/pkg/beam"
-	"github.com/apache/beam/sdks/v2/go/pkg/beam/io/filesystem"
 	"github.com/apache/beam/sdks/v2/go/pkg/beam/register"
 
 	"github.com/quarterturn/quarterturn/cmd/internal/score"
 	"github.com/quarterturn/quarterturn/format"
 	"github.com/quarterturn/quarterturn/format/atomicfile"
-	"github.com/quarterturn/quarterturn/format/readfile"
 	"github.com/quarterturn/quarterturn/host"
 	"github.com/quarterturn/quarterturn/host/imagefile"
 	"github.com/quarterturn/quarterturn/sla"
@@ -159,61 +156,5 @@ func (f *write) ProcessElement(ctx context.Context, shard int, next func(*string
 	if !score.Remote(name) {
 		return atomicfile.Write(name, text)
 	}
-	fs, err := filesystem.New(ctx, name)
-	if err != nil {
-		return err
-	}
-	defer fs.Close()
-	w, err := fs.OpenWrite(ctx, name)
-	if err != nil {
-		return err
-	}
-	_, err = w.Write(text)
-	return errors.Join(err, w.Close())
-}
-
-// store reads what is in Beam's file systems.
-type store struct{}
-
-// List returns the files that a pattern matches.
-func (store) List(ctx context.Context, pattern string) ([]string, error) {
-	fs, err := filesystem.New(ctx, pattern)
-	if err != nil {
-		return nil, err
-	}
-	defer fs.Close()
-	return fs.List(ctx, pattern)
-}
-
-func (store) Open(ctx context.Context, name string) (io.ReadCloser, error) {
-	fs, err := filesystem.New(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	r, err := fs.OpenRead(ctx, name)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", name, err), fs.Close())
-	}
-	return &remoteFile{r, fs}, nil
-}
-
-// remoteFile closes its file system, too.
-type remoteFile struct {
-	io.ReadCloser
-	fs io.Closer
-}
-
-func (f *remoteFile) Close() error { return errors.Join(f.ReadCloser.Close(), f.fs.Close()) }
-
-// read returns the file of a slab, wherever it is.
-func read(ctx context.Context, name string) ([]byte, error) {
-	if !score.Remote(name) {
-		return readfile.Slab(name)
-	}
-	r, err := store{}.Open(ctx, name)
-	if err != nil {
-		return nil, err
-	}
-	defer r.Close()
-	return io.ReadAll(r)
+	return writeRemote(ctx, name, text)
 }

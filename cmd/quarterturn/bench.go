@@ -58,6 +58,7 @@ func benchCommand() *cobra.Command {
 	f := cmd.Flags()
 	slabs.add(f, "the `slab`")
 	f.StringSliceVar(&engines, "engines", bench.Engines, "the engines to time")
+	offerList(f, "engines", bench.Engines...)
 	f.IntVar(&rounds, "rounds", 50, "how often each mode runs on each engine")
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd

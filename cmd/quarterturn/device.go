@@ -26,6 +26,7 @@ type deviceFlags struct {
 func addDeviceFlags(f *pflag.FlagSet) *deviceFlags {
 	w := &deviceFlags{}
 	f.StringVar(&w.device, "device", "cpu", "where to train: cpu; cuda, a GPU, which "+gpuWorker+" drives; or auto, a GPU if there is one that works")
+	offer(f, "device", "cpu", "cuda", "auto")
 	f.BoolVar(&w.tf32, "tf32", false, "on a GPU, round the factors of convolutions to 10 bits of mantissa, for its tensor cores")
 	return w
 }

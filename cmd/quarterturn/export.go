@@ -2,6 +2,7 @@ package main
 
 import (
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -9,6 +10,7 @@ import (
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/format/onnx"
 	"github.com/quarterturn/quarterturn/format/safetensors"
+	"github.com/quarterturn/quarterturn/sla"
 )
 
 func exportCommand() *cobra.Command {
@@ -80,7 +82,9 @@ func exportCommand() *cobra.Command {
 	f := cmd.Flags()
 	slabs.add(f, "the `slab`")
 	f.StringVar(&out, "out", "", "the file to write")
-	f.StringVar(&o.Mode, "mode", "auto", "ONNX: a mode of the slab, auto for the one it recommends, or heads")
+	modes := append(sla.ModeNames(), onnx.Heads)
+	f.StringVar(&o.Mode, "mode", "auto", "ONNX: "+strings.Join(modes, ", ")+"; auto is the mode that the slab recommends")
+	offer(f, "mode", modes...)
 	f.BoolVar(&o.Preprocess, "preprocess", false, "ONNX: take uint8 pixels of any size (N, height, width, 3 or 4)")
 	f.StringVar(&site.dir, "site", "", "a folder for the page, new or with a site of before")
 	f.StringVar(&site.title, "title", "", "site: what the page is called")

@@ -27,6 +27,7 @@ func fewshotCommand() *cobra.Command {
 // episodeFlags are the flags of an episode.
 func episodeFlags(f *pflag.FlagSet, e *fewshot.Episode, queries int) {
 	f.StringVar(&e.Head, "head", "proto", "proto: compare an image with the means of the classes, as galleries do (prototypical networks, Snell et al. 2017); ridge: ridge regression on the support images (Bertinetto et al. 2019)")
+	offer(f, "head", "proto", "ridge")
 	f.IntVar(&e.Way, "way", 5, "classes in an episode")
 	f.IntVar(&e.Shot, "shot", 5, "support images of each class")
 	f.IntVar(&e.Queries, "queries", queries, "query images of each class, which are classified")
@@ -68,6 +69,7 @@ func fewshotTrainCommand() *cobra.Command {
 	})
 	group(f, "Method", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Method, "method", c.Method, "sla: joint labels of class and view; baseline: the upright view alone")
+		offer(f, "method", "sla", "baseline")
 	})
 	group(f, "Optimisation", func(f *pflag.FlagSet) {
 		f.IntVar(&c.Epochs, "epochs", c.Epochs, "number of epochs")

@@ -176,6 +176,7 @@ func verifyCommand() *cobra.Command {
 				}
 			}
 			if len(keys) > 0 {
+				comment = strings.ReplaceAll(comment, "\t", " ") // which minisign puts between the parts of its own comment
 				comment = fmt.Sprintf("%s is signed by a trusted key: %s\n", plain.Name(name), plain.Line(comment))
 			}
 			return printText(comment + fmt.Sprintf("%s is whole; its self-test digest is %x, natively and in the module\n", plain.Name(name), m.SelfTest.Digest))

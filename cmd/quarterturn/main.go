@@ -105,6 +105,7 @@ func rootCommand() *cobra.Command {
 		root.AddCommand(g.commands...)
 	}
 	root.AddCommand(manCommand())
+	each(root, offerAll)
 	return root
 }
 

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"image"
 	"image/color"
 	"image/png"
@@ -305,8 +306,16 @@ func TestNewExportAndBench(t *testing.T) {
 func TestScore(t *testing.T) {
 	at := folder(t)
 	stdout, stderr, code := runCommand(t, "score", "--model", at("tiny.slab"), "--out", at("lines"), "--mode", "aggregated", "--json", at("cut.png"), at("picture.png"))
-	if code != 0 || strings.TrimSpace(stdout) != `{"images":2,"bad":1,"resumed":0}` {
-		t.Errorf("exit code %d, %q, %q", code, stdout, stderr)
+	// The speed is that of the sentence on standard error.
+	said := regexp.MustCompile(`(\d+) images/s on (\d+) cores: ([0-9.]+) core-hours a million images`).FindStringSubmatch(stderr)
+	var r struct {
+		Images, Bad, Resumed int
+		Speed                float64 `json:"images_per_second"`
+		Cost                 float64 `json:"core_hours_per_million_images"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &r); code != 0 || err != nil || r.Images != 2 || r.Bad != 1 || r.Resumed != 0 ||
+		said == nil || fmt.Sprintf("%.0f", r.Speed) != said[1] || fmt.Sprintf("%.2f", r.Cost) != said[3] {
+		t.Errorf("exit code %d, %v, %q, %q", code, err, stdout, stderr)
 	}
 	b, err := os.ReadFile(at("lines"))
 	if err != nil {

@@ -1,10 +1,13 @@
 package main
 
 import (
+	"strings"
+
 	"github.com/spf13/cobra"
 
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/trainer"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 )
 
 func newCommand() *cobra.Command {
@@ -37,7 +40,8 @@ func newCommand() *cobra.Command {
 		},
 	}
 	f := cmd.Flags()
-	f.StringVar(&net, "net", "", "the net, as for train, for example resnet32")
+	f.StringVar(&net, "net", "", "the net, as for train: "+strings.Join(nets.Examples, ", ")+" ...")
+	offer(f, "net", nets.Examples...)
 	f.IntVar(&size, "size", 32, "side of the input, in pixels")
 	f.BoolVar(&grey, "grey", false, "greyscale input")
 	f.IntVar(&classes, "classes", 10, "number of classes")

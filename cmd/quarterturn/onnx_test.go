@@ -17,6 +17,7 @@ import (
 	"github.com/quarterturn/quarterturn/format/formattest"
 	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/sla/slatest"
+	"github.com/quarterturn/quarterturn/trainer/backbone"
 )
 
 // An ortJob is one run of ONNX Runtime: see testdata/ort/run.js.
@@ -59,7 +60,7 @@ func runORT(t *testing.T, jobs []ortJob) []ortResult {
 	return results
 }
 
-// ONNX Runtime computes the logits of every mode of every kind of net, from the normalised
+// ONNX Runtime computes the logits of every mode of every kind of net and of every shipped one, from the normalised
 // image and from pixels, to 1e-4 of the largest.
 func TestONNXRuntimeAgrees(t *testing.T) {
 	dir := t.TempDir()
@@ -76,7 +77,7 @@ func TestONNXRuntimeAgrees(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slabs["shipped"] = shipped
+	slabs["shipped"], slabs["backbone"] = shipped, backbone.Slab
 	nets := []string{"resnet8", "fast16", "resnet20", "resnet8w8p", "resnet12w16", "conv4w16", "resnet18", "fast16"}
 	if testing.Short() {
 		nets = nets[:1]

@@ -70,6 +70,7 @@ func parityCommand() *cobra.Command {
 	f.StringVar(&dir, "images", "", "a folder of images; by default built-in ones of many sizes")
 	f.StringVar(&files, "files", "", "a `folder` of image files, to compare from their bytes on")
 	f.StringSliceVar(&targets, "targets", parity.Targets, "the targets to compare; with --files "+strings.Join(parity.FileTargets, ","))
+	offerList(f, "targets", parity.Targets...)
 	f.BoolVar(&asJSON, "json", false, "print the result as JSON")
 	return cmd
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/quarterturn/quarterturn/cmd/internal/score"
 	"github.com/quarterturn/quarterturn/format/plain"
@@ -93,11 +94,17 @@ func predictCommand() *cobra.Command {
 	}
 	f := cmd.Flags()
 	slabs.add(f, "the `slab`")
-	f.StringVar(&modeName, "mode", "auto", strings.Join(sla.ModeNames(), ", "))
+	modeFlag(f, &modeName)
 	f.IntVar(&top, "top", 5, "how many classes to name")
 	atLeast(f, 0, "top")
 	f.BoolVar(&asJSON, "json", false, "print a JSON object a line")
 	return cmd
+}
+
+// modeFlag adds the flag that names a mode.
+func modeFlag(f *pflag.FlagSet, mode *string) {
+	f.StringVar(mode, "mode", "auto", strings.Join(sla.ModeNames(), ", "))
+	offer(f, "mode", sla.ModeNames()...)
 }
 
 // readImage reads an image file, or for the name - standard input.

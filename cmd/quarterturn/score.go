@@ -3,9 +3,6 @@ package main
 import (
 	"errors"
 	"fmt"
-	"runtime"
-	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +25,7 @@ type scoreCommandLine struct {
 func scoreCommand() *cobra.Command {
 	l := &scoreCommandLine{}
 	cmd := &cobra.Command{
-		Use:   "score SLAB --out FILE.jsonl|.csv|.parquet [--shard I/N] PATH...",
+		Use:   "score SLAB --out FILE.jsonl|.csv|.parquet [--shard I/N|job/N] PATH...",
 		Short: "Classify many images in a batch: all of folders and archives, a line each",
 		Example: "  quarterturn score model.slab --out all.jsonl photos more.tar.gz\n" +
 			"  quarterturn score model.slab --out all.csv photos\n" +
@@ -41,12 +38,18 @@ func scoreCommand() *cobra.Command {
 			"A path s3://BUCKET/NAME or gs://BUCKET/NAME stands for that object, or for all whose names begin with NAME/. Access to S3 is\n" +
 			"set as for Amazon's tools (AWS_ACCESS_KEY_ID, AWS_PROFILE, AWS_REGION, AWS_ENDPOINT_URL, a machine's role), to Google's as\n" +
 			"for gcloud (GOOGLE_APPLICATION_CREDENTIALS, gcloud auth application-default login, a machine's account); without, public\n" +
-			"buckets are read. If the store cannot be reached the run stops, and can be resumed.\n\n" +
+			"buckets are read. If the store cannot be reached the run stops, and can be resumed. Archives in buckets are left out:\n" +
+			"fetch them first.\n\n" +
 			"A stopped run resumes when the same command is given again; no two runs write one file. An image that cannot be read\n" +
 			"gets a line that says so, as does one of a list that is not there; if none can be, the exit status is 1. With\n" +
 			"--shard 2/8 only the second of eight parts is done, chosen by the names; the parts put together and sorted\n" +
-			"(LC_ALL=C sort) are byte for byte what one run writes. A name that is not Unicode is written exactly in\n" +
-			"image_base64. Compressed tar archives are unpacked to the folder for temporary files (TMPDIR).",
+			"(LC_ALL=C sort) are byte for byte what one run writes. --shard job/8 is the part of a pod in a Kubernetes Job of eight with\n" +
+			"completionMode: Indexed, by its JOB_COMPLETION_INDEX; there a file that is complete from before is no error.\n" +
+			"A name that is not Unicode is written exactly in image_base64. Compressed tar archives are unpacked to\n" +
+			"the folder for temporary files (TMPDIR).\n\n" +
+			"--json prints how many images there are, how many of them are bad and how many have lines from before (images,\n" +
+			"bad, resumed), what was left out (left_out), and of the images of this run images_per_second and\n" +
+			"core_hours_per_million_images, which counts all cores that the run may use.",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			model, args, err := l.slabs.one(args)
 			if err != nil {
@@ -64,8 +67,8 @@ func scoreCommand() *cobra.Command {
 	f := cmd.Flags()
 	l.slabs.add(f, "the `slab`")
 	f.StringVar(&l.out, "out", "", "the file to write")
-	f.StringVar(&l.shard, "shard", "1/1", "which part of how many")
-	f.StringVar(&l.mode, "mode", "auto", strings.Join(sla.ModeNames(), ", "))
+	f.StringVar(&l.shard, "shard", "1/1", "which part of how many; job/N in a Kubernetes Job with completionMode: Indexed")
+	modeFlag(f, &l.mode)
 	f.IntVar(&l.top, "top", 5, "how many classes to name")
 	atLeast(f, 0, "top")
 	f.BoolVar(&l.asJSON, "json", false, "print what was done as JSON")
@@ -82,9 +85,16 @@ func (l *scoreCommandLine) score(cmd *cobra.Command, model string, paths []strin
 	if err != nil {
 		return usageError{err}
 	}
-	shard, err := score.ParseShard(l.shard)
+	shard, ofJob, err := score.ParseShard(l.shard)
 	if err != nil {
 		return usageError{err}
+	}
+	if ofJob && isFile(l.out) { // a pod that is started once more must not fail: its file has its name since it is whole
+		note("%s is there already: this part is done", l.out)
+		if l.asJSON {
+			return printJSON(score.Report{})
+		}
+		return nil
 	}
 	slab, m, err := readSlab(model)
 	if err != nil {
@@ -104,7 +114,6 @@ func (l *scoreCommandLine) score(cmd *cobra.Command, model string, paths []strin
 		return usageError{err}
 	}
 	var bar progress
-	start := time.Now()
 	r, err := score.Run(ctx, &score.Job{
 		Classifier: c, Call: []host.CallOption{host.WithMode(mode), host.WithTopK(l.top)},
 		Settings: fmt.Sprintf("slab %s, mode %s, top %d", format.Hex(m.Hash[:]), mode, l.top),
@@ -127,9 +136,8 @@ func (l *scoreCommandLine) score(cmd *cobra.Command, model string, paths []strin
 		return err
 	}
 	note("wrote %s: %d images, %d of them bad, %d from before", l.out, r.Images, r.Bad, r.Resumed)
-	if n := float64(r.Images - r.Resumed); n > 0 {
-		seconds, cores := time.Since(start).Seconds(), runtime.GOMAXPROCS(0)
-		note("%.0f images/s on %d cores: %.2f core-hours a million images", n/seconds, cores, seconds*float64(cores)/3600*1e6/n)
+	if r.Speed != nil {
+		note("%s", r.Speed.Sentence())
 	}
 	if l.asJSON {
 		return printJSON(r)

@@ -149,6 +149,7 @@ func (s *serveOptions) flags(f *pflag.FlagSet, chosen *slabArgs) {
 	group(f, "Running it", func(f *pflag.FlagSet) {
 		f.DurationVar(&s.drainDelay, "drain-delay", s.drainDelay, "time between /readyz saying no and the end of listening; on a terminal none, unless given")
 		f.StringVar(&s.logFormat, "log-format", s.logFormat, "text or json; -v logs every request")
+		offer(f, "log-format", "text", "json")
 		f.BoolVar(&s.pprof, "pprof", s.pprof, "profiles at /debug/pprof/; with --admin-addr they are there anyway")
 	})
 	oldNames(f, map[string]string{"pool": "workers"})

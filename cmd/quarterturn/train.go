@@ -16,12 +16,14 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/quarterturn/quarterturn/format"
+	"github.com/quarterturn/quarterturn/sla"
 	"github.com/quarterturn/quarterturn/trainer"
 	"github.com/quarterturn/quarterturn/trainer/batch"
 	"github.com/quarterturn/quarterturn/trainer/dataset"
 	"github.com/quarterturn/quarterturn/trainer/evaluate"
 	"github.com/quarterturn/quarterturn/trainer/fewshot"
 	"github.com/quarterturn/quarterturn/trainer/graph"
+	"github.com/quarterturn/quarterturn/trainer/nets"
 	"github.com/quarterturn/quarterturn/trainer/optim"
 )
 
@@ -184,10 +186,12 @@ func (l *trainCommandLine) addFlags(f *pflag.FlagSet) {
 	group(f, "Data", func(f *pflag.FlagSet) {
 		f.Float64Var(&c.Imbalance, "imbalance", 0, "make the classes a long tail: the first has this many times the images of the last; 0: as they are")
 		f.StringVar(&c.Mix, "mix", "", "mix images and labels in pairs: mixup or cutmix")
+		offer(f, "mix", batch.Mixup, batch.CutMix)
 		f.Float64Var(&c.MixAlpha, "mix-alpha", c.MixAlpha, "alpha of the mixture's Beta distribution")
 	})
 	group(f, "Net", func(f *pflag.FlagSet) {
 		f.StringVar(&c.From, "from", "", "slab whose weights the net starts from: a file; backbone, the one that comes along, which is the default for pictures in colour; or none")
+		offerOrFile(f, "from", trainer.FromBackbone, trainer.NoSlab)
 		check(f, "from", func(value string) error {
 			if value == "" { // perhaps a variable of the shell that is not set
 				return errors.New("want the file of a slab, backbone or none")
@@ -200,6 +204,7 @@ func (l *trainCommandLine) addFlags(f *pflag.FlagSet) {
 			"mt: multi-task, and a head that predicts the view; sla: joint labels of class and view; sla+sd: and a head that is taught what the views agree on; "+
 			"sla+od: sla+sd --sum-views in RUN/teacher, and then a baseline that it teaches (--teacher, --mix mixup); "+
 			"with --minutes, auto is the default: baseline, or if there is time for that to have learned its images sla+sd, and with twice the time sla+od")
+		offer(f, "method", append(graph.MethodNames(), trainer.OfflineMethod, trainer.AutoMethod)...)
 		f.BoolVar(&c.SumViews, "sum-views", false, "sum the joint loss over the views instead of averaging it")
 		f.BoolVar(&c.StageHeads, "stage-heads", false, "joint heads behind every stage, for training only")
 		f.StringVar(&c.Teacher, "teacher", "", "with --method baseline: a slab whose answers, aggregated if it can, the net learns beside the labels; with --mix, those about the mixed images, which teach more")
@@ -208,6 +213,7 @@ func (l *trainCommandLine) addFlags(f *pflag.FlagSet) {
 	})
 	group(f, "Loss", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Loss, "loss", "", "ce (default), or for classes of unequal size cb-rw, cb-focal or ldam")
+		offer(f, "loss", "ce", "cb-rw", "cb-focal", "ldam")
 		f.BoolVar(&c.DRW, "drw", false, "deferred re-weighting: weight rare classes more, in the last fifth of the run")
 		f.Float64Var(&c.LabelSmoothing, "label-smoothing", c.LabelSmoothing, "share of a label that is spread over all classes")
 	})
@@ -239,18 +245,24 @@ func runFlags(f *pflag.FlagSet, source *dataset.Source, out *string, c *trainer.
 		f.IntVar(&c.HeldOut, "held-out", c.HeldOut, "hold out a tenth of the training images to choose epoch and mode by, but about this many at most; 0: any")
 		f.IntVar(&c.TrainPerClass, "train-per-class", 0, "use this many training images of each class, which each must have; 0: all")
 		f.StringVar(&c.Augment, "augment", c.Augment, "none, or a list of "+batch.AugmentHelp)
+		offerList(f, "augment", batch.Augmentations...)
 	})
 	group(f, "Method", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Transform, "transform", c.Transform, "views: rotation, rotation2, color, color3, or a product such as rotation2xcolor3")
-		f.StringVar(&c.ServedMode, "serve", c.ServedMode, "mode that the slab recommends and that decides which epoch is kept; auto: the cheapest within 0.2 points of the best")
+		offer(f, "transform", "rotation", "rotation2", "color", "color3", "rotation2xcolor3")
+		f.StringVar(&c.ServedMode, "serve", c.ServedMode, "mode that the slab recommends and that decides which epoch is kept: "+strings.Join(sla.ModeNames(), ", ")+"; auto: the cheapest within 0.2 points of the best")
+		offer(f, "serve", sla.ModeNames()...)
 	})
 	group(f, "Net", func(f *pflag.FlagSet) {
 		f.StringVar(&c.Net, "net", c.Net, "fast32, fast64 ..., wide and shallow, with the width of the later groups as in fast64-256, and s2 for images twice as large as in fast64s2; resnet8, resnet14, resnet20, resnet32 ..., with a width as in resnet8w32, with 1x1 shortcuts as in resnet8p; resnet18; conv4 and resnet12, the nets of few-shot learning, with a width as in conv4w32")
+		offer(f, "net", nets.Examples...)
 	})
 	group(f, "Optimisation", func(f *pflag.FlagSet) {
 		f.Float64Var(&c.LR, "lr", c.LR, "peak learning rate")
-		f.StringVar(&c.Schedule, "schedule", c.Schedule, "learning rate schedule: "+optim.ScheduleHelp)
+		f.StringVar(&c.Schedule, "schedule", c.Schedule, "learning rate schedule: "+strings.Join(optim.ScheduleNames(), ", "))
+		offer(f, "schedule", optim.ScheduleNames()...)
 		f.StringVar(&c.Optimizer, "optimizer", c.Optimizer, "sgd, or muon for the filters of convolutions and sgd for the rest")
+		offer(f, "optimizer", "sgd", "muon")
 		f.Float64Var(&c.BiasLR, "bias-lr", c.BiasLR, "learning rate of biases, as a multiple of the others'; 0: once")
 		f.Float64Var(&c.HeadLR, "head-lr", c.HeadLR, "learning rate of classifiers, likewise, with up to ten classes; with a hundred or more it is 32 times as much")
 		f.Float64Var(&c.Momentum, "momentum", c.Momentum, "momentum of sgd")

@@ -89,10 +89,11 @@ func above0(f *pflag.FlagSet, name string) {
 }
 
 // oneOf bounds a flag to some words.
-func oneOf(f *pflag.FlagSet, name string, words ...string) {
+func oneOf(f *pflag.FlagSet, name string, allowed ...string) {
+	offer(f, name, allowed...)
 	check(f, name, func(value string) error {
-		if !slices.Contains(words, value) {
-			return fmt.Errorf("want %s", strings.Join(words, " or "))
+		if !slices.Contains(allowed, value) {
+			return fmt.Errorf("want %s", strings.Join(allowed, " or "))
 		}
 		return nil
 	})

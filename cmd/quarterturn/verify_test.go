@@ -3,6 +3,7 @@ package main
 import (
 	"crypto/rand"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -31,7 +32,7 @@ func TestVerifyKey(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, b := range map[string][]byte{
-		"tiny.slab.minisig": minisign.SignWithComments(private, slab, "for the shop", "nobody checks this"),
+		"tiny.slab.minisig": minisign.SignWithComments(private, slab, "timestamp:1762000000\tfile:tiny.slab\thashed", "nobody checks this"), // as minisign itself does
 		"elsewhere":         minisign.Sign(private, slab), "shop.pub": text,
 	} {
 		if err := os.WriteFile(at(name), b, 0o644); err != nil {
@@ -44,6 +45,9 @@ func TestVerifyKey(t *testing.T) {
 		stdout, stderr, code := runCommand(t, append([]string{"verify", at("tiny.slab")}, args...)...)
 		if code != 0 || !strings.Contains(stdout, "is signed by a trusted key") || !strings.Contains(stdout, "is whole") {
 			t.Errorf("%v: exit code %d, %q, %q", args, code, stdout, stderr)
+		}
+		if signature := slices.Contains(args, "--signature"); !signature && !strings.Contains(stdout, "trusted key: timestamp:1762000000 file:tiny.slab hashed\n") {
+			t.Errorf("%v: the trusted comment in %q", args, stdout)
 		}
 	}
 	for _, c := range []struct {

@@ -10,9 +10,9 @@ import (
 	"github.com/quarterturn/quarterturn/format"
 )
 
-// augmentations lists what Config.Augment may name, in the order in which
+// Augmentations lists what Config.Augment may name, in the order in which
 // they are applied.
-var augmentations = []string{"crop", "crop-reflect", "flip", "flip-alternate", "rand", "cutout"}
+var Augmentations = []string{"crop", "crop-reflect", "flip", "flip-alternate", "rand", "cutout"}
 
 // AugmentHelp lists the augmentations, and how strong they are.
 const AugmentHelp = "crop (shifts of up to 4 pixels, black behind the edge), crop-reflect (of up to 2, mirrored behind it), " +
@@ -66,7 +66,7 @@ func newAugmenter(list string, input format.Input) (*augmenter, error) {
 		case "cutout":
 			a.cutout = true
 		default:
-			return nil, fmt.Errorf("augmentation %q: want none or a list of %s", name, strings.Join(augmentations, ", "))
+			return nil, fmt.Errorf("augmentation %q: want none or a list of %s", name, strings.Join(Augmentations, ", "))
 		}
 	}
 	if a.crop && a.reflect || a.flip && a.alternate {

@@ -46,12 +46,19 @@ const MethodHelp = "baseline; da, data augmentation: every view has the class as
 
 // ParseMethod returns the method of a name.
 func ParseMethod(name string) (Method, error) {
-	var names []string
 	for _, m := range methods {
 		if m.Name == name {
 			return m, nil
 		}
+	}
+	return Method{}, fmt.Errorf("method %q: want %s", name, strings.Join(MethodNames(), ", "))
+}
+
+// MethodNames returns the names that ParseMethod takes.
+func MethodNames() []string {
+	var names []string
+	for _, m := range methods {
 		names = append(names, m.Name)
 	}
-	return Method{}, fmt.Errorf("method %q: want %s", name, strings.Join(names, ", "))
+	return names
 }

@@ -17,6 +17,9 @@ import (
 // common are the names that somebody may have meant.
 var common = []string{"resnet8", "resnet14", "resnet20", "resnet26", "resnet32", "resnet44", "resnet56", "resnet18", "fast32", "fast64", "conv4", "resnet12"}
 
+// Examples are names of nets of every kind.
+var Examples = []string{"fast32", "fast64", "fast64-256", "fast64s2", "resnet8", "resnet8p", "resnet8w32", "resnet14", "resnet20", "resnet32", "resnet18", "conv4", "conv4w32", "resnet12"}
+
 // A Net is a post-activation residual network, a stem, perhaps max pooling, basic
 // blocks and global average pooling, or any chain of layers, or a fast net.
 type Net struct {

@@ -48,21 +48,25 @@ var schedules = []struct {
 	}},
 }
 
-// ScheduleHelp lists the schedules.
-const ScheduleHelp = "warmup-cosine, cosine, triangle, linear or step"
-
 // ParseSchedule returns the schedule of a name. Warmup-cosine was once called one-cycle, and
 // may still be.
 func ParseSchedule(name string) (Schedule, error) {
 	if name == "one-cycle" {
 		name = "warmup-cosine"
 	}
-	var names []string
 	for _, s := range schedules {
 		if s.name == name {
 			return s.schedule, nil
 		}
+	}
+	return nil, fmt.Errorf("schedule %q: want %s", name, strings.Join(ScheduleNames(), ", "))
+}
+
+// ScheduleNames returns the names that ParseSchedule takes, but for the former one.
+func ScheduleNames() []string {
+	var names []string
+	for _, s := range schedules {
 		names = append(names, s.name)
 	}
-	return nil, fmt.Errorf("schedule %q: want %s", name, strings.Join(names, ", "))
+	return names
 }

@@ -23,15 +23,34 @@ import (
 // A Shard is one of Of parts, numbered from 1.
 type Shard struct{ Index, Of int }
 
-// ParseShard reads "2/8".
-func ParseShard(s string) (Shard, error) {
-	index, of, found := strings.Cut(s, "/")
-	i, err := strconv.Atoi(index)
-	n, err2 := strconv.Atoi(of)
-	if !found || err != nil || err2 != nil || i < 1 || i > n {
-		return Shard{}, fmt.Errorf("shard %q: want one of N parts, as 1/4 to 4/4", s)
+// ParseShard reads "2/8", or "job/8": the part of a pod in a Kubernetes Job with completionMode: Indexed,
+// which counts its pods from 0 in a variable.
+func ParseShard(s string) (shard Shard, ofJob bool, err error) {
+	index, of, _ := strings.Cut(s, "/")
+	n, err := strconv.Atoi(of)
+	if ofJob = index == "job"; ofJob && err == nil && n >= 1 {
+		i, err := jobIndex(n)
+		return Shard{i + 1, n}, true, err
 	}
-	return Shard{i, n}, nil
+	i, err2 := strconv.Atoi(index)
+	if err != nil || err2 != nil || i < 1 || i > n {
+		return Shard{}, false, fmt.Errorf("shard %q: want one of N parts, as 1/4 to 4/4, or in an indexed Job of Kubernetes job/4", s)
+	}
+	return Shard{i, n}, false, nil
+}
+
+// jobIndex is that of this pod, in a Job of n.
+func jobIndex(n int) (int, error) {
+	const variable = "JOB_COMPLETION_INDEX"
+	text := os.Getenv(variable)
+	if text == "" {
+		return 0, fmt.Errorf("shard job/%d: %s is not set, as Kubernetes sets it in a Job with completionMode: Indexed; elsewhere number the part, as 1/%d", n, variable, n)
+	}
+	i, err := strconv.Atoi(text)
+	if err != nil || i < 0 || i >= n {
+		return 0, fmt.Errorf("shard job/%d: %s is %q, and not 0 to %d; give the Job completions: %d", n, variable, text, n-1, n)
+	}
+	return i, nil
 }
 
 // ShardOf returns the shard, of so many, that an image belongs to: by its name alone.

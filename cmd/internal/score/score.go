@@ -11,6 +11,7 @@ import (
 	"io"
 	"os"
 	"runtime"
+	"time"
 
 	"github.com/quarterturn/quarterturn/format/atomicfile"
 	"github.com/quarterturn/quarterturn/host"
@@ -38,13 +39,15 @@ type Report struct {
 	Bad     int                `json:"bad"`     // which could not be classified; their lines say why
 	Resumed int                `json:"resumed"` // lines that were there already
 	LeftOut imagefile.LeftOuts `json:"left_out,omitempty"`
+	*Speed                     // of the lines that were not there already; nil if all were
 }
 
 // Run classifies the images of a job. Lines go to Out with .part behind its name, and
 // where that is there already, the run resumes; once all is done the file gets its
-// name. No two runs write one file: the second's error says so. Images that cannot be read have lines that say so; if none of several can be, that is
-// an error as well, and the file is there.
+// name. No two runs write one file: the second's error says so. Images that cannot be read have lines
+// that say so; if none of several can be, that is an error as well, and the file is there.
 func Run(ctx context.Context, j *Job) (r Report, err error) {
+	start := time.Now()
 	if Remote(j.Out) {
 		return r, fmt.Errorf("%s: the file is written here, so that a stopped run can resume; name a local one, and copy it when it is whole", j.Out)
 	}
@@ -86,6 +89,9 @@ func Run(ctx context.Context, j *Job) (r Report, err error) {
 	}
 	if err := j.finish(); err != nil {
 		return r, err
+	}
+	if n := r.Images - r.Resumed; n > 0 {
+		r.Speed = SpeedOf(n, time.Since(start), workers())
 	}
 	if r.Images > 0 && r.Bad == r.Images {
 		return r, fmt.Errorf("none of the %d images could be classified; %s says why of each", r.Images, j.Out)
@@ -179,6 +185,9 @@ func (j *Job) resume(f io.Reader, items []Image, r *Report) (end int64, err erro
 	}
 }
 
+// workers is how many images are classified at the same time.
+func workers() int { return runtime.GOMAXPROCS(0) }
+
 // classify writes a line for each item, in their order, with all processors at work.
 func (j *Job) classify(ctx context.Context, items []Image, w io.Writer, r *Report) error {
 	type result struct {
@@ -186,7 +195,6 @@ func (j *Job) classify(ctx context.Context, items []Image, w io.Writer, r *Repor
 		bad  bool
 		err  error
 	}
-	workers := runtime.GOMAXPROCS(0)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	// Each item has a channel of its own, and those are read in order; the queue
@@ -195,7 +203,7 @@ func (j *Job) classify(ctx context.Context, items []Image, w io.Writer, r *Repor
 		item *Image
 		done chan result
 	}
-	tasks, order := make(chan task), make(chan chan result, 16*workers)
+	tasks, order := make(chan task), make(chan chan result, 16*workers())
 	go func() {
 		defer close(tasks)
 		defer close(order)
@@ -213,7 +221,7 @@ func (j *Job) classify(ctx context.Context, items []Image, w io.Writer, r *Repor
 			}
 		}
 	}()
-	for range workers {
+	for range workers() {
 		go func() {
 			for t := range tasks {
 				line, bad, err := t.item.Classify(ctx, j.Store, j.Classifier, j.Call...)

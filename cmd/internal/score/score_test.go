@@ -257,9 +257,25 @@ func TestWrongJobs(t *testing.T) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
-	for _, s := range []string{"", "1", "0/2", "3/2", "a/b", "1/2/3"} {
-		if _, err := ParseShard(s); err == nil {
-			t.Errorf("shard %q was taken", s)
+}
+
+func TestParseShard(t *testing.T) {
+	for _, c := range []struct {
+		text, index string
+		want        Shard
+		says        string
+	}{
+		{"2/8", "", Shard{2, 8}, ""}, {"1/1", "5", Shard{1, 1}, ""}, {"job/8", "0", Shard{1, 8}, ""}, {"job/8", "7", Shard{8, 8}, ""},
+		{"", "", Shard{}, "want one of N parts"}, {"1", "", Shard{}, "want one of N parts"}, {"0/2", "", Shard{}, "want one of N parts"},
+		{"3/2", "", Shard{}, "want one of N parts"}, {"a/b", "", Shard{}, "want one of N parts"}, {"1/2/3", "", Shard{}, "want one of N parts"},
+		{"job", "0", Shard{}, "want one of N parts"}, {"job/0", "0", Shard{}, "want one of N parts"}, {"job/x", "0", Shard{}, "want one of N parts"},
+		{"job/8", "", Shard{}, "JOB_COMPLETION_INDEX is not set"}, {"job/8", "8", Shard{}, `is "8", and not 0 to 7; give the Job completions: 8`},
+		{"job/8", "-1", Shard{}, "not 0 to 7"}, {"job/8", "two", Shard{}, "not 0 to 7"},
+	} {
+		t.Setenv("JOB_COMPLETION_INDEX", c.index)
+		got, ofJob, err := ParseShard(c.text)
+		if c.says == "" && (err != nil || got != c.want || ofJob != strings.HasPrefix(c.text, "job")) || c.says != "" && (err == nil || !strings.Contains(err.Error(), c.says)) {
+			t.Errorf("%q of the index %q: %v, %v, %v", c.text, c.index, got, ofJob, err)
 		}
 	}
 }

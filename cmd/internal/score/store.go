@@ -7,6 +7,7 @@ import (
 	"io"
 	"io/fs"
 	"path"
+	"regexp"
 	"strings"
 
 	"github.com/quarterturn/quarterturn/host/imagefile"
@@ -71,6 +72,9 @@ func (l *lister) remote(address string, listed bool) error {
 	return nil
 }
 
+// archiveName matches the names of archives.
+var archiveName = regexp.MustCompile(`(?i)\.(tar(\.\w+)?|tgz|tbz2?|txz|zip|7z|rar)$`)
+
 // leftOut says why a file of an archive or a store is not an image, by its name; nothing if
 // it is one.
 func leftOut(name string) string {
@@ -81,6 +85,9 @@ func leftOut(name string) string {
 	}
 	if reason := imagefile.Junk(path.Base(name), false); reason != "" {
 		return reason
+	}
+	if archiveName.MatchString(name) {
+		return "an archive in a bucket or in another archive is not read; fetch or unpack it first"
 	}
 	return imagefile.Unread(name)
 }

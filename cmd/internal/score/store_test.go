@@ -49,7 +49,7 @@ func (s folderStore) Open(_ context.Context, address string) (io.ReadCloser, err
 // What a store has gives the lines that the same files give.
 func TestStore(t *testing.T) {
 	pictures(t)
-	if err := errors.Join(os.MkdirAll("tree/@eaDir", 0o755), os.WriteFile("tree/@eaDir/a.png", nil, 0o644)); err != nil {
+	if err := errors.Join(os.MkdirAll("tree/@eaDir", 0o755), os.WriteFile("tree/@eaDir/a.png", nil, 0o644), os.Rename("more.tar", "tree/more.TAR.gz")); err != nil {
 		t.Fatal(err)
 	}
 	local := job(t, []string{"tree"}, "local.jsonl")
@@ -78,7 +78,7 @@ func TestStore(t *testing.T) {
 		return nil, nil
 	}}
 	got, err := Run(t.Context(), remote)
-	if err != nil || got.Images != want.Images || got.Resumed == 0 || len(got.LeftOut) != 2 {
+	if err != nil || got.Images != want.Images || got.Resumed == 0 || len(got.LeftOut) != 3 || !said(got.LeftOut, "fake://tree/more.TAR.gz", "fetch or unpack it first") {
 		t.Fatalf("%+v, %v; want %+v", got, err, want)
 	}
 	lines, differ := strings.ReplaceAll(read(t, "remote.jsonl"), "fake://", ""), 0
@@ -126,6 +126,7 @@ func TestStoreErrors(t *testing.T) {
 	pictures(t)
 	for want, change := range map[string]func(*Job){
 		"fake://tree is not a local file":            func(j *Job) { j.Store = nil },
+		"fake://more.tar (an archive in a bucket":    func(j *Job) { j.Paths = []string{"fake://more.tar"} },
 		"fake://nowhere: there are no files":         func(j *Job) { j.Paths = []string{"fake://nowhere"} },
 		"fake://out.jsonl: the file is written here": func(j *Job) { j.Out = "fake://out.jsonl" },
 	} {

@@ -1,6 +1,6 @@
 // Runs ONNX models: reads a list of jobs as JSON from standard input,
 //   [{ "model": file, "input": name, "type": "float32" | "uint8", "dims": [..], "data": file }]
-// and writes a list of their outputs, { name: { dims, data } }, and metadata entries.
+// and writes a list of their outputs, { name: { dims, data } }.
 import { readFileSync } from 'node:fs';
 import ort from 'onnxruntime-node';
 
