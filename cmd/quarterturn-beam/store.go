@@ -104,5 +104,5 @@ func read(ctx context.Context, name string) ([]byte, error) {
 		return nil, err
 	}
 	defer r.Close()
-	return io.ReadAll(r)
+	return readfile.SlabFrom(r, name)
 }

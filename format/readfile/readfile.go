@@ -18,6 +18,11 @@ func Slab(name string) ([]byte, error) {
 	return read(name, format.MaxSize, format.Magic)
 }
 
+// SlabFrom is Slab for what was opened elsewhere; errors call it by its name.
+func SlabFrom(r io.Reader, name string) ([]byte, error) {
+	return readFrom(r, name, 0, format.MaxSize, format.Magic)
+}
+
 // AtMost reads a file of so many bytes or fewer.
 func AtMost(name string, most int64) ([]byte, error) {
 	return read(name, most, "")
@@ -34,8 +39,13 @@ func read(name string, most int64, magic string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return readFrom(f, name, info.Size(), most, magic)
+}
+
+// readFrom is read for something of that size, 0 if it is not known.
+func readFrom(r io.Reader, name string, size, most int64, magic string) ([]byte, error) {
 	head := make([]byte, format.PrefixSize)
-	n, err := io.ReadFull(f, head)
+	n, err := io.ReadFull(r, head)
 	if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 		return nil, err
 	}
@@ -43,11 +53,10 @@ func read(name string, most int64, magic string) ([]byte, error) {
 		return head, nil
 	}
 	var all bytes.Buffer
-	size := info.Size() // of a pipe it is 0
 	if size <= most {
 		all.Grow(int(max(size, int64(n))) + bytes.MinRead)
 		all.Write(head)
-		if _, err := all.ReadFrom(io.LimitReader(f, most+1-int64(n))); err != nil {
+		if _, err := all.ReadFrom(io.LimitReader(r, most+1-int64(n))); err != nil {
 			return nil, err
 		}
 		size = int64(all.Len())

@@ -44,6 +44,15 @@ func TestAtMost(t *testing.T) {
 	}
 }
 
+// zeros never end; it counts what was read of them.
+type zeros struct{ read int }
+
+func (z *zeros) Read(p []byte) (int, error) {
+	clear(p)
+	z.read += len(p)
+	return len(p), nil
+}
+
 // Of what is no slab the beginning is enough, and nothing is read that no slab has.
 func TestFieldB1Slab(t *testing.T) {
 	content := format.Magic + strings.Repeat("x", 500)
@@ -61,6 +70,13 @@ func TestFieldB1Slab(t *testing.T) {
 	}
 	if _, err := Slab(write(t, content, 8<<30)); err == nil || !strings.Contains(err.Error(), "more than the 1073741824 bytes") {
 		t.Errorf("a slab of 8 GiB: %v", err)
+	}
+	if b, err := SlabFrom(strings.NewReader(content), "remote"); err != nil || string(b) != content {
+		t.Errorf("from elsewhere: %d bytes, %v", len(b), err)
+	}
+	endless := &zeros{}
+	if b, err := SlabFrom(endless, "remote"); err != nil || len(b) != format.PrefixSize || endless.read > 1<<16 {
+		t.Errorf("without an end: %d bytes of %d, %v", len(b), endless.read, err)
 	}
 	// A pipe has no size.
 	r, w, err := os.Pipe()
