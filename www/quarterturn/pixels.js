@@ -116,7 +116,7 @@ export async function unreadable(blob, cause) {
   const head = start ? String.fromCharCode(...new Uint8Array(start)) : '';
   const kind = otherKinds.find(([pattern]) => pattern.test(head))?.[1];
   const words = kind ? `is ${kind}, which this browser does not read: save it as JPEG or PNG`
-    : blob.type && !blob.type.startsWith('image/') ? 'is not a picture' : 'is not an image this browser can read';
+    : blob.type && !blob.type.startsWith('image/') ? 'is not an image' : 'is not an image this browser can read';
   return new QuarterturnError('image', `${name} ${words}`, { cause });
 }
 

@@ -84,7 +84,7 @@ test('a file that is no image is named, and the page works on', async () => {
   await page.waitForSelector('#status.error');
   assert.equal(await page.textContent('#status'), 'letter.png is not an image this browser can read.');
   await page.setInputFiles('#file', { name: 'mk.txt', mimeType: 'text/plain', buffer: Buffer.from('Dear reader') });
-  await page.waitForFunction(() => document.getElementById('status').textContent === 'mk.txt is not a picture.');
+  await page.waitForFunction(() => document.getElementById('status').textContent === 'mk.txt is not an image.');
   await page.setInputFiles('#file', { name: 'junk.slab', mimeType: '', buffer: Buffer.from('Dear reader') });
   await page.waitForFunction(() => document.getElementById('status').textContent.startsWith('junk.slab is not a slab, or was damaged on its way ('));
   await page.setInputFiles('#file', { name: 'plan.svg', mimeType: 'image/svg+xml', buffer: Buffer.from('<?xml version="1.0"?>\n<svg xmlns="http://www.w3.org/2000/svg"/>') });
