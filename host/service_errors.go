@@ -72,7 +72,8 @@ func (s *Service) explain(err error) *httpError {
 		return &httpError{http.StatusBadRequest, "image", err.Error()}
 	case errors.Is(err, sla.ErrMode):
 		return &httpError{http.StatusBadRequest, "mode", err.Error()}
-	case errors.Is(err, sla.ErrNotFinite):
+	case errors.Is(err, sla.ErrNotFinite): // which is the slab's fault, and so the operator's to mend
+		s.config.log.Error("a request failed", "error", err)
 		return &httpError{http.StatusInternalServerError, "not-finite", err.Error()}
 	case errors.Is(err, ErrClosed):
 		return errDraining

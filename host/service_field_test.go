@@ -391,7 +391,7 @@ func TestFieldB31NotFiniteOverHTTP(t *testing.T) {
 	if status, got := c.do("POST", "/v1/batch", kind, bytes.NewReader(body)); status != http.StatusOK || len(got.Predictions) != 1 || got.Predictions[0].Error.Code != "not-finite" {
 		t.Errorf("a batch: %d %+v", status, got)
 	}
-	if s := fmt.Sprint(seen.statuses(t, 2)); s != "[200 500]" || !strings.Contains(log.String(), "status=500") {
+	if s := fmt.Sprint(seen.statuses(t, 2)); s != "[200 500]" || !strings.Contains(log.String(), "status=500") || strings.Count(log.String(), "level=ERROR") != 2 {
 		t.Errorf("counted %s, logged\n%s", s, &log)
 	}
 }
