@@ -197,6 +197,16 @@ func NewService(c *Classifier, opts ...ServiceOption) *Service {
 	return s
 }
 
+// AsksHealth reports whether a request asks if the service lives and is ready. Balancers ask that
+// every few seconds, under any name or none and without a token, and the answer tells nothing else.
+func AsksHealth(r *http.Request) bool {
+	switch r.URL.Path {
+	case "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready":
+		return true
+	}
+	return false
+}
+
 // Handler is NewService, for where a handler is wanted.
 func Handler(c *Classifier, opts ...ServiceOption) *Service { return NewService(c, opts...) }
 

@@ -161,7 +161,9 @@ func (p *preprocessor) begin(width, height int) error {
 		}
 	}
 	p.y, p.live = 0, 0
-	clear(p.sums)
+	if p.scaled {
+		clear(p.sums)
+	}
 	return nil
 }
 

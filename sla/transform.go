@@ -28,21 +28,18 @@ func transformRow(dst *value, src []float32, t format.Transform, y int) {
 	k := at(y, 0)
 	right := at(y, 1) - k // in src, for a step in dst
 	row := dst.row(y)
-	if channels == 1 {
+	switch c := t.Channels; {
+	case t.Turns == 0 && (channels == 1 || c[0] == 0 && c[1] == 1): // the identity
+		copy(row, src[k:])
+	case channels == 1:
 		for i := range row {
 			row[i] = src[k]
 			k += right
 		}
-		return
-	}
-	r, g, b := t.Channels[0], t.Channels[1], t.Channels[2]
-	if t.Turns == 0 && r == 0 && g == 1 {
-		copy(row, src[k:])
-		return
-	}
-	for len(row) > 0 {
-		row[0], row[1], row[2] = src[k+r], src[k+g], src[k+b]
-		row = row[3:]
-		k += right
+	default:
+		for r, g, b := c[0], c[1], c[2]; len(row) > 0; row = row[3:] {
+			row[0], row[1], row[2] = src[k+r], src[k+g], src[k+b]
+			k += right
+		}
 	}
 }

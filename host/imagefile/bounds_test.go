@@ -7,7 +7,10 @@ import (
 	"fmt"
 	"image"
 	pngpkg "image/png"
+	"os"
+	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -61,6 +64,20 @@ func TestFieldA22ProgressiveBombsAreRefused(t *testing.T) {
 		}
 		if _, err := DecodeConfig(bomb, Limits{}); !errors.Is(err, ErrTooLarge) {
 			t.Errorf("%+v: the headers: %v", c, err)
+		}
+	}
+}
+
+// The npm package refuses by the same numbers.
+func TestScansOfThePackage(t *testing.T) {
+	script, err := os.ReadFile("../../www/quarterturn/scans.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, n := range map[string]int{"MOST_SCANS": maxScans, "MOST_PIXELS": Limits{}.withDefaults().MaxPixels} {
+		m := regexp.MustCompile(`const ` + name + ` = ([\d_]+);`).FindSubmatch(script)
+		if m == nil || strings.ReplaceAll(string(m[1]), "_", "") != strconv.Itoa(n) {
+			t.Errorf("%s is %q, and here %d", name, m, n)
 		}
 	}
 }

@@ -133,11 +133,15 @@ func (w *walk) entry(path string, e fs.DirEntry, links int) error {
 	}
 	same := func(other fs.FileInfo) bool { return os.SameFile(info, other) }
 	linked := e.Type()&fs.ModeSymlink != 0
+	if !info.IsDir() {
+		if reason := Unread(path); reason != "" {
+			w.leave(path, reason)
+		} else {
+			w.Files = append(w.Files, path)
+		}
+		return nil
+	}
 	switch {
-	case !info.IsDir() && Unread(path) == "":
-		w.Files = append(w.Files, path)
-	case !info.IsDir():
-		w.leave(path, Unread(path))
 	case slices.ContainsFunc(w.above, same):
 		w.leave(path, leadsBack)
 	case linked && links > 0 && slices.ContainsFunc(w.visited, same):

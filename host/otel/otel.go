@@ -92,15 +92,6 @@ func (t *Telemetry) Answered(a host.Answer) {
 	}
 }
 
-// asksHealth reports whether a request asks if the service lives and is ready.
-func asksHealth(r *http.Request) bool {
-	switch r.URL.Path {
-	case "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready":
-		return true
-	}
-	return false
-}
-
 // Handler has the requests to next traced, as parts of the traces that their traceparent
 // headers name, and measured, by OpenTelemetry's own instrumentation of net/http. It leaves
 // out those about health, which come every few seconds. A span has the name of the method and
@@ -109,5 +100,5 @@ func asksHealth(r *http.Request) bool {
 func (t *Telemetry) Handler(next http.Handler) http.Handler {
 	return otelhttp.NewHandler(next, "quarterturn", otelhttp.WithTracerProvider(t.traces), otelhttp.WithMeterProvider(t.meters),
 		otelhttp.WithPropagators(propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})),
-		otelhttp.WithFilter(func(r *http.Request) bool { return !asksHealth(r) }))
+		otelhttp.WithFilter(func(r *http.Request) bool { return !host.AsksHealth(r) }))
 }

@@ -1,8 +1,7 @@
 // What the page shows of results and models.
 
-import { unreadable } from './quarterturn/pixels.js';
+import { bitmapOf } from './quarterturn/pixels.js';
 import { LIKELY } from './quarterturn/prediction.js';
-import { checkScans } from './quarterturn/scans.js';
 
 /** An error as a sentence. */
 export const sentence = ({ message }) => message.replace(/[^.]$/, '$&.');
@@ -191,8 +190,7 @@ export function paint(canvas, x, { channels, height, width, mean, std }, { turns
 export async function paintPicture(canvas, input, most = 640) {
   const source = input instanceof Blob || input instanceof ImageData ? input
     : input.data ? new ImageData(new Uint8ClampedArray(input.data), input.width, input.height) : input;
-  if (source instanceof Blob) await checkScans(source);
-  const bitmap = await createImageBitmap(source).catch(async (cause) => { throw await unreadable(input, cause); });
+  const bitmap = await bitmapOf(source);
   const scale = Math.min(1, most / Math.max(bitmap.width, bitmap.height));
   Object.assign(canvas, { width: Math.max(1, Math.round(scale * bitmap.width)), height: Math.max(1, Math.round(scale * bitmap.height)) });
   canvas.getContext('2d').drawImage(bitmap, 0, 0, canvas.width, canvas.height);

@@ -54,8 +54,7 @@ export class Engine {
    */
   open(module, slab, memory, signal) {
     this.#opening = [module, slab, memory];
-    if (!this.#channel) this.#start(); // again: now somebody hears why it fails
-    return this.#post('open', this.#opening, signal);
+    return this.#reopen(signal);
   }
 
   /**
@@ -68,10 +67,7 @@ export class Engine {
   async call(name, args, signal) {
     throwIfAborted(signal);
     this.throwIfClosed();
-    if (!this.#channel) {
-      this.#start();
-      this.#post('open', this.#opening).catch(() => {}); // if it fails, so does the call behind it
-    }
+    if (!this.#channel) this.#reopen().catch(() => {}); // if it fails, so does the call behind it
     return this.#post(name, args, signal);
   }
 
@@ -82,6 +78,12 @@ export class Engine {
   close() {
     this.#closed = true;
     this.#fail('closed', 'the classifier was closed');
+  }
+
+  /** @param {AbortSignal} [signal] */
+  #reopen(signal) {
+    if (!this.#channel) this.#start();
+    return this.#post('open', this.#opening, signal);
   }
 
   #start() {

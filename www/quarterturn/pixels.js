@@ -79,17 +79,22 @@ function ofImageData(image) {
 }
 
 async function ofFile(blob) {
-  await checkScans(blob);
   return (await exactPixels(blob, decode)) ?? decode(blob);
 }
 
 async function decode(blob) {
   if (typeof createImageBitmap === 'undefined') throw new QuarterturnError('image', `files cannot be decoded here${inNode}`);
-  try {
-    return ofBitmap(await createImageBitmap(blob, raw));
-  } catch (cause) {
-    throw await unreadable(blob, cause);
-  }
+  return ofBitmap(await bitmapOf(blob, raw));
+}
+
+/**
+ * Returns what createImageBitmap does; its error says what a file is that it cannot read.
+ * @param {any} source
+ * @param {ImageBitmapOptions} [options]
+ */
+export async function bitmapOf(source, options) {
+  if (source instanceof Blob) await checkScans(source);
+  return createImageBitmap(source, options).catch(async (cause) => { throw await unreadable(source, cause); });
 }
 
 /**
@@ -110,7 +115,7 @@ const otherKinds = [
  * @param {any} blob
  * @param {unknown} [cause]
  */
-export async function unreadable(blob, cause) {
+async function unreadable(blob, cause) {
   const name = blob.name ?? 'the file';
   const start = await blob.slice?.(0, 1024).arrayBuffer().catch(() => undefined); // it may be gone
   const head = start ? String.fromCharCode(...new Uint8Array(start)) : '';

@@ -4,7 +4,10 @@ import { QuarterturnError } from './errors.js';
 
 // As in host/imagefile, where they say why.
 const MOST_SCANS = 64;
-const MOST_PIXELS = 100e6;
+const MOST_PIXELS = 100_000_000;
+
+/** @type {WeakSet<Blob>} the files that were found good: who shows a picture and classifies it asks twice */
+const good = new WeakSet();
 
 /**
  * Refuses a JPEG file that refines its pixels far more often than encoders do: a browser would be busy with it
@@ -12,6 +15,7 @@ const MOST_PIXELS = 100e6;
  * @param {any} blob
  */
 export async function checkScans(blob) {
+  if (good.has(blob)) return;
   const [first, second] = new Uint8Array(await blob.slice(0, 2).arrayBuffer());
   if (first !== 0xff || second !== 0xd8) return;
   const file = new Uint8Array(await blob.arrayBuffer());
@@ -33,4 +37,5 @@ export async function checkScans(blob) {
   if (Math.floor(scans / MOST_SCANS) > Math.floor(MOST_PIXELS / (width * height))) {
     throw new QuarterturnError('image', `${blob.name ?? 'the file'} refines ${width}x${height} pixels ${scans} times, far more often than encoders do; write it again with another program`);
   }
+  good.add(blob);
 }

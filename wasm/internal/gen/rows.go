@@ -108,13 +108,12 @@ func finishBody(vectors bool) []byte {
 	larger := f.larger()
 	least := map[wide]local{false: f.local(typeF32)}
 	f.leastOf(relu)
-	f.tee(least[false])
+	f.set(least[false])
 	if vectors {
 		least[true] = f.local(typeV128)
+		f.get(least[false])
 		f.vector(opSplatF32x4)
 		f.set(least[true])
-	} else {
-		f.op(opDrop)
 	}
 	run := func(residual ...local) {
 		f.channels(n, vectors, func(v wide, bytes int32) {

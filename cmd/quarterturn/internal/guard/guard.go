@@ -16,17 +16,8 @@ import (
 	"unicode"
 
 	"github.com/quarterturn/quarterturn/format/plain"
+	"github.com/quarterturn/quarterturn/host"
 )
-
-// isHealth reports whether a path asks if the server lives and is ready. Balancers ask
-// that, under any name or none and without a token, and the answer tells nothing else.
-func isHealth(path string) bool {
-	switch path {
-	case "/healthz", "/readyz", "/v2/health/live", "/v2/health/ready":
-		return true
-	}
-	return false
-}
 
 // Hosts refuses requests, but for those about health, under names that are not in a list,
 // which ParseHosts or DefaultHosts made: a page of somebody else's whose name was made to
@@ -37,7 +28,7 @@ func Hosts(next http.Handler, allowed []string) http.Handler {
 	}
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		name := hostname(r.Host)
-		if !isHealth(r.URL.Path) && !slices.ContainsFunc(allowed, func(a string) bool { return a == name || a == AnyAddress && isAddress(name) }) {
+		if !host.AsksHealth(r) && !slices.ContainsFunc(allowed, func(a string) bool { return a == name || a == AnyAddress && isAddress(name) }) {
 			refuse(w, r, http.StatusMisdirectedRequest, "host", fmt.Sprintf("the name %.80q is not one of this server's; see --allowed-hosts", r.Host))
 			return
 		}
@@ -157,7 +148,7 @@ func (t Tokens) good(token string) bool {
 // that ask whether the server lives and is ready.
 func Bearer(next http.Handler, current func() Tokens) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if isHealth(r.URL.Path) {
+		if host.AsksHealth(r) {
 			next.ServeHTTP(w, r)
 			return
 		}
